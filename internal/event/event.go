@@ -1,0 +1,94 @@
+// Package event holds the words that every part of grapnel shares: the event
+// itself, its ID, and the plan by which it is handled. It imports the standard
+// library only.
+package event
+
+import (
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Event is one thing that happened, as its source sent it: the attributes that
+// CloudEvents 1.0 names. The body travels beside it, byte for byte, and is
+// never part of this struct.
+type Event struct {
+	// ID is the event ID: 64 lower-case hex digits, also the workflow ID.
+	ID string `json:"id"`
+	// Source is the name of the door the event came in by.
+	Source string `json:"source"`
+	// Type is the sender's own name for what happened; may be empty.
+	Type string `json:"type,omitempty"`
+	// SenderID is the sender's own event id; empty when it sends none.
+	SenderID string `json:"senderId,omitempty"`
+	// Subject is what the event is about, in the sender's words.
+	Subject string `json:"subject,omitempty"`
+	// Time is when it happened, by the sender's clock; zero when unknown.
+	Time time.Time `json:"time,omitzero"`
+	// DataContentType is the media type of the body as sent.
+	DataContentType string `json:"datacontenttype,omitempty"`
+	// Received is when the receiver had read the body, by its own clock.
+	Received time.Time `json:"received,omitzero"`
+}
+
+// Name is source and type as routes and messages write them: "zoom/meeting.started".
+func (e Event) Name() string { return e.Source + "/" + e.Type }
+
+// Summary is one line for people: `zoom meeting.started "Weekly Team Meeting"`.
+func (e Event) Summary() string {
+	s := e.Source + " " + e.Type
+	if e.Subject != "" {
+		s += " " + strconv.Quote(e.Subject)
+	}
+	return Clean(s, maxAttribute)
+}
+
+// maxAttribute is the length in characters up to which PostgreSQL's visibility
+// store keeps a keyword; past it the whole record is lost without a word.
+const maxAttribute = 255
+
+// Attribute makes sender text fit for a search attribute: see Clean.
+func Attribute(s string) string { return Clean(s, maxAttribute) }
+
+// Clean makes sender text valid UTF-8 without control characters and cuts it
+// to at most n characters.
+func Clean(s string, n int) string {
+	if clean(s, n) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if n == 0 {
+			break
+		}
+		if r == utf8.RuneError || unicode.IsControl(r) {
+			r = '\uFFFD'
+		}
+		b.WriteRune(r)
+		n--
+	}
+	return b.String()
+}
+
+// clean tells whether s already is what Clean would make of it.
+func clean(s string, n int) bool {
+	if len(s) > n {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// Cut shortens s to n bytes, at a character's end.
+func Cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "…"
+}

@@ -1,0 +1,169 @@
+package event
+
+import (
+	"math"
+	"time"
+)
+
+// Retry says how often a route is tried and how long it rests in between.
+type Retry struct {
+	// Attempts is the number of attempts in all, the first one included.
+	Attempts int `json:"attempts"`
+	// Initial is the rest after the first failed attempt.
+	Initial time.Duration `json:"initial,omitempty"`
+	// Multiplier is what each rest is longer than the one before it.
+	Multiplier float64 `json:"multiplier,omitempty"`
+	// Max is the longest rest.
+	Max time.Duration `json:"max,omitempty"`
+	// Schedule lists the rests one by one and goes before the three above; its
+	// last one is repeated.
+	Schedule []time.Duration `json:"schedule,omitempty"`
+	// Jitter spreads each rest evenly over this part of it to either side.
+	Jitter float64 `json:"jitter,omitempty"`
+}
+
+// Wait is the rest after the nth attempt has failed, n counted from 1, before
+// jitter.
+func (r Retry) Wait(n int) time.Duration {
+	if len(r.Schedule) > 0 {
+		return r.Schedule[min(max(n, 1), len(r.Schedule))-1]
+	}
+	d := float64(r.Initial) * math.Pow(max(r.Multiplier, 1), float64(max(n, 1)-1))
+	if limit := float64(r.Max); r.Max > 0 && d > limit {
+		d = limit
+	}
+	return time.Duration(d)
+}
+
+// Route is a handler or a destination as the plan of one event names it.
+type Route struct {
+	// Name is stable over deploys: replay finds the route by it.
+	Name string `json:"name"`
+	// Activity is the registered name of the activity that runs it.
+	Activity string `json:"activity"`
+	// TaskQueue is where that activity lives; empty is the workflow's own.
+	TaskQueue string `json:"taskQueue,omitempty"`
+	// Timeout is how long one attempt may take.
+	Timeout time.Duration `json:"timeout"`
+	// Retry is when it is tried again.
+	Retry Retry `json:"retry"`
+}
+
+// Ask is what the plan of an event is made from.
+type Ask struct {
+	Event Event `json:"event"`
+	// Replay is set when a dead letter is played again: then Left names the
+	// routes still to do and Done those that must not run again.
+	Replay bool     `json:"replay,omitempty"`
+	Left   []string `json:"left,omitempty"`
+	Done   []string `json:"done,omitempty"`
+}
+
+// Plan is what becomes of one event. History records it, so that a deploy that
+// changes the table of routes breaks nothing in flight.
+type Plan struct {
+	Routes []Route `json:"routes,omitempty"`
+	// Gone names routes that were left to do and that no table knows any more.
+	Gone []string `json:"gone,omitempty"`
+	// Ignore is set when no route takes the event and its source says that such
+	// events are no dead letters.
+	Ignore bool `json:"ignore,omitempty"`
+}
+
+// Task is one route's work on one event, as its activity receives it.
+type Task struct {
+	Event Event `json:"event"`
+	Route Route `json:"route"`
+	// Before is the number of attempts made before this activity.
+	Before int `json:"before,omitempty"`
+}
+
+// Detail is what an attempt adds to the error it ends with.
+type Detail struct {
+	// Attempt is the number of the attempt, counted from 1 over all of them.
+	Attempt int `json:"attempt"`
+	// Stack is the stack of a panic.
+	Stack string `json:"stack,omitempty"`
+}
+
+// Failure is why a route of a dead letter is still to do.
+type Failure struct {
+	Route    string    `json:"route,omitempty"`
+	Type     string    `json:"type"`
+	Message  string    `json:"message"`
+	Stack    string    `json:"stack,omitempty"`
+	Attempts int       `json:"attempts,omitempty"`
+	First    time.Time `json:"first,omitzero"`
+	Last     time.Time `json:"last,omitzero"`
+}
+
+// Replay is an earlier attempt to play a dead letter again.
+type Replay struct {
+	At    time.Time `json:"at"`
+	Error string    `json:"error"`
+}
+
+// Letter is what a dead letter carries beside the event and its body.
+type Letter struct {
+	// Failures are the routes still to do. A failure without a route stands for
+	// an event that no route takes.
+	Failures []Failure `json:"failures"`
+	// Done names the routes that succeeded.
+	Done []string `json:"done,omitempty"`
+	// Replays are the earlier ones, the oldest first.
+	Replays []Replay `json:"replays,omitempty"`
+}
+
+// Past is what a replayed event knows of its earlier runs.
+type Past struct {
+	Left    []string `json:"left,omitempty"`
+	Done    []string `json:"done,omitempty"`
+	Replays []Replay `json:"replays,omitempty"`
+}
+
+// The names by which the parts call each other over Temporal. None may hold a
+// dot: the SDK's replay compares only what follows the last one.
+const (
+	// ProcessEvent is the workflow type that handles an event.
+	ProcessEvent = "ProcessEvent"
+	// DeadLetter is the workflow type of an event that could not be handled.
+	DeadLetter = "DeadLetter"
+	// ActivityRoute makes the plan of an event.
+	ActivityRoute = "Route"
+	// ActivityTry makes the first attempt at any route.
+	ActivityTry = "Try"
+	// ActivityDeliver takes an event to a destination of the configuration.
+	ActivityDeliver = "Deliver"
+	// ActivityDeleteRun removes the run that a replayed dead letter came from.
+	ActivityDeleteRun = "DeleteRun"
+)
+
+// The types of failure that the parts agree on.
+const (
+	// FailurePermanent is an error that no further attempt can mend.
+	FailurePermanent = "Permanent"
+	// FailureUnmatched is an event that no route takes.
+	FailureUnmatched = "NoHandler"
+	// FailureGone is a route that no table knows any more.
+	FailureGone = "RouteGone"
+	// FailurePanic is a handler that panicked.
+	FailurePanic = "Panic"
+)
+
+// The keys of the memo that the start of an event writes.
+const (
+	// MemoDigest tells two events of one key apart: see Digest.
+	MemoDigest = "digest"
+	// MemoReplayed is when a dead letter was last played again; absent if never.
+	MemoReplayed = "replayed"
+	// MemoSummary is Event.Summary.
+	MemoSummary = "summary"
+)
+
+// The search attributes of an event's workflow: three keywords and a time.
+const (
+	AttributeSource  = "EventSource"
+	AttributeType    = "EventType"
+	AttributeSubject = "EventSubject"
+	AttributeTime    = "EventTime"
+)

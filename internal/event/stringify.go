@@ -1,0 +1,210 @@
+package event
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Field is one member of the object that makes an event's key.
+type Field struct {
+	// Key is the member's name in that object.
+	Key string
+	// Paths are dotted paths into the body, tried in order as ECMAScript's ||
+	// does: the first truthy value wins, else the last one.
+	Paths []string
+}
+
+// Stringify writes the chosen fields of a JSON body as ECMAScript's
+// JSON.stringify (ECMA-262, SerializeJSONProperty) writes an object literal of
+// them: members in the order given, absent ones left out, numbers as doubles.
+// ok is false for a body that is no JSON, and where reading a property of
+// undefined or null would throw.
+func Stringify(body []byte, fields []Field) (text string, ok bool) {
+	root, ok := parse(body)
+	if !ok {
+		return "", false
+	}
+	out := []byte{'{'}
+	for _, f := range fields {
+		v, ok := root.either(f.Paths)
+		if !ok {
+			return "", false
+		}
+		if v == nil {
+			continue
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = appendString(out, utf16.Encode([]rune(f.Key)))
+		out = append(out, ':')
+		out = v.appendECMA(out)
+	}
+	return string(append(out, '}')), true
+}
+
+// either is a || b || c over property paths. A nil value is undefined.
+func (n *node) either(paths []string) (v *node, ok bool) {
+	for _, p := range paths {
+		if v, ok = n.property(p); !ok {
+			return nil, false
+		}
+		if v.truthy() {
+			return v, true
+		}
+	}
+	return v, true
+}
+
+// property walks a dotted path; ok is false where ECMAScript would throw.
+func (n *node) property(path string) (*node, bool) {
+	for name := range strings.SplitSeq(path, ".") {
+		if n == nil || n.kind == kindNull {
+			return nil, false
+		}
+		n = n.member(utf16.Encode([]rune(name)))
+	}
+	return n, true
+}
+
+// truthy is ECMAScript's ToBoolean.
+func (n *node) truthy() bool {
+	if n == nil {
+		return false
+	}
+	switch n.kind {
+	case kindNull, kindFalse:
+		return false
+	case kindString:
+		return len(n.str) > 0
+	case kindNumber:
+		return number(n.text) != 0
+	default:
+		return true
+	}
+}
+
+func (n *node) appendECMA(out []byte) []byte {
+	switch n.kind {
+	case kindString:
+		return appendString(out, n.str)
+	case kindNumber:
+		return appendNumber(out, number(n.text))
+	case kindArray:
+		out = append(out, '[')
+		for i, c := range n.items {
+			if i > 0 {
+				out = append(out, ',')
+			}
+			out = c.appendECMA(out)
+		}
+		return append(out, ']')
+	case kindObject:
+		out = append(out, '{')
+		for i, m := range ownKeys(n.members) {
+			if i > 0 {
+				out = append(out, ',')
+			}
+			out = append(appendString(out, m.key), ':')
+			out = m.value.appendECMA(out)
+		}
+		return append(out, '}')
+	default:
+		return append(out, n.text...)
+	}
+}
+
+// ownKeys orders members as ECMAScript's OrdinaryOwnPropertyKeys: array indices
+// in ascending order, then the others in the order of creation.
+func ownKeys(members []member) []member {
+	sorted := slices.Clone(members)
+	slices.SortStableFunc(sorted, func(a, b member) int {
+		x, xi := arrayIndex(a.key)
+		y, yi := arrayIndex(b.key)
+		switch {
+		case xi && yi:
+			return int(int64(x) - int64(y))
+		case xi:
+			return -1
+		case yi:
+			return 1
+		default:
+			return 0
+		}
+	})
+	return sorted
+}
+
+func arrayIndex(key []uint16) (uint32, bool) {
+	if len(key) == 0 || len(key) > 10 {
+		return 0, false
+	}
+	s := string(utf16.Decode(key))
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil || n == math.MaxUint32 || strconv.FormatUint(n, 10) != s {
+		return 0, false
+	}
+	return uint32(n), true
+}
+
+// number reads a JSON number as a double; what is out of range is an infinity,
+// as in ECMAScript.
+func number(text []byte) float64 {
+	f, _ := strconv.ParseFloat(string(text), 64)
+	return f
+}
+
+// appendNumber is ECMA-262's Number::toString; JSON.stringify writes what is
+// not finite as null, and minus zero as 0.
+func appendNumber(out []byte, f float64) []byte {
+	switch {
+	case math.IsInf(f, 0) || math.IsNaN(f):
+		return append(out, "null"...)
+	case f == 0:
+		return append(out, '0')
+	}
+	if a := math.Abs(f); a >= 1e-6 && a < 1e21 {
+		return strconv.AppendFloat(out, f, 'f', -1, 64)
+	}
+	s := strconv.FormatFloat(f, 'e', -1, 64)
+	// Go writes at least two digits of exponent, ECMAScript as few as it can.
+	mantissa, exponent, _ := strings.Cut(s, "e")
+	sign := exponent[:1]
+	return append(out, mantissa+"e"+sign+strings.TrimLeft(exponent[1:], "0")...)
+}
+
+// appendString is ECMA-262's QuoteJSONString: lone surrogates are escaped, and
+// of the rest only what JSON demands.
+func appendString(out []byte, s []uint16) []byte {
+	out = append(out, '"')
+	for i := 0; i < len(s); i++ {
+		c := rune(s[i])
+		if utf16.IsSurrogate(c) && i+1 < len(s) {
+			if r := utf16.DecodeRune(c, rune(s[i+1])); r != utf8.RuneError {
+				out = utf8.AppendRune(out, r)
+				i++
+				continue
+			}
+		}
+		out = appendUnit(out, c)
+	}
+	return append(out, '"')
+}
+
+// shortEscapes are the escapes of QuoteJSONString's table.
+const shortEscapes = "\b\t\n\f\r\"\\"
+
+func appendUnit(out []byte, c rune) []byte {
+	if i := strings.IndexRune(shortEscapes, c); i >= 0 {
+		return append(out, '\\', "btnfr\"\\"[i])
+	}
+	if c < ' ' || utf16.IsSurrogate(c) {
+		const digits = "0123456789abcdef"
+		return append(out, '\\', 'u', digits[c>>12&15], digits[c>>8&15], digits[c>>4&15], digits[c&15])
+	}
+	return utf8.AppendRune(out, c)
+}

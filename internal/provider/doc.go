@@ -1,0 +1,73 @@
+package provider
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Doc is what the owner of a source must know of a sender, as Markdown. A fact
+// with ° after it was not checked against the sender's documentation.
+func Doc(name string) (string, bool) {
+	p, ok := Lookup(name)
+	if !ok {
+		return "", false
+	}
+	d := p.Verify.Docs
+	var b strings.Builder
+	fmt.Fprintf(&b, "# %s: %s\n\n", p.Name, d.Title)
+	line := func(label, text string) {
+		if text != "" {
+			fmt.Fprintf(&b, "- %s: %s\n", label, text)
+		}
+	}
+	line("Also known as", strings.Join(p.Aliases, ", "))
+	line("Paste", d.Paste)
+	line("Secret", d.Secret)
+	line("Signature", signature(p.Verify))
+	line("Signed content", content(p.Verify))
+	line("Window", window(p.Verify))
+	for _, s := range p.Verify.Settings {
+		line("Setting params."+s.Name, s.Doc+needed(s, p.Verify.Params[s.Name]))
+	}
+	for _, h := range p.Verify.Handshakes {
+		line("Handshake", handshake(h))
+	}
+	line("Event type", p.Verify.Identity.Type)
+	line("Event id", p.Verify.Identity.ID)
+	line("Told apart by", dedupe(p.Verify))
+	line("Answer", ack(p.Verify.Ack))
+	line("Sender expects", d.Expects)
+	line("Sender retries", d.Retries)
+	line("Signature does not cover", d.Uncovered)
+	for _, n := range d.Notes {
+		line("Note", n)
+	}
+	line("Samples", strings.Join(Types(p.Name), ", "))
+	if strings.Contains(b.String(), "°") {
+		b.WriteString("\n° not checked against the sender's own documentation.\n")
+	}
+	return b.String(), true
+}
+
+// Table is every preset as a Markdown table, for the documentation.
+func Table() string {
+	var b strings.Builder
+	b.WriteString("| preset | sender | signature | signed content | window | told apart by | handshakes |\n")
+	b.WriteString("|---|---|---|---|---|---|---|\n")
+	for _, name := range Names() {
+		p, _ := Lookup(name)
+		var shakes []string
+		for _, h := range p.Verify.Handshakes {
+			shakes = append(shakes, h.Name)
+		}
+		cells := []string{
+			p.Name, p.Verify.Docs.Title, signature(p.Verify), content(p.Verify),
+			window(p.Verify), dedupe(p.Verify), strings.Join(shakes, ", "),
+		}
+		for i, c := range cells {
+			cells[i] = strings.ReplaceAll(c, "|", "\\|")
+		}
+		b.WriteString("| " + strings.Join(cells, " | ") + " |\n")
+	}
+	return b.String()
+}

@@ -1,0 +1,96 @@
+// Package provider holds the senders that grapnel knows: for each a verify
+// profile, facts for its owner and sample events, as embedded YAML. A preset
+// says nothing that a user's own `verify:` block could not say.
+package provider
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/grapnel/grapnel/internal/verify"
+)
+
+//go:embed presets/*.yaml
+var files embed.FS
+
+// Preset is one sender.
+type Preset struct {
+	Name string `yaml:"-"`
+	// Aliases are other names of the same rule.
+	Aliases []string       `yaml:"aliases"`
+	Verify  verify.Profile `yaml:"verify"`
+	Sample  Samples        `yaml:"sample"`
+}
+
+// catalogue is every preset by its name, and the names by alias.
+type catalogue struct {
+	presets map[string]Preset
+	aliases map[string]string
+	names   []string
+	err     error
+}
+
+// load reads the embedded presets once; the result never changes after that.
+var load = sync.OnceValue(func() catalogue {
+	c := catalogue{presets: map[string]Preset{}, aliases: map[string]string{}}
+	entries, err := files.ReadDir("presets")
+	if err != nil {
+		c.err = err
+		return c
+	}
+	for _, entry := range entries {
+		if err := c.read(entry.Name()); err != nil {
+			c.err = err
+			return c
+		}
+	}
+	slices.Sort(c.names)
+	return c
+})
+
+func (c *catalogue) read(file string) error {
+	text, err := files.ReadFile("presets/" + file)
+	if err != nil {
+		return fmt.Errorf("read preset: %w", err)
+	}
+	p := Preset{Name: strings.TrimSuffix(file, path.Ext(file))}
+	if err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&p); err != nil {
+		return fmt.Errorf("preset %s: %w", p.Name, err)
+	}
+	c.presets[p.Name] = p
+	c.names = append(c.names, p.Name)
+	for _, alias := range append(p.Aliases, p.Name) {
+		if other, taken := c.aliases[alias]; taken {
+			return fmt.Errorf("preset %s: the name %s is %s's already", p.Name, alias, other)
+		}
+		c.aliases[alias] = p.Name
+	}
+	return nil
+}
+
+// Check reports whether the embedded presets can be read; a test keeps it nil.
+func Check() error { return load().err }
+
+// Names are the names of all presets, sorted, without aliases.
+func Names() []string { return slices.Clone(load().names) }
+
+// Lookup finds a preset by its name or an alias.
+func Lookup(name string) (Preset, bool) {
+	c := load()
+	p, ok := c.presets[c.aliases[strings.ToLower(name)]]
+	return p, ok
+}
+
+// Get finds the profile of a preset by its name or an alias. The caller may
+// replace its fields, but must not write into its slices and maps.
+func Get(name string) (verify.Profile, bool) {
+	p, ok := Lookup(name)
+	return p.Verify, ok
+}

@@ -1,0 +1,65 @@
+package provider_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/grapnel/grapnel/internal/provider"
+	"github.com/grapnel/grapnel/internal/verify"
+)
+
+// compile makes the verifier of a preset, with its required settings filled in.
+func compile(t testing.TB, name string) *verify.Verifier {
+	t.Helper()
+	p, ok := provider.Get(name)
+	require.True(t, ok, "preset %s", name)
+	params := map[string]string{}
+	for k, v := range p.Params {
+		params[k] = v
+	}
+	for _, s := range p.Settings {
+		if s.Required {
+			params[s.Name] = "example"
+		}
+	}
+	p.Params = params
+	v, err := p.Compile()
+	require.NoError(t, err)
+	return v
+}
+
+func TestEveryPresetCompiles(t *testing.T) {
+	require.NoError(t, provider.Check())
+	for _, name := range provider.Names() {
+		t.Run(name, func(t *testing.T) { compile(t, name) })
+	}
+}
+
+func TestSamplesAreIdentifiedAsTheirType(t *testing.T) {
+	for _, name := range provider.Names() {
+		v := compile(t, name)
+		for _, eventType := range provider.Types(name) {
+			t.Run(name+"/"+eventType, func(t *testing.T) {
+				s, err := provider.NewSample(name, eventType, "seed", time.Unix(1_700_000_000, 0))
+				require.NoError(t, err)
+				r := request(s)
+				if !s.Handshake {
+					require.True(t, v.BodyOK(r))
+				}
+				require.Equal(t, eventType, v.Identify(r).Type)
+			})
+		}
+	}
+}
+
+func request(s provider.Sample) *verify.Request {
+	h := verify.HTTPHeader{"Content-Type": {s.ContentType}}
+	for name, value := range s.Headers {
+		h[name] = []string{value}
+	}
+	return &verify.Request{Method: s.Method, URL: "https://hooks.example.com/webhooks/x", Header: h, Body: s.Body}
+}
+
+func clock() time.Time { return time.Unix(1_700_000_000, 0) }

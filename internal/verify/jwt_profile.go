@@ -1,0 +1,111 @@
+package verify
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// newJWT makes the verifier of the algorithm jwt. The error joins one sentence per fault of the
+// profile's jwt block.
+func newJWT(p Profile) (Coded, error) {
+	if p.JWT == nil {
+		return nil, errors.New("the algorithm jwt needs a jwt block")
+	}
+	j := &jwt{options: *p.JWT, params: p.Params, keys: newRemoteCache(parseJWKS)}
+	j.jwks = j.expand(p.JWT.JWKS)
+	return j, errors.Join(j.useAlgorithms(), j.checkKeys(), j.checkPlaces())
+}
+
+// useAlgorithms takes the allowed algorithms. HMAC and public keys are never mixed: a public key
+// would else be taken for the secret of an HMAC.
+func (j *jwt) useAlgorithms() error {
+	if len(j.options.Algorithms) == 0 {
+		return errors.New("jwt.algorithms is empty; name the algorithms that are taken")
+	}
+	var secret, public bool
+	for _, name := range j.options.Algorithms {
+		switch algorithm := jose.SignatureAlgorithm(name); algorithm {
+		case jose.HS256, jose.HS384, jose.HS512:
+			secret = true
+		case jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512,
+			jose.ES256, jose.ES384, jose.ES512, jose.EdDSA:
+			public = true
+		default:
+			return fmt.Errorf("jwt.algorithms: %q is not taken; use HS, RS, PS or ES with 256, 384 or 512, or EdDSA", name)
+		}
+		j.algorithms = append(j.algorithms, jose.SignatureAlgorithm(name))
+	}
+	if secret && public {
+		return errors.New("jwt.algorithms: HS algorithms cannot stand beside those of public keys")
+	}
+	j.symmetric = secret
+	return nil
+}
+
+// checkKeys checks where keys come from and that a token of the same issuer for somebody else does
+// not pass.
+func (j *jwt) checkKeys() error {
+	if j.options.JWKS == "" {
+		return nil
+	}
+	if j.symmetric {
+		return errors.New("jwt.jwks: a key set cannot hold the secrets of HS algorithms")
+	}
+	if j.options.Audience == "" && j.options.BodyHash == "" {
+		return errors.New("jwt.audience is needed with jwt.jwks; the issuer signs tokens for others too")
+	}
+	if j.jwks != "" && !jwksURL(j.jwks) {
+		return errors.New("jwt.jwks must be an https URL")
+	}
+	return nil
+}
+
+// checkPlaces checks where the token stands and how digests are written.
+func (j *jwt) checkPlaces() error {
+	place, name, _ := strings.Cut(j.options.From, ":")
+	if name == "" || (place != "header" && place != "query" && place != "body") {
+		return errors.New("jwt.from: write header:X, query:x or body:path")
+	}
+	if j.options.Each != (place == "body") {
+		return errors.New("jwt.each goes with a jwt.from of body:path, and only with that")
+	}
+	if j.options.Each && j.options.JWKS == "" {
+		return errors.New("jwt.each needs jwt.jwks; the source's secrets are clientStates there, not keys")
+	}
+	hashed := j.options.BodyHash != "" || j.options.URLHash != ""
+	if encoding := j.options.HashEncoding; encoding != "hex" && encoding != "base64" && (hashed || encoding != "") {
+		return errors.New("jwt.hash_encoding must be hex or base64")
+	}
+	return nil
+}
+
+// jwksURL reports whether a key set may be read from the URL, which only the configuration names:
+// https, or plain http on this machine.
+func jwksURL(text string) bool {
+	parsed, err := url.Parse(text)
+	if err != nil || parsed.User != nil || parsed.Host == "" {
+		return false
+	}
+	local := slices.Contains([]string{"127.0.0.1", "::1", "localhost"}, parsed.Hostname())
+	return parsed.Scheme == "https" || (parsed.Scheme == "http" && local)
+}
+
+// expand replaces {param:x} by what the source's owner gave; a parameter without a value gives "".
+func (j *jwt) expand(text string) string {
+	for {
+		before, after, ok := strings.Cut(text, "{param:")
+		name, rest, closed := strings.Cut(after, "}")
+		if !ok || !closed {
+			return text
+		}
+		if j.params[name] == "" {
+			return ""
+		}
+		text = before + strings.ReplaceAll(j.params[name], "{param:", "") + rest
+	}
+}

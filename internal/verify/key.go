@@ -1,0 +1,190 @@
+package verify
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"strings"
+)
+
+// kinds of keys: how the text of a secret becomes key bytes.
+const (
+	keyRaw       = "raw"
+	keyHex       = "hex"
+	keyBase64    = "base64"
+	keyBase64URL = "base64url"
+	keyWhsec     = "whsec"
+	keyWhpk      = "whpk"
+	keySPKI      = "spki"
+	keyQQBot     = "qqbot"
+)
+
+var (
+	errEmptyKey = errors.New("the secret is empty")
+	errKey      = errors.New("the secret is not written as the profile's `key` says")
+)
+
+// DecodeKey turns the text of a secret into key bytes by a profile's Key. The
+// error never holds the text. It is what a configuration check calls.
+func (v *Verifier) DecodeKey(text string) error {
+	switch {
+	case v.p.Algorithm == algNone || v.coded != nil:
+		return nil
+	case text == "":
+		return errEmptyKey
+	case v.token():
+		return nil
+	}
+	return v.newKey(text).err
+}
+
+// decodeKey undoes the writing of a symmetric secret, or of a public key.
+func decodeKey(kind, text string) ([]byte, error) {
+	var b []byte
+	var err error
+	switch kind {
+	case keyHex:
+		b, err = hex.DecodeString(text)
+	case keyBase64:
+		b, err = decodeBase64(text)
+	case keyBase64URL:
+		b, err = base64.RawURLEncoding.Strict().DecodeString(strings.TrimRight(text, "="))
+	case keyWhsec:
+		b, err = decodeBase64(strings.TrimPrefix(text, "whsec_"))
+	case keyWhpk:
+		b, err = decodeBase64(strings.TrimPrefix(text, "whpk_"))
+	case keySPKI:
+		b, err = decodeDERText(text)
+	case keyQQBot:
+		b, err = qqbotPublic(text)
+	default:
+		b = []byte(text)
+	}
+	if err != nil {
+		return nil, errKey // The decoders' own errors quote the text.
+	}
+	if len(b) == 0 {
+		return nil, errEmptyKey
+	}
+	return b, nil
+}
+
+// decodeBase64 reads the standard alphabet, with its padding or without.
+func decodeBase64(text string) ([]byte, error) {
+	if len(text)%4 == 0 {
+		return base64.StdEncoding.Strict().DecodeString(text)
+	}
+	return base64.RawStdEncoding.Strict().DecodeString(text)
+}
+
+// decodeDERText reads DER in base64, bare or in PEM armour.
+func decodeDERText(text string) ([]byte, error) {
+	if block, _ := pem.Decode([]byte(text)); block != nil {
+		return block.Bytes, nil
+	}
+	return decodeBase64(strings.Join(strings.Fields(text), ""))
+}
+
+// qqbotPublic is the public key of a QQ bot. Tencent derives the key pair from
+// the bot's secret: repeated, cut to 32 bytes, it is the seed (botgo,
+// interaction/signature). A text of 64 hex digits is the public key itself.
+func qqbotPublic(text string) ([]byte, error) {
+	if len(text) == 2*ed25519.PublicKeySize {
+		if b, err := hex.DecodeString(text); err == nil {
+			return b, nil
+		}
+	}
+	private, err := qqbotPrivate(text)
+	if err != nil {
+		return nil, err
+	}
+	return private[ed25519.SeedSize:], nil
+}
+
+func qqbotPrivate(text string) (ed25519.PrivateKey, error) {
+	if text == "" {
+		return nil, errEmptyKey
+	}
+	seed := bytes.Repeat([]byte(text), ed25519.SeedSize/len(text)+1)
+	return ed25519.NewKeyFromSeed(seed[:ed25519.SeedSize]), nil
+}
+
+// publicEd25519 reads a public key.
+func publicEd25519(kind, text string) (ed25519.PublicKey, error) {
+	b, err := decodeKey(kind, text)
+	if err != nil {
+		return nil, err
+	}
+	if kind == keySPKI {
+		parsed, err := x509.ParsePKIXPublicKey(b)
+		if k, ok := parsed.(ed25519.PublicKey); ok && err == nil {
+			return k, nil
+		}
+		return nil, errKey
+	}
+	if len(b) != ed25519.PublicKeySize {
+		return nil, errKey
+	}
+	return b, nil
+}
+
+// privateEd25519 reads the private key that belongs to a kind of public one: a
+// seed of 32 bytes, a key of 64, or PKCS #8.
+func privateEd25519(kind, text string) (ed25519.PrivateKey, error) {
+	if kind == keyQQBot {
+		return qqbotPrivate(text)
+	}
+	b, err := decodeKey(kind, strings.TrimPrefix(text, "whsk_"))
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case kind == keySPKI:
+		parsed, err := x509.ParsePKCS8PrivateKey(b)
+		if k, ok := parsed.(ed25519.PrivateKey); ok && err == nil {
+			return k, nil
+		}
+		return nil, errKey
+	case len(b) == ed25519.SeedSize:
+		return ed25519.NewKeyFromSeed(b), nil
+	case len(b) == ed25519.PrivateKeySize:
+		return ed25519.PrivateKey(b), nil
+	default:
+		return nil, errKey
+	}
+}
+
+func publicECDSA(kind, text string) (*ecdsa.PublicKey, error) {
+	b, err := decodeKey(kind, text)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := x509.ParsePKIXPublicKey(b)
+	if k, ok := parsed.(*ecdsa.PublicKey); ok && err == nil && k.Curve == elliptic.P256() {
+		return k, nil
+	}
+	return nil, errKey
+}
+
+func privateECDSA(kind, text string) (*ecdsa.PrivateKey, error) {
+	b, err := decodeKey(kind, text)
+	if err != nil {
+		return nil, err
+	}
+	if parsed, err := x509.ParsePKCS8PrivateKey(b); err == nil {
+		if k, ok := parsed.(*ecdsa.PrivateKey); ok {
+			return k, nil
+		}
+	}
+	k, err := x509.ParseECPrivateKey(b)
+	if err != nil {
+		return nil, errKey
+	}
+	return k, nil
+}

@@ -1,0 +1,181 @@
+package verify
+
+import "time"
+
+// Profile is the grammar of a preset and of a `verify:` block: what a sender
+// signs, how it identifies its events, which handshakes it holds and what it
+// expects as an answer. Names of places are written as sources, see [Source].
+type Profile struct {
+	// Algorithm is one of hmac-sha1, hmac-sha256, hmac-sha512; sha1, sha256,
+	// sha512 (a plain hash over a content that holds {secret}); ed25519;
+	// ecdsa-p256-sha256 (ASN.1 DER); token, bearer, basic (nothing is signed);
+	// none (the sender offers nothing); or a coded one: twilio, mandrill, sns,
+	// paypal, adyen, jwt.
+	Algorithm string `yaml:"algorithm"`
+	// Key says how the text of a secret becomes key bytes: raw (default), hex,
+	// base64, base64url, whsec, whpk, spki, qqbot. It is never guessed.
+	Key string `yaml:"key"`
+	// Content is the template of the signed bytes; default {body}. Places:
+	// {body} {timestamp} {id} {url} {url_noquery} {method} {secret}
+	// {header:X} {query:x} {json:path} {param:x}. {{ is a literal brace.
+	Content   string    `yaml:"content"`
+	Signature Signature `yaml:"signature"`
+	Timestamp Timestamp `yaml:"timestamp"`
+	// MessageID is where {id} comes from; without it a request is refused.
+	MessageID string `yaml:"message_id"`
+	// KeyID is where the sender names the key it signed with; it selects the
+	// secrets whose KeyID is the same, and those that have none.
+	KeyID  string  `yaml:"key_id"`
+	Guards []Guard `yaml:"guards"`
+	// URLUnescape lists the characters whose percent-escapes may be undone in
+	// {url} before it is signed (HubSpot v3); the URL as it came is tried first.
+	URLUnescape string `yaml:"url_unescape"`
+	// Methods are those that events come with; default POST.
+	Methods []string `yaml:"methods"`
+
+	Identity   Identity    `yaml:"identity"`
+	Handshakes []Handshake `yaml:"handshakes"`
+	// Body is the kind of the sender's bodies: json (default; a body that is no
+	// JSON is refused), form, multi (JSON or form) or bytes.
+	Body string `yaml:"body"`
+	// Gzip says that the sender may compress a body after it was signed (Stream);
+	// see Decompress. Without it a body is what came over the wire.
+	Gzip bool `yaml:"gzip"`
+	// Dedupe is how events of this sender are told apart: id, fields, body
+	// (default) or none.
+	Dedupe string  `yaml:"dedupe"`
+	Fields []Field `yaml:"fields"`
+	Ack    Ack     `yaml:"ack"`
+
+	// Settings are what the owner of a source gives beside secrets, and Params
+	// their values; {param:x} and header names refer to them.
+	Settings []Setting         `yaml:"settings"`
+	Params   map[string]string `yaml:"params"`
+	JWT      *JWT              `yaml:"jwt"`
+	Docs     Docs              `yaml:"docs"`
+}
+
+// Signature says where signatures stand and how they are written.
+type Signature struct {
+	// Headers are names of one header, newest first; the first that is there
+	// counts. A name may be {param:x}.
+	Headers []string `yaml:"headers"`
+	// Every takes each of Headers as a signature of its own, not as an alias.
+	Every bool `yaml:"every"`
+	// Pattern names numbered headers: X-DocuSign-Signature-{n}, n from 1 to 100.
+	Pattern string `yaml:"pattern"`
+	// KeyPerHeader checks the n-th of Headers with the n-th secret only (Box).
+	KeyPerHeader bool `yaml:"key_per_header"`
+	// From is a source of the signature that is no header: body:, query:, form:.
+	From string `yaml:"from"`
+	// Grammar is plain (default), kv (t=1,v1=ab) or list (v1,ab v1,cd).
+	Grammar string `yaml:"grammar"`
+	// Prefix precedes the signature in the plain grammar, as sha256= does.
+	Prefix string `yaml:"prefix"`
+	// PrefixOptional takes a signature without Prefix too.
+	PrefixOptional bool `yaml:"prefix_optional"`
+	// Separator stands between the pairs of the kv grammar; default is a comma.
+	Separator string `yaml:"separator"`
+	// Keys are the kv keys or list versions that carry signatures; others are
+	// ignored.
+	Keys []string `yaml:"keys"`
+	// Encoding is hex, base64, base64url (no padding) or, for tokens, text.
+	Encoding string `yaml:"encoding"`
+}
+
+// Timestamp says when a request was signed and how old it may be.
+type Timestamp struct {
+	// From is a source; key:t is the pair t of a kv signature header.
+	From string `yaml:"from"`
+	// Format is s, ms (unix), rfc3339, http (Date), opaque, or a layout of Go's
+	// time package.
+	Format string `yaml:"format"`
+	// Past and Future are the tolerances; zero is five minutes.
+	Past   time.Duration `yaml:"past"`
+	Future time.Duration `yaml:"future"`
+	// Unchecked turns the window off; the text is then signed but not read.
+	Unchecked bool `yaml:"unchecked"`
+	// WindowFirst judges the window before the signature (zoom-legacy).
+	WindowFirst bool `yaml:"window_first"`
+}
+
+// Guard is a header that must hold one of the given values.
+type Guard struct {
+	Source string   `yaml:"source"`
+	Equals []string `yaml:"equals"`
+	// Optional lets a request pass that lacks the source.
+	Optional bool `yaml:"optional"`
+	// Reason is what a failure is called; default unsupported-algorithm.
+	Reason Reason `yaml:"reason"`
+}
+
+// Identity says where an event's attributes stand. Each is a source.
+type Identity struct {
+	Type    string `yaml:"type"`
+	ID      string `yaml:"id"`
+	Subject string `yaml:"subject"`
+	Time    string `yaml:"time"`
+	// TimeFormat is as in Timestamp; default rfc3339.
+	TimeFormat string `yaml:"time_format"`
+}
+
+// Field is one member of the object that `dedupe: fields` hashes: its key and
+// the JSON paths that may hold its value, the first truthy one wins.
+type Field struct {
+	Key  string   `yaml:"key"`
+	From []string `yaml:"from"`
+}
+
+// Ack is what the sender expects of an accepted event, where that is not the
+// ordinary JSON answer with status 200.
+type Ack struct {
+	Status      int    `yaml:"status"`
+	ContentType string `yaml:"content_type"`
+	Body        string `yaml:"body"`
+	// Reject is the status a sender expects for a wrong signature; 0 is 401.
+	Reject int `yaml:"reject"`
+}
+
+// Setting describes one of a preset's parameters.
+type Setting struct {
+	Name     string `yaml:"name"`
+	Doc      string `yaml:"doc"`
+	Required bool   `yaml:"required"`
+}
+
+// Docs are a sender's facts for its owner; nothing here is executed.
+type Docs struct {
+	Title      string   `yaml:"title"`
+	Paste      string   `yaml:"paste"`
+	Secret     string   `yaml:"secret"`
+	Expects    string   `yaml:"expects"`
+	Retries    string   `yaml:"retries"`
+	Uncovered  string   `yaml:"uncovered"`
+	Notes      []string `yaml:"notes"`
+	Unverified bool     `yaml:"unverified"`
+}
+
+// JWT configures the coded verifier of senders that sign JSON Web Tokens.
+type JWT struct {
+	// From is the source of the token; a leading "Bearer " is dropped.
+	From string `yaml:"from"`
+	// Each is set where a body holds several tokens, all of which must be good.
+	Each bool `yaml:"each"`
+	// Algorithms that are taken; any other is refused.
+	Algorithms []string `yaml:"algorithms"`
+	// JWKS is the address of the sender's key set; empty means that keys are
+	// secrets (text for HS*, PEM or JWK for others).
+	JWKS string `yaml:"jwks"`
+	// Issuers that are taken; empty takes any.
+	Issuers []string `yaml:"issuers"`
+	// Audience must be among the token's; may be {param:x}.
+	Audience string `yaml:"audience"`
+	// Claims must equal these texts, which may be {param:x}.
+	Claims map[string]string `yaml:"claims"`
+	// BodyHash and URLHash name the claims that hold SHA-256 of body and URL,
+	// in HashEncoding (hex or base64).
+	BodyHash     string        `yaml:"body_hash"`
+	URLHash      string        `yaml:"url_hash"`
+	HashEncoding string        `yaml:"hash_encoding"`
+	Leeway       time.Duration `yaml:"leeway"`
+}

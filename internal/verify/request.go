@@ -1,0 +1,77 @@
+package verify
+
+import (
+	"net/http"
+	"time"
+)
+
+// Header gives the values of a request's header, names without regard to case.
+type Header interface {
+	// Values are all lines of that name, in the order they came.
+	Values(name string) []string
+	// Names are the names that are there, each once.
+	Names() []string
+}
+
+// Request is what a sender sent, before anything of it is believed.
+type Request struct {
+	Method string
+	// URL is the public one, as the sender was told: scheme, host, path, query.
+	URL string
+	// Query is the raw query, without the question mark.
+	Query  string
+	Header Header
+	// Body is the raw body. It is read, not kept.
+	Body []byte
+}
+
+// Secret is one key of a source: the text its owner was given.
+type Secret struct {
+	Value string
+	// KeyID is the sender's name of the key, where it sends one (Pusher).
+	KeyID string
+	// From and Until bound the time in which the secret counts; zero is open.
+	From, Until time.Time
+}
+
+// Active reports whether the secret counts at t. A zero t counts as now unknown:
+// every secret is active.
+func (s Secret) Active(t time.Time) bool {
+	if t.IsZero() {
+		return true
+	}
+	return (s.From.IsZero() || !t.Before(s.From)) && (s.Until.IsZero() || t.Before(s.Until))
+}
+
+// HTTPHeader is the Header of a net/http request. Names that are not in
+// canonical form are found too.
+type HTTPHeader http.Header
+
+// Values implements Header.
+func (h HTTPHeader) Values(name string) []string {
+	canonical := http.CanonicalHeaderKey(name)
+	values, found := h[canonical]
+	for k, v := range h {
+		if k != canonical && http.CanonicalHeaderKey(k) == canonical {
+			if found {
+				values = append(values[:len(values):len(values)], v...)
+				continue
+			}
+			values, found = v, true
+		}
+	}
+	return values
+}
+
+// Names implements Header.
+func (h HTTPHeader) Names() []string {
+	seen := make(map[string]bool, len(h))
+	names := make([]string, 0, len(h))
+	for k := range h {
+		if c := http.CanonicalHeaderKey(k); !seen[c] {
+			seen[c] = true
+			names = append(names, c)
+		}
+	}
+	return names
+}

@@ -1,0 +1,164 @@
+package verify
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Sign makes what a genuine sender would add to a request at a time: the
+// signature and the headers it is made over that the request lacks. Public-key
+// schemes take the private key as the secret: a seed or key written as the
+// profile's key is, PKCS #8 or SEC 1 for spki. A signature or timestamp that
+// stands in the body is written there; the body must have the place.
+func (v *Verifier) Sign(r *Request, s Secret, now time.Time) (Additions, error) {
+	if v.p.Algorithm == algNone {
+		return Additions{}, nil
+	}
+	if s.Value == "" {
+		return Additions{}, errEmptyKey
+	}
+	if v.coded != nil {
+		c, ok := v.coded.(CodedSigner)
+		if !ok {
+			return Additions{}, fmt.Errorf("nobody but the sender can sign as %s", v.p.Algorithm)
+		}
+		return c.Sign(r, s, now)
+	}
+	copied := *r
+	w := &signer{v: v, r: &copied, over: &overlay{base: r.Header}}
+	copied.Header = w.over
+	if v.token() {
+		return w.showToken(s)
+	}
+	return w.sign(s, now)
+}
+
+// overlay is a request's header with lines added.
+type overlay struct {
+	base  Header
+	lines []HeaderLine
+}
+
+// Values implements Header.
+func (h *overlay) Values(name string) []string {
+	for _, l := range h.lines {
+		if strings.EqualFold(l.Name, name) {
+			return []string{l.Value}
+		}
+	}
+	if h.base == nil {
+		return nil
+	}
+	return h.base.Values(name)
+}
+
+// Names implements Header.
+func (h *overlay) Names() []string {
+	var names []string
+	if h.base != nil {
+		names = h.base.Names()
+	}
+	for _, l := range h.lines {
+		names = append(names, l.Name)
+	}
+	return names
+}
+
+type signer struct {
+	v    *Verifier
+	r    *Request
+	over *overlay
+	kv   []string // pairs of the signature header, in order
+}
+
+func (w *signer) add(name, value string) {
+	w.over.lines = append(w.over.lines, HeaderLine{name, value})
+}
+
+// supply puts a text where a source's first place is, unless it is there.
+func (w *signer) supply(s source, replace bool, make func() string) error {
+	if len(s) == 0 || len(s[0].places) != 1 {
+		return nil
+	}
+	switch p := &s[0].places[0]; p.kind {
+	case placeHeader:
+		if _, n := single(w.over.Values(p.name)); n == absent {
+			w.add(p.name, make())
+		}
+	case placeKey:
+		w.kv = append(w.kv, p.name+"="+make())
+	case placeBody:
+		if replace {
+			return w.splice(p.path, make())
+		}
+	}
+	return nil
+}
+
+func (w *signer) sign(s Secret, now time.Time) (Additions, error) {
+	v := w.v
+	if err := w.supply(v.id, false, func() string { return "msg_" + nonce() }); err != nil {
+		return Additions{}, err
+	}
+	if err := w.supply(v.stamp, true, func() string { return formatTime(v.p.Timestamp.Format, now) }); err != nil {
+		return Additions{}, err
+	}
+	_ = w.supply(v.keyID, false, func() string { // A header: never fails.
+		if s.KeyID == "" {
+			return nonce() // A secret without a name is tried for every one.
+		}
+		return s.KeyID
+	})
+	for i := range v.guards {
+		if g := &v.guards[i]; !g.optional {
+			_ = w.supply(g.source, false, func() string { return g.equals[0] })
+		}
+	}
+	for i := range v.content {
+		if p := &v.content[i]; p.kind == partPlace && p.place.kind == placeHeader {
+			_ = w.supply(source{{places: []place{p.place}}}, false, nonce)
+		}
+	}
+	q := v.open(w.r)
+	defer q.close()
+	q.kv = strings.Join(w.kv, v.separator)
+	if f := q.prepare(window{}); f != nil {
+		return Additions{}, f
+	}
+	raw, err := q.makeSignature(s)
+	if err != nil {
+		return Additions{}, err
+	}
+	return w.place(raw)
+}
+
+// makeSignature signs the content.
+func (q *reading) makeSignature(s Secret) ([]byte, error) {
+	switch kind := q.v.p.Key; q.v.p.Algorithm {
+	case algEd25519:
+		k, err := privateEd25519(kind, s.Value)
+		if err != nil {
+			return nil, err
+		}
+		return ed25519.Sign(k, q.appendContent(nil, "")), nil
+	case algECDSA:
+		k, err := privateECDSA(kind, s.Value)
+		if err != nil {
+			return nil, err
+		}
+		h := sha256.New()
+		q.writeContent(h, "")
+		return ecdsa.SignASN1(rand.Reader, k, h.Sum(nil))
+	default:
+		k := q.v.key(s.Value)
+		if k.err != nil {
+			return nil, k.err
+		}
+		return append([]byte{}, q.digest(k, s.Value)...), nil
+	}
+}

@@ -1,0 +1,137 @@
+package verify
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// DefaultTolerance is how far a request's timestamp may be from now where the
+// profile says nothing else.
+const DefaultTolerance = 5 * time.Minute
+
+// formats of timestamps; any other text is a layout of Go's time package.
+const (
+	formatSeconds = "s"
+	formatMillis  = "ms"
+	formatRFC3339 = "rfc3339"
+	formatHTTP    = "http"
+	formatOpaque  = "opaque"
+)
+
+// parseTime reads a timestamp's text.
+func parseTime(format, text string) (time.Time, bool) {
+	switch format {
+	case formatSeconds, formatMillis:
+		n, ok := parseUnix(text)
+		if !ok {
+			return time.Time{}, false
+		}
+		if format == formatMillis {
+			return time.UnixMilli(n), true
+		}
+		return time.Unix(n, 0), true
+	case formatHTTP:
+		t, err := http.ParseTime(text)
+		return t, err == nil
+	case formatRFC3339, "":
+		t, err := time.Parse(time.RFC3339Nano, text)
+		return t, err == nil
+	case formatOpaque:
+		return time.Time{}, false
+	default:
+		t, err := time.Parse(format, text)
+		return t, err == nil
+	}
+}
+
+// parseUnix takes digits only: no sign, no fraction, no overflow.
+func parseUnix(text string) (int64, bool) {
+	if text == "" || len(text) > 15 {
+		return 0, false
+	}
+	for i := range len(text) {
+		if text[i] < '0' || text[i] > '9' {
+			return 0, false
+		}
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	return n, err == nil
+}
+
+// formatTime writes a time as the profile's sender does.
+func formatTime(format string, t time.Time) string {
+	switch format {
+	case formatSeconds, formatOpaque:
+		return strconv.FormatInt(t.Unix(), 10)
+	case formatMillis:
+		return strconv.FormatInt(t.UnixMilli(), 10)
+	case formatRFC3339, "":
+		return t.UTC().Format(time.RFC3339)
+	case formatHTTP:
+		return t.UTC().Format(http.TimeFormat)
+	default:
+		return t.UTC().Format(format)
+	}
+}
+
+// window is what is judged of a request's timestamp.
+type window struct {
+	past, future time.Duration
+	parse        bool // the text must be readable
+	on           bool // the tolerances count
+}
+
+// windowOf is the window of one request. A tolerance that was turned off turns
+// reading off too, so that a capture can be judged whatever its timestamp.
+func (v *Verifier) windowOf(o *Options) window {
+	w := window{past: v.past, future: v.future}
+	if v.stamp == nil || v.p.Timestamp.Format == formatOpaque || o.Tolerance != nil && *o.Tolerance < 0 {
+		return w
+	}
+	w.parse = true
+	w.on = !o.Now.IsZero() && !v.p.Timestamp.Unchecked
+	if o.Tolerance != nil {
+		w.past, w.future, w.on = *o.Tolerance, *o.Tolerance, !o.Now.IsZero()
+		if v.future > v.past {
+			w.future = max(v.future, *o.Tolerance)
+		}
+	}
+	return w
+}
+
+// readStamp finds the timestamp. Its text is signed as it came.
+func (q *reading) readStamp(w window) *Failure {
+	if q.v.stamp == nil {
+		return nil
+	}
+	text, n := q.read(q.v.stamp)
+	switch {
+	case n == doubled:
+		return refuse(MalformedTimestamp, StepTimestamp, "the timestamp is there twice")
+	case n == absent && (w.on || q.v.signsStamp):
+		return refuse(MissingTimestamp, StepTimestamp, "the request carries no timestamp")
+	case n == absent || !w.parse:
+		q.stamp = text
+		return nil
+	}
+	q.stamp = text
+	var ok bool
+	if q.at, ok = parseTime(q.v.p.Timestamp.Format, text); !ok {
+		return refuse(MalformedTimestamp, StepTimestamp, "the timestamp is not written as this sender writes it")
+	}
+	return nil
+}
+
+// judgeWindow compares the timestamp with now; the edge is inside.
+func (q *reading) judgeWindow(now time.Time, w window) *Failure {
+	switch age := now.Sub(q.at); {
+	case !w.on:
+		return nil
+	case age > w.past:
+		return refuse(TimestampTooOld, StepWindow, "the request was signed longer ago than the tolerance")
+	case -age > w.future:
+		return refuse(TimestampTooNew, StepWindow, "the request was signed in the future, beyond the tolerance")
+	}
+	return nil
+}

@@ -1,0 +1,220 @@
+package config_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/event"
+)
+
+// parse reads a configuration that must be good.
+func parse(t *testing.T, text string, vars map[string]string) *config.Config {
+	t.Helper()
+	c, err := config.Parse(filepath.Join(t.TempDir(), "grapnel.yaml"), []byte(text), environment(vars))
+	require.NoError(t, err)
+	return c
+}
+
+// zoom is a configuration with one source, and more settings of it.
+func zoom(settings string) string {
+	return "sources:\n  zoom:\n    provider: zoom\n    secrets: [0123456789abcdef]\n" + settings
+}
+
+func TestDefaults(t *testing.T) {
+	c := parse(t, zoom(""), nil)
+	require.Equal(t, 720*time.Hour, c.Retention)
+	require.Equal(t, 700*time.Millisecond, c.Ack.Budget)
+	require.Equal(t, config.Size(10<<30), c.Spool.MaxBytes)
+	require.Nil(t, c.TLS)
+	s := c.Sources["zoom"]
+	require.Equal(t, "zoom", s.Name)
+	require.Equal(t, config.UnmatchedDeadLetter, s.Unmatched)
+	require.Equal(t, config.DedupeFields, s.Dedupe.Mode, "the preset's own")
+	require.NotEmpty(t, s.Dedupe.Fields)
+	require.Equal(t, config.Size(1<<20), s.MaxBody)
+	require.Equal(t, 200, s.AckStatus)
+	require.Nil(t, s.Tolerance)
+	require.False(t, s.AllowIPs.Given())
+	require.NotNil(t, s.Verifier)
+}
+
+func TestEverySettingOfASourceArrives(t *testing.T) {
+	c := parse(t, zoom(`
+    events: [meeting.*, "recording.completed"]
+    unmatched: ignore
+    dedupe: {fields: [payload.object.uuid, {key: at, from: [event_ts, "body:ts"]}]}
+    tolerance: 90s
+    max_body: 512KB
+    ack_status: 202
+    basic_auth: {username: alice, password: "${PASSWORD}"}
+    token: {header: X-Token, value: "${TOKEN}"}
+    require_https: true
+    allow_ips: {cidrs: [192.0.2.1, "2001:db8::/32", "::ffff:10.0.0.0/104"], from: "https://example.com/meta", refresh: 30m}
+    rate_limit: {rate: 10.5, burst: 20}
+    rate_limit_ip: {rate: 1}
+    url: https://hooks.example.com/webhooks/zoom
+    identity: {subject: "body:payload.object.topic"}
+`), map[string]string{"PASSWORD": "open sesame", "TOKEN": "t0ken"})
+	s := c.Sources["zoom"]
+	require.Equal(t, []string{"meeting.*", "recording.completed"}, s.Events)
+	require.Equal(t, config.UnmatchedIgnore, s.Unmatched)
+	require.Equal(t, []event.Field{
+		{Key: "payload.object.uuid", Paths: []string{"payload.object.uuid"}},
+		{Key: "at", Paths: []string{"event_ts", "ts"}},
+	}, s.Dedupe.Fields)
+	require.Equal(t, config.Size(512_000), s.MaxBody)
+	require.Equal(t, 202, s.AckStatus)
+	require.Equal(t, "open sesame", s.BasicAuth.Password.Reveal())
+	require.Equal(t, "t0ken", s.Token.Value.Reveal())
+	require.Equal(t, []netip.Prefix{
+		netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("10.0.0.0/8"),
+	}, s.AllowIPs.CIDRs)
+	require.Equal(t, 30*time.Minute, s.AllowIPs.Refresh)
+	require.Equal(t, config.Rate{Rate: 10.5, Burst: 20}, s.RateLimit)
+	p := s.Profile()
+	require.Equal(t, 90*time.Second, p.Timestamp.Past, "the tolerance replaces the preset's")
+	require.Equal(t, 90*time.Second, p.Timestamp.Future)
+	require.Equal(t, "body:payload.object.topic", p.Identity.Subject)
+	require.NotEmpty(t, p.Identity.Type, "what is not overridden stays the preset's")
+}
+
+func TestSecretsAreResolved(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "key"), []byte("of the file \r\n"), 0o600))
+	c, err := config.Parse(filepath.Join(dir, "grapnel.yaml"), []byte(`
+sources:
+  zoom:
+    provider: zoom
+    secrets:
+      - "${FIRST}"
+      - "a-${MIDDLE}-z"
+      - "$${LITERAL}$$ ${TRICKY}"
+      - "file:key"
+      - {value: "file:`+dir+`/key", valid_from: 2026-01-01, valid_until: 2026-02-01T10:00:00+01:00, key_id: k1}
+      - 0123
+      - |
+        two
+        lines
+`), environment(map[string]string{"FIRST": "one", "MIDDLE": "two", "TRICKY": "${FIRST}"}))
+	require.NoError(t, err)
+	got := c.Sources["zoom"].Credentials()
+	var values []string
+	for _, s := range got {
+		values = append(values, s.Value)
+	}
+	require.Equal(t, []string{
+		"one", "a-two-z", "${LITERAL}$$ ${FIRST}", "of the file ", "of the file ", "0123", "two\nlines\n",
+	}, values)
+	require.Equal(t, "k1", got[4].KeyID)
+	require.Equal(t, time.Date(2026, 2, 1, 9, 0, 0, 0, time.UTC), got[4].Until.UTC())
+	require.True(t, got[4].Active(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)))
+}
+
+func TestNoFormattingShowsASecret(t *testing.T) {
+	const secret = "correct-horse-battery-staple"
+	c := parse(t, `
+rate_store: "redis://:${S}@localhost:6379/0"
+sources:
+  zoom:
+    provider: zoom
+    secrets: ["${S}"]
+    basic_auth: {username: a, password: "${S}"}
+    token: {header: X, value: "${S}"}
+  own:
+    verify: {algorithm: token, signature: {headers: [x-token], encoding: text}, settings: [{name: p}], params: {p: "${S}"}}
+    secrets: [{value: "${S}"}]
+destinations:
+  crm:
+    events: ["zoom/*"]
+    http: {url: "https://u:${S}@example.com/${S}?t=${S}", headers: {Authorization: "Bearer ${S}"}}
+`, map[string]string{"S": secret})
+	d, s, own := c.Destinations["crm"], c.Sources["zoom"], c.Sources["own"]
+	var summary strings.Builder
+	require.NoError(t, c.WriteSummary(&summary))
+	shown := []string{summary.String(), fmt.Sprint(c.Warnings()), c.Fingerprint()}
+	for _, v := range []any{c, *c, s, *s, *own, s.Secrets, s.Secrets[0].Value, *s.BasicAuth, *s.Token, d, *d, *d.HTTP} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+			shown = append(shown, fmt.Sprintf(verb, v))
+		}
+		encoded, err := json.Marshal(v)
+		require.NoError(t, err)
+		shown = append(shown, string(encoded))
+	}
+	var log strings.Builder
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "secret", s.Secrets[0].Value, "source", s, "config", c)
+	for _, text := range append(shown, log.String()) {
+		require.NotContains(t, text, secret)
+		require.NotContains(t, strings.ToLower(text), fmt.Sprintf("%x", secret))
+	}
+	require.Equal(t, secret, s.Secrets[0].Value.Reveal())
+	require.Equal(t, "set", s.Secrets[0].Value.String())
+	require.Equal(t, "not set", config.Secret{}.String())
+}
+
+func TestDestinations(t *testing.T) {
+	const signing = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
+	c := parse(t, zoom("")+`
+destinations:
+  full:
+    events: ["zoom/meeting.*", "stripe/*"]
+    http: {url: "http://127.0.0.1:9999/x", secrets: [`+signing+`], timeout: 2s, headers: {X-Tenant: a}}
+    retry: {attempts: 3, initial: 1s, max: 1m}
+    allow_private: [127.0.0.0/8]
+  plain:
+    events: ["*"]
+    http: {url: "https://example.com/"}
+  scheduled:
+    events: ["zoom/*"]
+    http: {url: "https://example.com/"}
+    retry: {attempts: 8, initial: 5s, multiplier: 0, max: 10h, schedule: [1s, 2m]}
+`, nil)
+	full := c.Destinations["full"]
+	require.Equal(t, []string{"zoom/meeting.*", "stripe/*"}, full.Events)
+	require.Equal(t, event.Retry{Attempts: 3, Initial: time.Second, Max: time.Minute, Multiplier: 2, Jitter: 0.2}, full.Retry,
+		"rests of one's own take the place of the default schedule")
+	o := full.Options()
+	require.Equal(t, "full", o.Name)
+	require.Equal(t, []string{signing}, o.Secrets)
+	require.Equal(t, map[string]string{"X-Tenant": "a"}, o.Headers)
+	require.Equal(t, 2*time.Second, o.Timeout)
+	plain := c.Destinations["plain"]
+	require.Equal(t, 5*time.Second, plain.HTTP.Timeout)
+	require.Equal(t, 8, plain.Retry.Attempts)
+	require.Len(t, plain.Retry.Schedule, 7)
+	require.Equal(t, []time.Duration{time.Second, 2 * time.Minute}, c.Destinations["scheduled"].Retry.Schedule)
+}
+
+func TestAnchorsAndMerges(t *testing.T) {
+	c := parse(t, `
+sources:
+  zoom: &base
+    provider: zoom
+    secrets: &keys [0123456789abcdef]
+    max_body: 2KiB
+  second:
+    <<: *base
+    max_body: 3KiB
+  third:
+    provider: zoom
+    secrets: *keys
+`, nil)
+	require.Equal(t, config.Size(2<<10), c.Sources["zoom"].MaxBody)
+	require.Equal(t, config.Size(3<<10), c.Sources["second"].MaxBody)
+	require.Equal(t, "0123456789abcdef", c.Sources["third"].Credentials()[0].Value)
+}
+
+func TestLoadOfAFileThatIsNotThere(t *testing.T) {
+	_, err := config.Load(filepath.Join(t.TempDir(), "none.yaml"), environment(nil))
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.ErrorContains(t, err, "GRAPNEL_CONFIG")
+}

@@ -1,0 +1,186 @@
+package config
+
+import (
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+// tooLarge marks the fault of a file of too many nodes, which is told once.
+const tooLarge = "*"
+
+// custom is a type that reads its own forms of a setting.
+type custom interface {
+	decodeNode(r *reading, n *node, path string)
+}
+
+// defaulter is a type with defaults of its own.
+type defaulter interface{ setDefaults() }
+
+// decode fills v from n and reports what does not fit.
+func (r *reading) decode(v reflect.Value, n *node, path string) {
+	if r.nodes++; r.nodes > maxNodes {
+		if !r.faulty[tooLarge] {
+			r.faulty[tooLarge] = true
+			r.faultAt(n.at, path, "the file is too large with its aliases followed; write less")
+		}
+		return
+	}
+	if c, ok := v.Addr().Interface().(custom); ok {
+		c.decodeNode(r, n, path)
+		return
+	}
+	r.plain(v, n, path)
+}
+
+// plain decodes by the shape of the Go type alone.
+func (r *reading) plain(v reflect.Value, n *node, path string) {
+	if isScalar(v.Type()) {
+		r.scalar(v, n, path)
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		r.decode(fresh(v), n, path)
+	case reflect.Struct:
+		r.structure(v, n, path)
+	case reflect.Map:
+		r.table(v, n, path)
+	case reflect.Slice:
+		r.list(v, n, path)
+	default:
+		r.scalar(v, n, path)
+	}
+}
+
+// fresh allocates what a pointer points to, with its defaults.
+func fresh(v reflect.Value) reflect.Value {
+	v.Set(reflect.New(v.Type().Elem()))
+	if d, ok := v.Interface().(defaulter); ok {
+		d.setDefaults()
+	}
+	return v.Elem()
+}
+
+func (r *reading) structure(v reflect.Value, n *node, path string) {
+	switch n.kind {
+	case kindNull:
+		return
+	case kindMapping:
+	default:
+		r.misshape(n, path, "expects settings below it, not a single value or a list: "+
+			strings.Join(keysOf(v.Type()), ", "))
+		return
+	}
+	for _, m := range n.members {
+		p := join(path, m.key)
+		field, ok := fieldByKey(v, m.key)
+		if !ok {
+			r.unknown(v.Type(), m, p)
+			continue
+		}
+		r.enter(m, p)
+		r.decode(field, m.value, p)
+	}
+}
+
+// enter notes where a setting stands: a value at its own place, anything larger
+// at that of its key.
+func (r *reading) enter(m member, path string) {
+	r.places[path] = m.at
+	if m.value.kind == kindScalar {
+		r.places[path] = m.value.at
+	}
+}
+
+func (r *reading) table(v reflect.Value, n *node, path string) {
+	switch n.kind {
+	case kindNull:
+		return
+	case kindMapping:
+	default:
+		r.misshape(n, path, "expects a mapping of names to values")
+		return
+	}
+	v.Set(reflect.MakeMapWithSize(v.Type(), len(n.members)))
+	for _, m := range n.members {
+		p := join(path, m.key)
+		r.enter(m, p)
+		value := reflect.New(v.Type().Elem()).Elem()
+		r.decode(value, m.value, p)
+		v.SetMapIndex(reflect.ValueOf(m.key).Convert(v.Type().Key()), value)
+	}
+}
+
+func (r *reading) list(v reflect.Value, n *node, path string) {
+	switch n.kind {
+	case kindNull:
+		return
+	case kindSequence:
+	default:
+		r.misshape(n, path, "expects a list; write the value in brackets, [like, this]")
+		return
+	}
+	v.Set(reflect.MakeSlice(v.Type(), len(n.items), len(n.items)))
+	for i, item := range n.items {
+		p := path + "[" + strconv.Itoa(i) + "]"
+		r.places[p] = item.at
+		r.decode(v.Index(i), item, p)
+	}
+}
+
+// scalar reads one value: references first, then the text by the type.
+func (r *reading) scalar(v reflect.Value, n *node, path string) {
+	text, expanded, ok := r.text(n, path)
+	if !ok {
+		return
+	}
+	if s, isSecret := v.Addr().Interface().(*Secret); isSecret {
+		r.secret(s, text, path, expanded)
+		return
+	}
+	err := parseScalar(v, text)
+	switch {
+	case err == nil:
+	case expanded:
+		// What came from the environment may be a secret in the wrong place.
+		r.fault(path, "the value from the environment does not fit: "+err.Error())
+	default:
+		r.fault(path, strconv.Quote(shorten(text))+" does not fit: "+err.Error())
+	}
+}
+
+// text is a scalar with its references resolved.
+func (r *reading) text(n *node, path string) (text string, expanded, ok bool) {
+	switch n.kind {
+	case kindNull:
+		r.fault(path, "has no value; give it one or remove the line")
+		return "", false, false
+	case kindScalar:
+	default:
+		r.misshape(n, path, "expects a single value, not a list or a mapping; a text with colons or brackets needs quotes")
+		return "", false, false
+	}
+	text, expanded, errs := expand(n.text, r.lookup)
+	for _, err := range errs {
+		r.faultAt(n.at, path, err.Error())
+	}
+	return text, expanded, len(errs) == 0
+}
+
+func (r *reading) secret(s *Secret, text, path string, expanded bool) {
+	if name, ok := strings.CutPrefix(text, "file:"); ok {
+		content, exposed, err := r.readSecret(name)
+		if err != nil {
+			r.fault(path, err.Error())
+			return
+		}
+		if exposed {
+			r.exposed = append(r.exposed, path)
+		}
+		text, expanded = content, true
+	}
+	*s = NewSecret(text)
+	r.secrets[path] = *s
+	r.written[path] = !expanded
+}

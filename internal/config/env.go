@@ -1,0 +1,187 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/kelseyhightower/envconfig"
+)
+
+// envPrefix is what the names of our variables begin with.
+const envPrefix = "GRAPNEL"
+
+// minToken is the length in bytes below which a token is refused.
+const minToken = 16
+
+// Env is the environment of a process, complete and checked.
+type Env struct {
+	// Config is the path of grapnel.yaml.
+	Config string
+	// Listen and AdminListen are host:port; the host may be empty for all.
+	Listen      string
+	AdminListen string
+	// AdminToken is asked for by the admin listener when it is set.
+	AdminToken Secret
+	// DataDir holds the spool and the embedded engine's file; empty is none.
+	DataDir string
+	// TaskQueue is the Temporal task queue that both halves meet on.
+	TaskQueue string
+	// LogLevel is debug, info, warn or error; LogFormat console or json.
+	LogLevel  slog.Level
+	LogFormat string
+}
+
+// variables declares the environment for envconfig: names, defaults and
+// descriptions. The values are plain strings that we read ourselves, because
+// envconfig's own reading stops at the first fault, prints the raw value in it,
+// takes a required variable that is empty, and knows the process's environment
+// only.
+type variables struct {
+	Config      string `split_words:"true" default:"grapnel.yaml" desc:"path of the configuration file"`
+	Listen      string `split_words:"true" default:":8080" desc:"address of the public listener"`
+	AdminListen string `split_words:"true" default:"127.0.0.1:9090" desc:"address of the admin listener"`
+	AdminToken  string `split_words:"true" desc:"bearer token of the admin listener; required when it is not on loopback"`
+	DataDir     string `split_words:"true" desc:"directory of the spool and the embedded engine; up sets it"`
+	TaskQueue   string `split_words:"true" default:"grapnel" desc:"Temporal task queue"`
+	LogLevel    string `split_words:"true" default:"info" desc:"debug, info, warn or error"`
+	LogFormat   string `split_words:"true" default:"console" desc:"console or json"`
+}
+
+// variable is one line of the table of variables.
+type variable struct{ name, fallback, doc string }
+
+// declared is the table of variables, as envconfig makes it of the struct.
+func declared() ([]variable, error) {
+	var b strings.Builder
+	const line = "{{range .}}{{usage_key .}}\t{{usage_default .}}\t{{usage_description .}}\n{{end}}"
+	if err := envconfig.Usagef(envPrefix, &variables{}, &b, line); err != nil {
+		return nil, fmt.Errorf("the environment's declaration cannot be read: %w", err)
+	}
+	var out []variable
+	for l := range strings.Lines(b.String()) {
+		f := strings.SplitN(strings.TrimSuffix(l, "\n"), "\t", 3)
+		out = append(out, variable{f[0], f[1], f[2]})
+	}
+	return out, nil
+}
+
+// DescribeEnv prints the table of variables in Markdown, for the documentation.
+func DescribeEnv(out io.Writer) error {
+	vars, err := declared()
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	b.WriteString("| variable | default | meaning |\n|---|---|---|\n")
+	for _, v := range vars {
+		fallback := v.fallback
+		if fallback != "" {
+			fallback = "`" + fallback + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", v.name, fallback, v.doc)
+	}
+	_, err = io.WriteString(out, b.String())
+	return err
+}
+
+// LoadEnv reads the environment by lookup; os.LookupEnv is the usual one. The
+// error is Faults, all of them, and never holds a value that may be secret; what
+// could be read is given even then, so that a check can go on.
+func LoadEnv(lookup func(string) (string, bool)) (Env, error) {
+	vars, err := declared()
+	if err != nil {
+		return Env{}, err
+	}
+	l := envLoader{values: map[string]string{}}
+	for _, v := range vars {
+		value, set := lookup(v.name)
+		if set && value == "" && v.fallback != "" {
+			l.fault(v.name, "is set and empty; give it a value, or unset it for "+v.fallback)
+		}
+		if !set || value == "" {
+			value = v.fallback
+		}
+		l.values[v.name] = value
+	}
+	e := l.env()
+	if len(l.faults) > 0 {
+		return e, l.faults
+	}
+	return e, nil
+}
+
+type envLoader struct {
+	values map[string]string
+	faults Faults
+}
+
+func (l *envLoader) fault(name, message string) {
+	l.faults = append(l.faults, Fault{Path: name, Message: message})
+}
+
+func (l *envLoader) env() Env {
+	get := func(name string) string { return l.values[envPrefix+"_"+name] }
+	e := Env{
+		Config: get("CONFIG"), Listen: get("LISTEN"), AdminListen: get("ADMIN_LISTEN"),
+		AdminToken: NewSecret(get("ADMIN_TOKEN")), DataDir: get("DATA_DIR"),
+		TaskQueue: get("TASK_QUEUE"), LogFormat: get("LOG_FORMAT"),
+	}
+	l.address("GRAPNEL_LISTEN", e.Listen)
+	if l.address("GRAPNEL_ADMIN_LISTEN", e.AdminListen) && !isLoopback(e.AdminListen) && !e.AdminToken.IsSet() {
+		l.fault("GRAPNEL_ADMIN_TOKEN", "is required when GRAPNEL_ADMIN_LISTEN is not on loopback; set it, or listen on 127.0.0.1")
+	}
+	if n := len(e.AdminToken.Reveal()); n > 0 && n < minToken {
+		l.fault("GRAPNEL_ADMIN_TOKEN", fmt.Sprintf("has %d bytes and must have at least %d; make one with: openssl rand -hex 32", n, minToken))
+	}
+	switch get("LOG_LEVEL") {
+	case "debug", "info", "warn", "error":
+		_ = e.LogLevel.UnmarshalText([]byte(get("LOG_LEVEL"))) // Knows these four.
+	default:
+		l.fault("GRAPNEL_LOG_LEVEL", "must be debug, info, warn or error")
+	}
+	if e.LogFormat != "console" && e.LogFormat != "json" {
+		l.fault("GRAPNEL_LOG_FORMAT", "must be console or json")
+	}
+	return e
+}
+
+func (l *envLoader) address(name, value string) bool {
+	_, port, err := net.SplitHostPort(value)
+	if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n > 65535 {
+		l.fault(name, "must be host:port, as 127.0.0.1:9090, or :8080 for every address")
+		return false
+	}
+	return true
+}
+
+// isLoopback tells whether an address can be reached from this machine only.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && a.Unmap().IsLoopback()
+}
+
+// WriteSummary prints the environment in force, secrets as set or not set.
+func (e Env) WriteSummary(out io.Writer) error {
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintf(t, "config\t%s\nlisten\t%s\nadmin listen\t%s\nadmin token\t%s\ndata directory\t%s\ntask queue\t%s\nlog\t%s %s\n",
+		e.Config, e.Listen, e.AdminListen, e.AdminToken, orNone(e.DataDir), e.TaskQueue,
+		strings.ToLower(e.LogLevel.String()), e.LogFormat)
+	return t.Flush()
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "not set"
+	}
+	return s
+}

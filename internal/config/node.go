@@ -1,0 +1,180 @@
+package config
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// place is where something stands in the file.
+type place struct{ line, column int }
+
+type kind uint8
+
+const (
+	kindNull kind = iota
+	kindScalar
+	kindMapping
+	kindSequence
+)
+
+// node is a piece of the file, with the YAML taken off it.
+type node struct {
+	kind kind
+	at   place
+	// text is a scalar as written, before references are resolved. What it
+	// means is decided by the setting it is for: no is a fine name of a source.
+	text    string
+	members []member
+	items   []*node
+}
+
+type member struct {
+	key   string
+	at    place
+	value *node
+}
+
+// converter makes nodes of the library's syntax tree.
+type converter struct {
+	*reading
+	anchors map[string]*node
+}
+
+func (c *converter) node(n ast.Node, path string, depth int) *node {
+	if n == nil {
+		return &node{at: place{1, 1}}
+	}
+	at := placeOf(n.GetToken(), place{1, 1})
+	if depth > maxDepth {
+		c.faultAt(at, path, "this is nested too deep; a configuration is not")
+		return nil
+	}
+	switch n := n.(type) {
+	case *ast.NullNode:
+		return &node{at: at}
+	case *ast.LiteralNode:
+		return &node{kind: kindScalar, at: at, text: n.Value.Value}
+	case *ast.StringNode:
+		return &node{kind: kindScalar, at: at, text: n.Value}
+	case *ast.AnchorNode:
+		v := c.node(n.Value, path, depth+1)
+		c.anchors[nameOf(n.Name)] = v
+		return v
+	case *ast.AliasNode:
+		v := c.anchors[nameOf(n.Value)]
+		if v == nil {
+			c.faultAt(at, path, "this alias names no anchor that stands before it; define the anchor first")
+		}
+		return v
+	case *ast.TagNode:
+		return c.tagged(n, path, depth)
+	case *ast.SequenceNode:
+		return c.sequence(n, at, path, depth)
+	case *ast.MappingNode:
+		return c.mapping(n.Values, at, path, depth)
+	case *ast.MappingValueNode:
+		return c.mapping([]*ast.MappingValueNode{n}, at, path, depth)
+	case ast.ScalarNode:
+		return &node{kind: kindScalar, at: at, text: n.GetToken().Value}
+	}
+	c.faultAt(at, path, "this kind of YAML has no place in a configuration; write plain mappings, lists and values")
+	return nil
+}
+
+// tagged takes the tags of YAML's core schema, which change nothing here, and
+// refuses all others.
+func (c *converter) tagged(n *ast.TagNode, path string, depth int) *node {
+	switch n.GetToken().Value {
+	case "!!str", "!!int", "!!float", "!!bool", "!!null", "!!map", "!!seq":
+		return c.node(n.Value, path, depth+1)
+	}
+	c.faultAt(placeOf(n.GetToken(), place{1, 1}), path, "YAML tags have no meaning here; remove it")
+	return nil
+}
+
+func nameOf(n ast.Node) string {
+	if n == nil {
+		return ""
+	}
+	return n.GetToken().Value
+}
+
+func (c *converter) sequence(n *ast.SequenceNode, at place, path string, depth int) *node {
+	out := &node{kind: kindSequence, at: at}
+	for i, v := range n.Values {
+		if item := c.node(v, path+"["+strconv.Itoa(i)+"]", depth+1); item != nil {
+			out.items = append(out.items, item)
+		}
+	}
+	return out
+}
+
+func (c *converter) mapping(values []*ast.MappingValueNode, at place, path string, depth int) *node {
+	out := &node{kind: kindMapping, at: at}
+	var merged []*node
+	lines := map[string]int{}
+	for _, v := range values {
+		if v == nil || v.Key == nil {
+			continue
+		}
+		key := keyOf(v.Key)
+		value := c.node(v.Value, join(path, key), depth+1)
+		if value == nil {
+			continue
+		}
+		if v.Key.IsMergeKey() {
+			merged = append(merged, value)
+			continue
+		}
+		m := member{key: key, at: placeOf(v.Key.GetToken(), at), value: value}
+		if first, twice := lines[key]; twice {
+			c.faultAt(m.at, join(path, key), fmt.Sprintf("this key is given twice, first on line %d; keep one of them", first))
+			continue
+		}
+		lines[key] = m.at.line
+		out.members = append(out.members, m)
+	}
+	for _, from := range merged {
+		c.merge(out, from, lines)
+	}
+	if len(out.members) > 0 && at.line >= out.members[0].at.line {
+		out.at = out.members[0].at
+	}
+	return out
+}
+
+// merge takes over what << names and the mapping does not give itself.
+func (c *converter) merge(into, from *node, lines map[string]int) {
+	switch from.kind {
+	case kindSequence:
+		for _, item := range from.items {
+			c.merge(into, item, lines)
+		}
+	case kindMapping:
+		if c.nodes += len(from.members); c.nodes > maxNodes {
+			return // Decoding reports it.
+		}
+		for _, m := range from.members {
+			if _, given := lines[m.key]; !given {
+				lines[m.key] = m.at.line
+				into.members = append(into.members, m)
+			}
+		}
+	default:
+		c.faultAt(from.at, "<<", "only a mapping can be merged; name the anchor of one")
+	}
+}
+
+func keyOf(k ast.MapKeyNode) string {
+	switch k := k.(type) {
+	case *ast.StringNode:
+		return k.Value
+	case *ast.MappingKeyNode:
+		if inner, ok := k.Value.(ast.MapKeyNode); ok {
+			return keyOf(inner)
+		}
+	}
+	return k.GetToken().Value
+}

@@ -1,0 +1,170 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Size is a number of bytes, in the file with a unit: 1MiB, 512KB, 100B.
+type Size int64
+
+// String writes a size in the largest binary unit that leaves at most two
+// decimals.
+func (s Size) String() string {
+	for _, u := range sizeUnits() {
+		if n := float64(s) / float64(u.bytes); u.bytes > 1 && n >= 1 && math.Trunc(n*100) == n*100 && u.name[1] == 'i' {
+			return strconv.FormatFloat(n, 'f', -1, 64) + u.name
+		}
+	}
+	return strconv.FormatInt(int64(s), 10) + "B"
+}
+
+type sizeUnit struct {
+	name  string
+	bytes int64
+}
+
+func sizeUnits() []sizeUnit {
+	return []sizeUnit{
+		{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10},
+		{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"KB", 1e3}, {"kB", 1e3}, {"B", 1}, {"", 1},
+	}
+}
+
+// ParseSize reads a size: a number and B, KB, MB, GB, TB (powers of 1000) or
+// KiB, MiB, GiB, TiB (powers of 1024); a number alone counts bytes.
+func ParseSize(text string) (Size, error) {
+	bad := errors.New("write a size as 1MiB, 512KB or 100B")
+	for _, u := range sizeUnits() {
+		number, ok := strings.CutSuffix(text, u.name)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+		if size := n * float64(u.bytes); err == nil && size >= 0 && size < math.MaxInt64/2 {
+			return Size(size), nil
+		}
+		return 0, bad
+	}
+	return 0, bad
+}
+
+// ParseDuration reads what time.ParseDuration does, and days before it: 30d,
+// 1d12h.
+func ParseDuration(text string) (time.Duration, error) {
+	bad := errors.New("write a duration with its unit, as 90s, 5m, 720h or 30d")
+	days, rest, ok := strings.Cut(text, "d")
+	if !ok {
+		days, rest = "", text
+	}
+	var sum time.Duration
+	if ok {
+		n, err := strconv.ParseFloat(days, 64)
+		if err != nil || !(math.Abs(n) < 100_000) {
+			return 0, bad
+		}
+		sum = time.Duration(n * 24 * float64(time.Hour))
+	}
+	if ok && rest == "" {
+		return sum, nil
+	}
+	d, err := time.ParseDuration(rest)
+	if err != nil || ok && (d < 0 || sum < 0) {
+		return 0, bad
+	}
+	return sum + d, nil
+}
+
+// ParsePrefix reads a CIDR or a single address; IPv4 addresses written as IPv6
+// ones become what they are.
+func ParsePrefix(text string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(text); err == nil {
+		a = a.Unmap().WithZone("")
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return p, errors.New("write an address as 192.0.2.1 or 2001:db8::1, or a CIDR as 192.0.2.0/24")
+	}
+	if p.Addr().Is4In6() {
+		if p.Bits() < 96 {
+			return p, errors.New("a CIDR of mapped IPv4 addresses has at least 96 bits; write it as an IPv4 one")
+		}
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	if p != p.Masked() {
+		return p, fmt.Errorf("the address has bits outside its mask; write %s", p.Masked())
+	}
+	return p, nil
+}
+
+// isScalar tells whether a type that is no basic kind is read from one value.
+func isScalar(t reflect.Type) bool {
+	switch t {
+	case reflect.TypeFor[Secret](), reflect.TypeFor[netip.Prefix](), reflect.TypeFor[time.Time]():
+		return true
+	}
+	return false
+}
+
+// parseScalar sets v from a text; the error says what it expects.
+func parseScalar(v reflect.Value, text string) (err error) {
+	switch p := v.Addr().Interface().(type) {
+	case *time.Duration:
+		*p, err = ParseDuration(text)
+		return err
+	case *Size:
+		*p, err = ParseSize(text)
+		return err
+	case *netip.Prefix:
+		*p, err = ParsePrefix(text)
+		return err
+	case *time.Time:
+		*p, err = parseTime(text)
+		return err
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Bool:
+		return parseBool(v, text)
+	case reflect.Int, reflect.Int64:
+		n, err := strconv.ParseInt(text, 10, 32)
+		if err != nil {
+			return errors.New("write a whole number")
+		}
+		v.SetInt(n)
+	case reflect.Float64:
+		f, err := strconv.ParseFloat(text, 64)
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+			return errors.New("write a number")
+		}
+		v.SetFloat(f)
+	default:
+		return fmt.Errorf("a %s cannot be written in the file", v.Type())
+	}
+	return nil
+}
+
+func parseBool(v reflect.Value, text string) error {
+	if text != "true" && text != "false" {
+		return errors.New("write true or false")
+	}
+	v.SetBool(text == "true")
+	return nil
+}
+
+func parseTime(text string) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, errors.New("write a time as 2026-01-31T00:00:00Z or a day as 2026-01-31")
+}

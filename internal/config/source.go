@@ -1,0 +1,165 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/verify"
+)
+
+// Source is a sender we know and its door, POST /webhooks/{name}.
+type Source struct {
+	// Name is its key in the file.
+	Name string `yaml:"-"`
+	// Provider names a preset; Verify is the same grammar written out. Exactly
+	// one of them is given.
+	Provider string          `yaml:"provider"`
+	Verify   *verify.Profile `yaml:"verify" json:"-"`
+	// Params are the values of the settings that a preset asks for.
+	Params map[string]Secret `yaml:"params"`
+	// Secrets are tried all, the newest first.
+	Secrets []SourceSecret `yaml:"secrets"`
+	// Events are the types that are taken, patterns allowed; empty takes all.
+	Events []string `yaml:"events"`
+	// Unmatched says what becomes of an event that no route takes.
+	Unmatched Unmatched `yaml:"unmatched"`
+	// Dedupe is how events are told apart; the preset's where it is not given.
+	Dedupe Dedupe `yaml:"dedupe"`
+	// Tolerance replaces the preset's window around now; nil leaves it.
+	Tolerance *time.Duration `yaml:"tolerance"`
+	// MaxBody is the longest body that is taken.
+	MaxBody Size `yaml:"max_body"`
+	// AckStatus is the status of an accepted event; the preset's, else 200.
+	AckStatus int `yaml:"ack_status"`
+	// BasicAuth and Token are credentials asked for beside the signature.
+	BasicAuth *BasicAuth `yaml:"basic_auth"`
+	Token     *Token     `yaml:"token"`
+	// RequireHTTPS refuses requests that did not come by TLS.
+	RequireHTTPS bool `yaml:"require_https"`
+	// AllowIPs are the clients that may send; none given allows all.
+	AllowIPs AllowIPs `yaml:"allow_ips"`
+	// RateLimit counts verified requests, RateLimitIP each client's before that.
+	RateLimit   Rate `yaml:"rate_limit"`
+	RateLimitIP Rate `yaml:"rate_limit_ip"`
+	// OrderBy is reserved for ordered handling and must be empty.
+	OrderBy string `yaml:"order_by"`
+	// URL is the public URL the sender was configured with, for signatures that
+	// cover it; empty takes it from the request.
+	URL string `yaml:"url"`
+	// Identity replaces where the preset finds an event's attributes.
+	Identity Identity `yaml:"identity"`
+
+	// Verifier is the profile with everything above merged in, compiled.
+	Verifier *verify.Verifier `yaml:"-" json:"-"`
+}
+
+// SourceSecret is one secret of a source: in the file a string, or a mapping
+// when its time is bounded or the sender names its keys.
+type SourceSecret struct {
+	Value Secret `yaml:"value"`
+	// ValidFrom and ValidUntil bound the time it counts; zero is open.
+	ValidFrom  time.Time `yaml:"valid_from"`
+	ValidUntil time.Time `yaml:"valid_until"`
+	// KeyID is the sender's name of the key.
+	KeyID string `yaml:"key_id"`
+}
+
+// Credentials are the secrets as the verifier takes them.
+func (s *Source) Credentials() []verify.Secret {
+	out := make([]verify.Secret, len(s.Secrets))
+	for i, e := range s.Secrets {
+		out[i] = verify.Secret{Value: e.Value.Reveal(), KeyID: e.KeyID, From: e.ValidFrom, Until: e.ValidUntil}
+	}
+	return out
+}
+
+// Profile is the complete profile of the source: the preset or the verify
+// block, with the source's own settings merged in. Its Params may hold secrets.
+func (s *Source) Profile() verify.Profile { return s.Verifier.Profile() }
+
+// Format prints the source's name, whatever the verb: its profile's params may
+// hold secrets.
+func (s Source) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "config.Source(%s)", s.Name) }
+
+// Unmatched says what becomes of an event that no route takes.
+type Unmatched string
+
+// The values of Unmatched.
+const (
+	// UnmatchedDeadLetter keeps the event as a dead letter.
+	UnmatchedDeadLetter Unmatched = "dead_letter"
+	// UnmatchedIgnore closes it as handled.
+	UnmatchedIgnore Unmatched = "ignore"
+)
+
+// Dedupe is how events of a source are told apart.
+type Dedupe struct {
+	// Mode is one of the constants below, never empty after Load.
+	Mode DedupeMode `yaml:"mode"`
+	// Fields make the key when Mode is DedupeFields.
+	Fields []event.Field `yaml:"fields"`
+}
+
+// DedupeMode is what an event's ID is made from.
+type DedupeMode string
+
+// The modes of Dedupe.
+const (
+	DedupeID     DedupeMode = "id"
+	DedupeFields DedupeMode = "fields"
+	DedupeBody   DedupeMode = "body"
+	DedupeNone   DedupeMode = "none"
+)
+
+// BasicAuth are the credentials of HTTP Basic authentication.
+type BasicAuth struct {
+	Username string `yaml:"username"`
+	Password Secret `yaml:"password"`
+}
+
+// Token is a header that must hold a value.
+type Token struct {
+	Header string `yaml:"header"`
+	Value  Secret `yaml:"value"`
+}
+
+// AllowIPs are the clients that may send: in the file a list of CIDRs and
+// addresses, or a mapping when more of them are read from elsewhere.
+type AllowIPs struct {
+	CIDRs []netip.Prefix `yaml:"cidrs"`
+	// From is file:PATH or an https URL with CIDRs, a line each, or JSON.
+	From string `yaml:"from"`
+	// Key is the member of a JSON object that holds the list, as hooks does in
+	// GitHub's /meta.
+	Key string `yaml:"key"`
+	// Refresh is how often From is read again.
+	Refresh time.Duration `yaml:"refresh"`
+}
+
+// Given tells whether any restriction is configured.
+func (a AllowIPs) Given() bool { return len(a.CIDRs) > 0 || a.From != "" }
+
+// Rate is a token bucket: Rate a second, Burst at once. A Rate of 0 is none.
+type Rate struct {
+	Rate  float64 `yaml:"rate"`
+	Burst int     `yaml:"burst"`
+}
+
+// Identity says where an event's attributes stand: header:X or body:path.
+type Identity struct {
+	Type    string `yaml:"type"`
+	ID      string `yaml:"id"`
+	Subject string `yaml:"subject"`
+	Time    string `yaml:"time"`
+	// TimeFormat is rfc3339, s, ms or a layout of Go's time package.
+	TimeFormat string `yaml:"time_format"`
+}
+
+// setDefaults fills in what holds when a key is not given.
+func (s *Source) setDefaults() {
+	s.Unmatched = UnmatchedDeadLetter
+	s.MaxBody = 1 << 20
+	s.AllowIPs = AllowIPs{Key: "hooks", Refresh: time.Hour}
+}

@@ -1,0 +1,174 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+)
+
+// The bounds of settings that have them for a reason outside this package.
+const (
+	// maxBody keeps an event with its envelope below the engine's limit of 2 MB
+	// for one payload.
+	maxBody Size = 3 << 19
+	// minRetention is the shortest that Temporal takes.
+	minRetention = 24 * time.Hour
+	// maxBudget leaves the rest of the second in which a request is answered to
+	// the disk and the network.
+	maxBudget = 900 * time.Millisecond
+)
+
+// validate checks everything that single values do not show, and resolves
+// sources. Faults that decoding found are not reported again.
+func (c *Config) validate() {
+	c.numbers()
+	c.listener()
+	for _, name := range sortedKeys(c.Sources) {
+		s := c.Sources[name]
+		path := join("sources", name)
+		if !isName(name) {
+			c.read.fault(path, "a source's name is the last part of its address; use a-z, 0-9, - and _, at most 63, first a letter or digit")
+		}
+		s.Name = name
+		c.source(s, path)
+	}
+	for _, name := range sortedKeys(c.Destinations) {
+		d := c.Destinations[name]
+		path := join("destinations", name)
+		if !isName(name) {
+			c.read.fault(path, "a destination's name is part of its events' ids; use a-z, 0-9, - and _, at most 63, first a letter or digit")
+		}
+		d.Name = name
+		c.destination(d, path)
+	}
+	c.history()
+}
+
+func (c *Config) numbers() {
+	c.duration("retention", c.Retention, minRetention, 10*365*24*time.Hour)
+	c.duration("ack.budget", c.Ack.Budget, 50*time.Millisecond, maxBudget)
+	c.duration("spool.max_age", c.Spool.MaxAge, time.Minute, 365*24*time.Hour)
+	c.duration("timeouts.header", c.Timeouts.Header, 100*time.Millisecond, time.Minute)
+	c.duration("timeouts.read", c.Timeouts.Read, 100*time.Millisecond, 5*time.Minute)
+	c.duration("timeouts.write", c.Timeouts.Write, time.Second, 5*time.Minute)
+	c.duration("timeouts.idle", c.Timeouts.Idle, time.Second, time.Hour)
+	if c.Timeouts.Read < c.Timeouts.Header {
+		c.read.fault("timeouts.read", "is the time for the whole request, its header included; make it at least timeouts.header")
+	}
+	if c.Spool.MaxBytes < 16<<20 {
+		c.read.fault("spool.max_bytes", "must be at least 16MiB, room for a few events of the largest size")
+	}
+	c.count("max_inflight", c.MaxInflight, 1, 100_000)
+	c.count("max_requests", c.MaxRequests, 1, 1_000_000)
+}
+
+func (c *Config) duration(path string, d, low, high time.Duration) {
+	if d < low || d > high {
+		c.read.fault(path, fmt.Sprintf("must be between %s and %s", short(low), short(high)))
+	}
+}
+
+func (c *Config) count(path string, n, low, high int) {
+	if n < low || n > high {
+		c.read.fault(path, fmt.Sprintf("must be between %d and %d", low, high))
+	}
+}
+
+// listener checks what concerns the public listener as a whole.
+func (c *Config) listener() {
+	for i, p := range c.TrustedProxies {
+		if p.IsValid() && p.Bits() == 0 {
+			c.read.fault(fmt.Sprintf("trusted_proxies[%d]", i),
+				"trusts every peer, so that anyone can claim any address; name your proxies' own networks")
+		}
+	}
+	if c.TLS != nil {
+		c.certificates()
+	}
+	if !c.RateStore.IsSet() {
+		return
+	}
+	u, err := url.Parse(c.RateStore.Reveal())
+	if err != nil || !slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme) || u.Scheme != "unix" && u.Hostname() == "" {
+		c.read.fault("rate_store", "must be the URL of a Redis server, redis://host:6379/0, or rediss:// for TLS")
+	}
+}
+
+// certificates reads the TLS files once, so that a wrong one is a fault at the
+// start and not a failed handshake.
+func (c *Config) certificates() {
+	t := c.TLS
+	if t.CertFile == "" || t.KeyFile == "" {
+		for _, f := range []struct{ path, name string }{{"tls.cert_file", t.CertFile}, {"tls.key_file", t.KeyFile}} {
+			if f.name == "" {
+				c.read.fault(f.path, "is missing; TLS needs both cert_file and key_file")
+			}
+		}
+		return
+	}
+	t.CertFile, t.KeyFile = c.read.beside(t.CertFile), c.read.beside(t.KeyFile)
+	if _, err := t.pair(); err != nil {
+		c.read.fault("tls.cert_file", "the certificate cannot be used with its key: "+err.Error())
+	}
+	if t.ClientCA == "" {
+		return
+	}
+	t.ClientCA = c.read.beside(t.ClientCA)
+	pem, _, err := readFile(t.ClientCA)
+	switch {
+	case err != nil:
+		c.read.fault("tls.client_ca", err.Error())
+	case !x509.NewCertPool().AppendCertsFromPEM(pem):
+		c.read.fault("tls.client_ca", "the file holds no certificate in PEM form")
+	}
+}
+
+func (t *TLS) pair() (tls.Certificate, error) {
+	cert, _, err := readFile(t.CertFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, _, err := readFile(t.KeyFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
+}
+
+// isName tells whether a name can be that of a source or a destination: part of
+// an address and of a route, with neither slash nor dot.
+func isName(s string) bool {
+	for i, c := range []byte(s) {
+		letter := 'a' <= c && c <= 'z' || '0' <= c && c <= '9'
+		if !letter && (i == 0 || c != '-' && c != '_') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 63
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// short writes a duration without its zero parts, and whole days as days.
+func short(d time.Duration) string {
+	if day := 24 * time.Hour; d >= day && d%day == 0 {
+		return fmt.Sprintf("%dd", d/day)
+	}
+	s := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if len(s) > len(zero) && s[len(s)-len(zero):] == zero {
+			s = s[:len(s)-len(zero)+1]
+		}
+	}
+	return s
+}

@@ -1,0 +1,159 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/grapnel/grapnel/internal/verify"
+)
+
+// DevelopmentSecret is the secret of the example grapnel.yaml, known to
+// everyone.
+const DevelopmentSecret = "grapnel-development-secret"
+
+// minSecret is the length in bytes below which a secret can be guessed.
+const minSecret = 16
+
+// Warnings is what is in force as it is and should be looked at, in the order
+// of the file.
+func (c *Config) Warnings() []Fault {
+	w := &warnings{Config: c}
+	if len(c.Sources) == 0 {
+		w.warn("sources", "there is no source, so no event can come in; add one, as zoom: {provider: zoom, secrets: [...]}")
+	}
+	for _, name := range sortedKeys(c.Sources) {
+		s := c.Sources[name]
+		w.source(s, join("sources", name))
+	}
+	for _, name := range sortedKeys(c.Destinations) {
+		w.destination(c.Destinations[name], join("destinations", name))
+	}
+	w.secrets()
+	return w.found.sorted()
+}
+
+type warnings struct {
+	*Config
+	found Faults
+}
+
+func (w *warnings) warn(path, message string) {
+	w.found = append(w.found, w.read.at(w.read.find(path), path, message))
+}
+
+func (w *warnings) source(s *Source, path string) {
+	p := s.Profile()
+	w.signature(s, p, path)
+	if s.Verify != nil && s.Dedupe.Mode == DedupeBody {
+		w.warn(join(path, "verify"), "events are told apart by their bodies alone; two events with the same body count as one, "+
+			"so give dedupe: id or fields when the sender numbers its events, or none")
+	}
+	if coversURL(p) && s.URL == "" {
+		w.warn(path, "the signature covers the public URL, which is now taken from each request; set url to what the sender was given")
+	}
+	if s.BasicAuth != nil && !s.RequireHTTPS {
+		w.warn(join(path, "basic_auth"), "the password travels as it is; set require_https: true")
+	}
+	if s.Token != nil && !s.RequireHTTPS {
+		w.warn(join(path, "token"), "the token travels as it is; set require_https: true")
+	}
+	if s.RequireHTTPS && w.TLS == nil && len(w.TrustedProxies) == 0 {
+		w.warn(join(path, "require_https"), "no request can be known to have come by TLS, and all are refused; set tls, or trusted_proxies "+
+			"when a proxy ends it")
+	}
+	if strings.HasPrefix(s.URL, "http://") {
+		w.warn(join(path, "url"), "the sender sends without TLS; give it an https:// address")
+	}
+}
+
+// signature warns of senders that sign nothing.
+func (w *warnings) signature(s *Source, p verify.Profile, path string) {
+	switch p.Algorithm {
+	case "token", "bearer", "basic":
+		if !s.AllowIPs.Given() {
+			w.warn(path, "this sender shows a token and signs nothing, so whoever has seen one request can send any other; "+
+				"restrict it by allow_ips")
+		}
+		if !s.RequireHTTPS {
+			w.warn(path, "this sender's token travels as it is; set require_https: true")
+		}
+	case "none":
+		if s.BasicAuth == nil && s.Token == nil && !s.AllowIPs.Given() {
+			w.warn(path, "anyone can send events here; ask for basic_auth or a token, or restrict it by allow_ips")
+		}
+	}
+}
+
+// coversURL tells whether a signature is over the address that was called.
+func coversURL(p verify.Profile) bool {
+	return strings.Contains(p.Content, "{url") || p.Algorithm == "twilio" || p.Algorithm == "mandrill" ||
+		p.JWT != nil && p.JWT.URLHash != ""
+}
+
+func (w *warnings) destination(d *Destination, path string) {
+	if d.HTTP == nil {
+		return
+	}
+	if u, err := url.Parse(d.HTTP.URL.Reveal()); err == nil && u.Scheme == "http" && !isInner(u.Hostname()) {
+		w.warn(join(path, "http.url"), "events go there without TLS, readable by anyone on the way; use an https:// address")
+	}
+	if len(d.HTTP.Secrets) == 0 {
+		w.warn(join(path, "http"), "events are sent unsigned, so the receiver cannot tell them from forged ones; add secrets: [whsec_…]")
+	}
+	known := false
+	for _, s := range sortedKeys(w.Sources) {
+		for _, e := range d.Events {
+			known = known || overlap(e, s+"/*")
+		}
+	}
+	if !known && len(d.Events) > 0 {
+		w.warn(join(path, "events"), "no source of this file sends what these patterns name; check the part before the slash")
+	}
+}
+
+// secrets warns of secrets that are known, short, shared or exposed.
+func (w *warnings) secrets() {
+	first := map[string]string{}
+	for _, path := range sortedKeys(w.read.secrets) {
+		text := w.read.secrets[path].Reveal()
+		source, ok := w.sourceOf(path)
+		if !ok {
+			continue
+		}
+		switch {
+		case text == DevelopmentSecret:
+			w.warn(path, "this is the example's secret, which everyone knows; put the sender's own in its place before any event is real")
+			continue
+		case len(text) < minSecret && !isPublic(w.Sources[source].Profile()):
+			w.warn(path, fmt.Sprintf("this secret has %d bytes; under %d it can be guessed from one captured event", len(text), minSecret))
+		}
+		if other, shared := first[text]; shared && other != source {
+			w.warn(path, "source "+other+" has the same secret, so an event of one can be played to the other; give each its own")
+		} else if !shared {
+			first[text] = source
+		}
+		if w.read.written[path] && !isPublic(w.Sources[source].Profile()) {
+			w.warn(path, "the secret stands in the file itself; name a variable, ${NAME}, or file:/path, and keep the file shareable")
+		}
+	}
+	for _, path := range w.read.exposed {
+		w.warn(path, "anyone on this machine can read the secret's file; chmod o-r it")
+	}
+}
+
+// sourceOf is the source whose signing secret stands at a path.
+func (w *warnings) sourceOf(path string) (name string, ok bool) {
+	rest, ok := strings.CutPrefix(path, "sources.")
+	name, rest, found := strings.Cut(rest, ".")
+	return name, ok && found && strings.HasPrefix(rest, "secrets[")
+}
+
+// isPublic tells whether what is called secret is a public key or a name.
+func isPublic(p verify.Profile) bool {
+	if p.JWT != nil && len(p.JWT.Algorithms) > 0 && !strings.HasPrefix(p.JWT.Algorithms[0], "HS") {
+		return true
+	}
+	return p.Algorithm == "ed25519" && p.Key != "qqbot" || strings.HasPrefix(p.Algorithm, "ecdsa") ||
+		p.Algorithm == "paypal" || p.Algorithm == "sns"
+}

@@ -1,0 +1,157 @@
+//go:build unix
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Bounds of the engine's start and stop. A first start makes the database and
+// takes a few seconds; an engine stops in about three.
+const (
+	startTimeout  = 2 * time.Minute
+	stopTimeout   = 15 * time.Second
+	startAttempts = 5
+)
+
+// Embedded is a running embedded engine.
+type Embedded struct {
+	// Address is host:port of its frontend, on loopback.
+	Address string
+	// Namespace is the one that was asked for.
+	Namespace string
+	// UI is the address of its Web UI, on loopback.
+	UI string
+	// Metrics is the address of its own Prometheus metrics, on loopback.
+	Metrics string
+	// PID is its process.
+	PID int
+	// LogFile is where it writes.
+	LogFile string
+	// Report tells what was done about the namespace and search attributes.
+	Report Report
+
+	options EmbeddedOptions
+	locks   *locks
+	process *process
+	done    chan error
+	stop    sync.Once
+	stopErr error
+	leaving chan struct{} // Closed when Stop begins.
+}
+
+// Start runs the embedded engine on a data directory: the Temporal CLI's dev
+// server on a SQLite file, as a child process that ends with this one. It
+// returns when the engine serves and has the namespace and search attributes.
+// An engine that a killed grapnel left over on the directory is stopped first;
+// where that grapnel lives, the error is a *BusyError. Cancelling ctx gives up
+// the start; it does not stop an engine that Start has returned.
+func Start(ctx context.Context, o EmbeddedOptions) (*Embedded, error) {
+	o, err := o.complete()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	held, err := lockOwner(o.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	e, err := startLocked(ctx, o, held)
+	if err != nil {
+		held.release()
+		return nil, err
+	}
+	go e.watch()
+	return e, nil
+}
+
+// startLocked starts the engine under the owner's lock. It tries again with
+// other ports where another process was faster to take one.
+func startLocked(ctx context.Context, o EmbeddedOptions, held *locks) (*Embedded, error) {
+	if err := held.takeEngine(ctx, o); err != nil {
+		return nil, err
+	}
+	if err := o.turnLog(); err != nil {
+		return nil, err
+	}
+	if !o.InMemory {
+		setAside, err := prepareDatabase(o.DataDir)
+		if err != nil {
+			return nil, err
+		}
+		if setAside != "" {
+			o.Logger.Warn("set aside a database whose making was cut short", "file", setAside)
+		}
+	}
+	var faults error
+	for attempt := range startAttempts {
+		p, err := choosePorts(ctx, !o.AnyPorts && attempt == 0)
+		if err != nil {
+			return nil, err
+		}
+		e, err := launch(ctx, o, held, p)
+		if err != nil {
+			return nil, err
+		}
+		if err = e.await(ctx); err == nil {
+			return e, nil
+		}
+		cleared, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		err = errors.Join(err, e.process.stop(cleared))
+		cancel()
+		faults = errors.Join(faults, err)
+		if !strings.Contains(err.Error(), "address already in use") {
+			break
+		}
+	}
+	return nil, faults
+}
+
+// Settings give what Dial needs to reach the engine.
+func (e *Embedded) Settings() Settings {
+	return Settings{Address: e.Address, Namespace: e.Namespace}
+}
+
+// Done gives one error, with the end of the log in it, when the engine ends by
+// itself. After Stop it is closed without one. It has one reader.
+func (e *Embedded) Done() <-chan error { return e.done }
+
+func (e *Embedded) watch() {
+	defer close(e.done)
+	<-e.process.exited
+	select {
+	case <-e.leaving:
+	default:
+		e.done <- e.process.fault()
+	}
+}
+
+// Stop asks the engine to stop and waits for it, until ctx ends and at most
+// fifteen seconds; then it is ended. Either way it is gone and the data
+// directory is free when Stop returns. It is safe to repeat.
+func (e *Embedded) Stop(ctx context.Context) error {
+	e.stop.Do(func() {
+		close(e.leaving)
+		ctx, cancel := context.WithTimeout(ctx, stopTimeout)
+		defer cancel()
+		e.stopErr = e.process.stop(ctx)
+		e.locks.release()
+	})
+	return e.stopErr
+}
+
+// Kill ends the engine at once, as a crash would, and frees the data
+// directory. Stop after it does nothing.
+func (e *Embedded) Kill() error {
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := e.Stop(over); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}

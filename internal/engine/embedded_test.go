@@ -1,0 +1,218 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/grapnel/grapnel/internal/engine"
+)
+
+func dial(t *testing.T, s engine.Settings) client.Client {
+	t.Helper()
+	c, err := engine.Dial(s, engine.DialOptions{})
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return c
+}
+
+// startWorkflow starts a workflow that nobody runs, with all the attributes.
+func startWorkflow(t *testing.T, c client.Client, id string) {
+	t.Helper()
+	_, err := c.ExecuteWorkflow(within(t), client.StartWorkflowOptions{
+		ID:        id,
+		TaskQueue: "nobody",
+		TypedSearchAttributes: temporal.NewSearchAttributes(
+			temporal.NewSearchAttributeKeyKeyword(engine.AttributeSource).ValueSet("zoom"),
+			temporal.NewSearchAttributeKeyKeyword(engine.AttributeType).ValueSet("meeting.started"),
+			temporal.NewSearchAttributeKeyKeyword(engine.AttributeSubject).ValueSet("weekly"),
+			temporal.NewSearchAttributeKeyTime(engine.AttributeTime).ValueSet(time.Unix(1700000000, 0)),
+		),
+	}, "Nothing")
+	require.NoError(t, err)
+}
+
+func TestAnEngineKeepsItsStateOverARestart(t *testing.T) {
+	o := options(t)
+	o.Namespace = "events"
+	first := start(t, o)
+	require.True(t, first.Report.Complete(), first.Report)
+	c := dial(t, first.Settings())
+	require.NoError(t, engine.Ready(within(t), c, "events"))
+	startWorkflow(t, c, "kept")
+
+	t.Run("the write-ahead log is on", func(t *testing.T) {
+		require.FileExists(t, filepath.Join(o.DataDir, "engine.db-wal"))
+	})
+	t.Run("the database is its owner's alone", func(t *testing.T) {
+		for _, name := range []string{"engine.db", "engine.db-wal", "engine.log", "engine.lock"} {
+			info, err := os.Stat(filepath.Join(o.DataDir, name))
+			require.NoError(t, err)
+			require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), name)
+		}
+	})
+	t.Run("every transaction is synced", func(t *testing.T) {
+		if runtime.GOOS != "linux" {
+			t.Skip("the command line is read from /proc")
+		}
+		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", first.PID))
+		require.NoError(t, err)
+		require.Contains(t, string(line), "--sqlite-pragma\x00synchronous=full")
+	})
+	t.Run("the web UI answers on loopback", func(t *testing.T) {
+		require.True(t, strings.HasPrefix(first.UI, "http://127.0.0.1:"), first.UI)
+		require.Equal(t, http.StatusOK, status(t, first.UI))
+		require.Equal(t, http.StatusOK, status(t, first.Metrics))
+	})
+	t.Run("the retention is thirty days", func(t *testing.T) {
+		require.Equal(t, engine.DefaultRetention, retention(t, c, "events"))
+	})
+
+	require.NoError(t, first.Stop(within(t)))
+	require.NoError(t, first.Stop(within(t)), "stopping twice is fine")
+	died, ok := <-first.Done()
+	require.False(t, ok, "a stop is no death: %v", died)
+
+	second := start(t, o)
+	_, err := dial(t, second.Settings()).DescribeWorkflowExecution(within(t), "kept", "")
+	require.NoError(t, err)
+}
+
+func TestAnEngineThatDiesSaysSoWithItsLog(t *testing.T) {
+	e := start(t, options(t))
+	require.NoError(t, syscall.Kill(e.PID, syscall.SIGKILL))
+	err := <-e.Done()
+	require.ErrorContains(t, err, "killed")
+	require.ErrorContains(t, err, "engine.log")
+	require.NoError(t, e.Stop(within(t)))
+}
+
+func TestAnEngineIsRefused(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*engine.EmbeddedOptions)
+		say    string
+	}{
+		{"without a data directory", func(o *engine.EmbeddedOptions) { o.DataDir = "" }, "GRAPNEL_DATA_DIR"},
+		{"with a binary that is not there", func(o *engine.EmbeddedOptions) { o.Binary = "/no/temporal" }, "make build"},
+		{"with a binary that ends at once", func(o *engine.EmbeddedOptions) { o.Binary = script(t, "echo no luck; exit 3") }, "no luck"},
+		{"with a data directory that is a file", func(o *engine.EmbeddedOptions) { o.DataDir = script(t, "") }, "not a directory"},
+		{"with a database of something else", func(o *engine.EmbeddedOptions) {
+			require.NoError(t, os.WriteFile(filepath.Join(o.DataDir, "engine.db"), []byte("no SQLite at all"), 0o600))
+		}, "not a database"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := options(t)
+			c.change(&o)
+			_, err := engine.Start(within(t), o)
+			require.ErrorContains(t, err, c.say)
+			require.NotErrorIs(t, err, context.DeadlineExceeded)
+		})
+	}
+}
+
+func TestACancelledStartLeavesTheDirectoryFree(t *testing.T) {
+	o := options(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := engine.Start(ctx, o)
+	require.ErrorIs(t, err, context.Canceled)
+	start(t, o)
+}
+
+func TestADatabaseWhoseMakingWasCutShortIsSetAside(t *testing.T) {
+	o := options(t)
+	for _, name := range []string{"engine.db", "engine.db.new"} {
+		require.NoError(t, os.WriteFile(filepath.Join(o.DataDir, name), nil, 0o600))
+	}
+	start(t, o)
+	aside, err := filepath.Glob(filepath.Join(o.DataDir, "engine.db.unfinished-*"))
+	require.NoError(t, err)
+	require.Len(t, aside, 1)
+	require.NoFileExists(t, filepath.Join(o.DataDir, "engine.db.new"))
+}
+
+func TestALogWithoutItsDatabaseIsSetAside(t *testing.T) {
+	o := options(t)
+	require.NoError(t, os.WriteFile(filepath.Join(o.DataDir, "engine.db-wal"), []byte("of another"), 0o600))
+	start(t, o)
+	aside, err := filepath.Glob(filepath.Join(o.DataDir, "engine.db.unfinished-*-wal"))
+	require.NoError(t, err)
+	require.Len(t, aside, 1)
+}
+
+func TestAPathMayHoldWhatSQLiteReadsAsAURI(t *testing.T) {
+	o := options(t)
+	o.DataDir = filepath.Join(o.DataDir, "50%20 off? #1")
+	start(t, o)
+	require.FileExists(t, filepath.Join(o.DataDir, "engine.db"))
+}
+
+func TestAPortThatIsTaken(t *testing.T) {
+	t.Run("before the start gives way to another", func(t *testing.T) {
+		door, err := new(net.ListenConfig).Listen(within(t), "tcp", "127.0.0.1:7233")
+		if err == nil { // Else someone else has it, which is as good.
+			defer func() { _ = door.Close() }()
+		}
+		o := options(t)
+		o.AnyPorts, o.InMemory = false, true
+		e := start(t, o)
+		require.NotEqual(t, "127.0.0.1:7233", e.Address)
+		require.NoError(t, engine.Ready(within(t), dial(t, e.Settings()), e.Namespace))
+	})
+	t.Run("while the engine starts gives way to another", func(t *testing.T) {
+		o := options(t)
+		o.InMemory = true
+		o.Binary = script(t, `[ -e tried ] && exec `+o.Binary+` "$@"; : >tried
+			echo "listen tcp 127.0.0.1:$RANDOM: bind: address already in use"; exit 1`)
+		e := start(t, o)
+		require.NoError(t, engine.Ready(within(t), dial(t, e.Settings()), e.Namespace))
+	})
+}
+
+func TestAnEngineGetsNoSecretsByItsEnvironment(t *testing.T) {
+	o := options(t)
+	o.Environ = []string{"HOME=/h", "ZOOM_SECRET_TOKEN=very-secret", "TEMPORAL_NAMESPACE=other", "PATH=/usr/bin:/bin"}
+	o.Binary = script(t, "env; exit 1")
+	_, err := engine.Start(within(t), o)
+	require.ErrorContains(t, err, "HOME=/h")
+	require.NotContains(t, err.Error(), "very-secret")
+	require.NotContains(t, err.Error(), "TEMPORAL_NAMESPACE")
+}
+
+func script(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "temporal")
+	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o700))
+	return path
+}
+
+func status(t *testing.T, url string) int {
+	t.Helper()
+	request, err := http.NewRequestWithContext(within(t), http.MethodGet, url, nil)
+	require.NoError(t, err)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	return response.StatusCode
+}
+
+func retention(t *testing.T, s engine.Services, namespace string) time.Duration {
+	t.Helper()
+	found, err := s.WorkflowService().DescribeNamespace(within(t), &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
+	require.NoError(t, err)
+	return found.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration()
+}

@@ -1,0 +1,71 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// engineHolders gives the processes that are an engine and have the lock file
+// open. Processes of other users cannot be looked into and are not ours.
+func engineHolders(ctx context.Context, lock *os.File, _ record) ([]int, error) {
+	want, err := lock.Stat()
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, entry := range entries {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil || pid == os.Getpid() || !isEngine(arguments(pid), 0) {
+			continue
+		}
+		if hasOpen(pid, want) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
+}
+
+func arguments(pid int) []string {
+	line, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+	if err != nil {
+		return nil
+	}
+	return strings.Split(string(bytes.TrimRight(line, "\x00")), "\x00")
+}
+
+func hasOpen(pid int, want os.FileInfo) bool {
+	dir := filepath.Join("/proc", strconv.Itoa(pid), "fd")
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return false
+	}
+	for _, file := range files {
+		if got, err := os.Stat(filepath.Join(dir, file.Name())); err == nil && os.SameFile(got, want) {
+			return true
+		}
+	}
+	return false
+}
+
+// processAttributes puts the child into a process group of its own, so that
+// Ctrl-C reaches grapnel alone and all is stopped in order, and has the kernel
+// end it with the thread that started it.
+func processAttributes(tied bool) *syscall.SysProcAttr {
+	attributes := &syscall.SysProcAttr{Setpgid: true}
+	if tied {
+		attributes.Pdeathsig = syscall.SIGKILL
+	}
+	return attributes
+}

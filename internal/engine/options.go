@@ -1,0 +1,152 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Names of the files in the data directory, besides the locks.
+const (
+	databaseName = "engine.db"
+	logName      = "engine.log"
+)
+
+// logMax is the size in bytes from which a log is set aside at the next start.
+const logMax = 16 << 20
+
+// leftOverGrace is how long a left-over engine may take to stop of itself.
+const leftOverGrace = 10 * time.Second
+
+// EmbeddedOptions say how to run the embedded engine. Only DataDir is needed.
+type EmbeddedOptions struct {
+	// DataDir holds the database, the log and the locks. It is made if absent.
+	DataDir string
+	// Binary is the path of the Temporal CLI; empty means to look for it.
+	Binary string
+	// Namespace to have; empty means DefaultNamespace.
+	Namespace string
+	// Retention of closed workflows; zero means DefaultRetention.
+	Retention time.Duration
+	// AnyPorts takes free ports without trying the usual 7233 and 8233.
+	AnyPorts bool
+	// InMemory keeps nothing on disk but the log and the locks; for tests.
+	InMemory bool
+	// Environ is in the form of os.Environ and nil means that of this process:
+	// TEMPORAL_CLI and PATH say where the Temporal CLI is.
+	Environ []string
+	// Logger hears of progress and of trouble; nil drops it.
+	Logger *slog.Logger
+
+	untied bool          // The engine outlives a killed parent, as on systems other than Linux.
+	grace  time.Duration // What a left-over engine gets to stop; zero means leftOverGrace.
+}
+
+// complete gives the options with their defaults, or what is wrong with them.
+func (o EmbeddedOptions) complete() (EmbeddedOptions, error) {
+	if o.DataDir == "" {
+		return o, errors.New("the embedded engine needs a data directory: set GRAPNEL_DATA_DIR")
+	}
+	dir, err := filepath.Abs(o.DataDir)
+	if err != nil {
+		return o, fmt.Errorf("find data directory %s: %w", o.DataDir, err)
+	}
+	o.DataDir = dir
+	if o.Environ == nil {
+		o.Environ = os.Environ()
+	}
+	if o.Namespace == "" {
+		o.Namespace = DefaultNamespace
+	}
+	if o.grace == 0 {
+		o.grace = leftOverGrace
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Binary, err = FindBinary(o.Binary, o.Environ); err != nil {
+		return o, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return o, fmt.Errorf("make the data directory: %w", err)
+	}
+	return o, nil
+}
+
+// arguments give the engine's command line. The process runs in the data
+// directory and gets the database by its bare name, because SQLite reads `?`,
+// `#` and `%` in a path as parts of a URI. Whatever a user's own file for the
+// Temporal CLI says is left out.
+func (o EmbeddedOptions) arguments(p ports) []string {
+	args := []string{
+		"server", "start-dev",
+		"--env-file", os.DevNull, "--disable-config-file", "--disable-config-env",
+		"--ip", loopback, "--port", strconv.Itoa(p.frontend),
+		"--ui-ip", loopback, "--ui-port", strconv.Itoa(p.ui),
+		"--http-port", strconv.Itoa(p.http), "--metrics-port", strconv.Itoa(p.metrics),
+		"--namespace", o.Namespace,
+		"--log-level", "warn", "--color", "never",
+	}
+	for _, setting := range dynamicConfig() {
+		args = append(args, "--dynamic-config-value", setting)
+	}
+	types := SearchAttributes()
+	for _, name := range attributeNames() {
+		args = append(args, "--search-attribute", name+"="+types[name].String())
+	}
+	if o.InMemory {
+		return args
+	}
+	return append(args, "--db-filename", databaseName,
+		"--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=full")
+}
+
+// dynamicConfig gives the engine's settings that differ from its defaults: it
+// does not call home for newer versions, and it is not limited per second as a
+// cluster of many tenants must be; the disk is what bounds it.
+func dynamicConfig() []string {
+	return []string{
+		"frontend.enableServerVersionCheck=false",
+		"frontend.rps=100000",
+		"frontend.namespaceRPS=100000",
+		"history.rps=100000",
+		"matching.rps=100000",
+	}
+}
+
+// environ gives the engine's environment: what a Go program on this machine
+// may need, and neither grapnel's secrets nor TEMPORAL_ variables, which speak
+// of another Temporal.
+func (o EmbeddedOptions) environ() []string {
+	var kept []string
+	for _, variable := range o.Environ {
+		switch name, _, _ := strings.Cut(variable, "="); name {
+		case "HOME", "PATH", "TMPDIR", "TZ", "LANG", "GOMAXPROCS", "GOGC", "GOMEMLIMIT", "GODEBUG":
+			kept = append(kept, variable)
+		}
+	}
+	return kept
+}
+
+func (o EmbeddedOptions) logFile() string { return filepath.Join(o.DataDir, logName) }
+
+// turnLog sets a large log aside, over the one set aside before.
+func (o EmbeddedOptions) turnLog() error {
+	info, err := os.Stat(o.logFile())
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() < logMax:
+		return nil
+	case err == nil:
+		err = os.Rename(o.logFile(), o.logFile()+".1")
+	}
+	if err != nil {
+		return fmt.Errorf("set the engine's log aside: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+)
+
+// tailSize is how much of the log an error carries, in bytes.
+const tailSize = 4 << 10
+
+// process is one running engine and its log.
+type process struct {
+	handle  *os.Process
+	pid     int
+	exited  chan struct{} // Closed when the process has ended and been waited for.
+	err     error         // How it ended; to be read after exited.
+	logFile string
+	logFrom int64 // Where this run begins in the log.
+}
+
+// startProcess starts cmd and waits for it on one operating system thread of
+// its own. Linux ends the child with that thread, not with the process, so the
+// thread must last as long as the child.
+func startProcess(cmd *exec.Cmd, logFile string) (*process, error) {
+	out, err := os.OpenFile(logFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the engine's log: %w", err)
+	}
+	defer func() { _ = out.Close() }()
+	from, err := out.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, fmt.Errorf("open the engine's log: %w", err)
+	}
+	cmd.Stdout, cmd.Stderr = out, out
+	p := &process{exited: make(chan struct{}), logFile: logFile, logFrom: from}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			p.err = cmd.Wait()
+			close(p.exited)
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
+	}
+	p.handle, p.pid = cmd.Process, cmd.Process.Pid
+	return p, nil
+}
+
+// fault says how the process ended by itself, with the end of its log.
+func (p *process) fault() error {
+	how := "it exited without an error"
+	if p.err != nil {
+		how = p.err.Error()
+	}
+	return fmt.Errorf("the engine (pid %d) ended: %s; its log %s ends with:\n%s", p.pid, how, p.logFile, p.tail())
+}
+
+// tail gives the last lines that this run wrote to the log.
+func (p *process) tail() string {
+	f, err := os.Open(p.logFile)
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return err.Error()
+	}
+	from := max(p.logFrom, info.Size()-tailSize)
+	text, err := io.ReadAll(io.NewSectionReader(f, from, tailSize))
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(strings.ToValidUTF8(string(text), "?"))
+}
+
+// stop asks the process to stop, and ends it when ctx is over first. It gives
+// ctx's error in that case, and nil when the process stopped by itself.
+func (p *process) stop(ctx context.Context) error {
+	if err := p.signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case <-p.exited:
+		return nil
+	case <-ctx.Done():
+	}
+	if err := p.signal(syscall.SIGKILL); err != nil {
+		return err
+	}
+	<-p.exited
+	return fmt.Errorf("the engine (pid %d) did not stop in time and was ended: %w", p.pid, ctx.Err())
+}
+
+func (p *process) signal(s os.Signal) error {
+	if err := p.handle.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("signal the engine (pid %d): %w", p.pid, err)
+	}
+	return nil
+}

@@ -1,0 +1,170 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/envconfig"
+)
+
+// DefaultNamespace is the namespace used where none is configured.
+const DefaultNamespace = "default"
+
+// Settings say where Temporal is and who we are there. What is secret is kept
+// behind a pointer, which no way of printing follows.
+type Settings struct {
+	// Address is Temporal's host:port or gRPC target; empty where none is
+	// configured, which is when the embedded engine is used.
+	Address string
+	// Namespace is never empty.
+	Namespace string
+	// TLS tells whether the connection is encrypted.
+	TLS bool
+	// APIKey tells whether an API key is set; the key itself is not shown.
+	APIKey bool
+
+	options *client.Options // Nil for an engine of our own.
+}
+
+// Configured tells whether an address was given, by environment or by file.
+// Where it is false, `grapnel up` runs the embedded engine.
+func (s Settings) Configured() bool { return s.Address != "" }
+
+// Resolve reads TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY,
+// TEMPORAL_TLS, TEMPORAL_TLS_* and TEMPORAL_GRPC_META_* through the SDK's own
+// envconfig. Its file is read only where TEMPORAL_CONFIG_FILE or
+// TEMPORAL_PROFILE is set, so that a file made for other tools does not move
+// grapnel to another cluster. The environment is in the form of os.Environ;
+// every error names the variable to correct.
+func Resolve(environ []string) (Settings, error) {
+	env := lookup(environ)
+	useFile := env.get("TEMPORAL_CONFIG_FILE") != "" || env.get("TEMPORAL_PROFILE") != ""
+	if err := env.check(); err != nil {
+		return Settings{}, err
+	}
+	profile, err := envconfig.LoadClientConfigProfile(envconfig.LoadClientConfigProfileOptions{
+		DisableFile: !useFile,
+		EnvLookup:   env,
+	})
+	if err != nil {
+		return Settings{}, fmt.Errorf("read the file that TEMPORAL_CONFIG_FILE and TEMPORAL_PROFILE name: %w", err)
+	}
+	if err := checkAddress(profile.Address); err != nil {
+		return Settings{}, err
+	}
+	options, err := profile.ToClientOptions(envconfig.ToClientOptionsRequest{})
+	if err != nil {
+		return Settings{}, tlsFault(err)
+	}
+	if options.Namespace == "" {
+		options.Namespace = DefaultNamespace
+	}
+	s := Settings{
+		Address:   options.HostPort,
+		Namespace: options.Namespace,
+		TLS:       options.ConnectionOptions.TLS != nil,
+		APIKey:    profile.APIKey != "",
+		options:   &options,
+	}
+	return s, s.checkEmbedded()
+}
+
+// checkEmbedded refuses credentials that have no address to go to. Ignoring
+// them would start an empty engine on this machine for someone who meant a
+// cluster and forgot one variable.
+func (s Settings) checkEmbedded() error {
+	if s.Configured() {
+		return nil
+	}
+	switch {
+	case s.APIKey:
+		return errors.New("TEMPORAL_API_KEY is set but TEMPORAL_ADDRESS is not: set the address that the key is for, or unset the key to use the embedded engine")
+	case s.TLS:
+		return errors.New("TEMPORAL_TLS or a TEMPORAL_TLS_* variable is set but TEMPORAL_ADDRESS is not: set the address, or unset them to use the embedded engine, which has no TLS")
+	}
+	return nil
+}
+
+func checkAddress(address string) error {
+	if address == "" {
+		return nil
+	}
+	scheme, _, found := strings.Cut(address, "://")
+	if found && (scheme == "http" || scheme == "https") {
+		return fmt.Errorf("TEMPORAL_ADDRESS %q is a web address: give host:port of Temporal's gRPC frontend, for example localhost:7233", address)
+	}
+	if found || strings.HasPrefix(address, "unix:") {
+		return nil // A gRPC target such as dns:///temporal:7233.
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || host == "" {
+		return fmt.Errorf("TEMPORAL_ADDRESS %q is not host:port, for example localhost:7233", address)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+		return fmt.Errorf("TEMPORAL_ADDRESS %q has no port between 1 and 65535", address)
+	}
+	return nil
+}
+
+// tlsFault puts the variables' names before an error of envconfig, which
+// speaks of keys and certificates without saying where they were given.
+func tlsFault(err error) error {
+	text := err.Error()
+	names := "TEMPORAL_TLS_*"
+	switch {
+	case strings.Contains(text, "server CA"):
+		names = "TEMPORAL_TLS_SERVER_CA_CERT_PATH or TEMPORAL_TLS_SERVER_CA_CERT_DATA"
+	case strings.Contains(text, "path with data"):
+		names = "TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_CERT_DATA (or _KEY_)"
+	case strings.Contains(text, "key data"):
+		names = "TEMPORAL_TLS_CLIENT_CERT_DATA and TEMPORAL_TLS_CLIENT_KEY_DATA"
+	case strings.Contains(text, "key path"):
+		names = "TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH"
+	}
+	return fmt.Errorf("%s: %w", names, err)
+}
+
+// lookup is an environment in the form of os.Environ.
+type lookup []string
+
+// Environ and LookupEnv make lookup an envconfig.EnvLookup.
+func (l lookup) Environ() []string { return l }
+
+// LookupEnv gives the last value of a name, as a process started with this
+// environment would see it.
+func (l lookup) LookupEnv(name string) (string, bool) {
+	for i := len(l) - 1; i >= 0; i-- {
+		if key, value, ok := strings.Cut(l[i], "="); ok && key == name {
+			return value, true
+		}
+	}
+	return "", false
+}
+
+func (l lookup) get(name string) string {
+	value, _ := l.LookupEnv(name)
+	return value
+}
+
+// check refuses what envconfig would silently pass over: a file that is not
+// there, and a switch that is neither on nor off.
+func (l lookup) check() error {
+	if file := l.get("TEMPORAL_CONFIG_FILE"); file != "" {
+		if _, err := os.Stat(file); err != nil {
+			return fmt.Errorf("TEMPORAL_CONFIG_FILE cannot be read: %w", err)
+		}
+	}
+	for _, name := range []string{"TEMPORAL_TLS", "TEMPORAL_TLS_DISABLE_HOST_VERIFICATION"} {
+		switch strings.ToLower(l.get(name)) {
+		case "", "0", "1", "true", "false":
+		default:
+			return fmt.Errorf("%s is %q: it must be true or false", name, l.get(name))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,172 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Outcome says what became of an entry that was handed over; see Taken, Again and Refuse.
+type Outcome struct {
+	kind   outcomeKind
+	reason string
+}
+
+type outcomeKind int
+
+const (
+	taken outcomeKind = iota
+	again
+	refuse
+)
+
+// Taken says that the engine has the entry, now or since earlier: the spool forgets it.
+func Taken() Outcome { return Outcome{kind: taken} }
+
+// Again says that the engine could not take the entry now: it stays, and the drain slows down.
+func Again() Outcome { return Outcome{kind: again} }
+
+// Refuse says that the engine will never take the entry: it is set aside with the reason.
+func Refuse(reason string) Outcome { return Outcome{kind: refuse, reason: reason} }
+
+// DrainOptions bounds the drain's appetite. The zero value is good.
+type DrainOptions struct {
+	// MaxInFlight bounds the hand-overs under way at once; zero means 64.
+	MaxInFlight int
+	// Fast is the time within which a hand-over counts as easy for the engine; zero means 50 ms. Slower ones make the
+	// drain take less at once.
+	Fast time.Duration
+	// FirstBackoff and LastBackoff bound the pause after a failure, which doubles from one to the other while nothing
+	// succeeds; zero means 100 ms and 15 s. The pause is drawn at random between half and all of it.
+	FirstBackoff, LastBackoff time.Duration
+	// Random gives numbers in [0, 1) for that; nil means math/rand.
+	Random func() float64
+}
+
+// result is one hand-over that has ended.
+type result struct {
+	entry   Entry
+	outcome Outcome
+	round   int
+	took    time.Duration
+}
+
+// Drain hands entries over, oldest first, until the context is done. It learns how much at once the engine takes easily
+// (one more for each round that was fast, half for one that failed, a tenth less for one that was slow) and probes with
+// a single entry while the engine is away. hand must be safe for concurrent use and should give up when its context is
+// done; whatever it says then still counts. Drain returns when all of them have returned; nothing is lost then, what was
+// not taken is in the queue. The error is nil when the context ended it, or ErrClosed.
+func (s *Spool) Drain(ctx context.Context, hand func(context.Context, Entry) Outcome, o DrainOptions) error {
+	d := &drainer{Spool: s, hand: hand, pace: newPace(o), results: make(chan result), offers: make(chan offer, 1)}
+	feed, stop := context.WithCancel(ctx)
+	defer stop()
+	for {
+		if err := d.step(feed); err != nil {
+			stop()
+			d.finish()
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+// offer is what a call of Next brought.
+type offer struct {
+	entries []Entry
+	err     error
+}
+
+type drainer struct {
+	*Spool
+	hand     func(context.Context, Entry) Outcome
+	pace     *pace
+	results  chan result
+	offers   chan offer
+	asking   bool // a call of Next is under way
+	inFlight int
+}
+
+// step starts what may be started and waits for the next thing to happen.
+func (d *drainer) step(ctx context.Context) error {
+	room := d.pace.room(time.Now(), d.inFlight)
+	if room > 0 && !d.asking {
+		d.asking = true
+		go func() {
+			entries, err := d.Next(ctx, room)
+			d.offers <- offer{entries, err}
+		}()
+	}
+	timer := time.NewTimer(d.pace.pause(time.Now()))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+	case r := <-d.results:
+		d.settle(r)
+	case got := <-d.offers:
+		d.asking = false
+		return d.start(ctx, got)
+	}
+	return nil
+}
+
+func (d *drainer) start(ctx context.Context, got offer) error {
+	if got.err != nil {
+		if errors.Is(got.err, ErrFailed) {
+			d.pace.failed(d.pace.round, time.Now())
+			return nil
+		}
+		return got.err
+	}
+	for _, e := range got.entries {
+		if d.pace.room(time.Now(), d.inFlight) <= 0 {
+			d.Retry(e, 0) // The pace changed while Next waited.
+			continue
+		}
+		d.inFlight++
+		round := d.pace.round
+		go func() {
+			begun := time.Now()
+			outcome := d.hand(ctx, e)
+			d.results <- result{entry: e, outcome: outcome, round: round, took: time.Since(begun)}
+		}()
+	}
+	return nil
+}
+
+// settle does what the outcome asks for.
+func (d *drainer) settle(r result) {
+	full := d.inFlight >= int(d.pace.limit)
+	d.inFlight--
+	switch r.outcome.kind {
+	case taken:
+		d.Done(r.entry)
+		d.pace.succeeded(r, full)
+	case refuse:
+		if err := d.SetAside(r.entry, r.outcome.reason); err != nil {
+			d.Retry(r.entry, d.pace.penalty(r.entry.Attempt))
+			d.pace.failed(r.round, time.Now())
+			return
+		}
+		d.pace.succeeded(r, full)
+	case again:
+		d.Retry(r.entry, d.pace.penalty(r.entry.Attempt))
+		d.pace.failed(r.round, time.Now())
+	}
+}
+
+// finish waits for what is under way and puts back what was only offered.
+func (d *drainer) finish() {
+	for d.inFlight > 0 {
+		d.settle(<-d.results)
+	}
+	if d.asking {
+		got := <-d.offers
+		for _, e := range got.entries {
+			d.Retry(e, 0)
+		}
+	}
+}

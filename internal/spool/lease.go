@@ -1,0 +1,127 @@
+package spool
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Next leases up to limit entries, oldest first, and waits until there is one. A leased entry is offered to nobody else
+// until Retry; Done or SetAside ends it. The error is the context's, ErrClosed, or wraps ErrFailed when the disk cannot be
+// read (the entries stay in the queue).
+func (s *Spool) Next(ctx context.Context, limit int) ([]Entry, error) {
+	for {
+		s.mu.Lock()
+		if s.closed {
+			s.mu.Unlock()
+			return nil, ErrClosed
+		}
+		items, pause := s.takeLocked(max(1, limit))
+		waiters := s.waiters
+		s.mu.Unlock()
+		entries, err := s.read(items)
+		if len(entries) > 0 || err != nil {
+			return entries, err
+		}
+		if len(items) > 0 {
+			continue
+		}
+		if err := await(ctx, waiters, pause); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func await(ctx context.Context, waiters <-chan struct{}, pause time.Duration) error {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("spool: %w", ctx.Err())
+	case <-waiters:
+	case <-timer.C:
+	}
+	return nil
+}
+
+// takeLocked leases items. It also returns how long to wait until one that was put back may be offered again.
+func (s *Spool) takeLocked(limit int) (items []*item, pause time.Duration) {
+	now, pause := time.Now(), time.Hour
+	for i := 0; i < len(s.returned) && len(items) < limit; {
+		it := s.returned[i]
+		if wait := it.after.Sub(now); wait > 0 {
+			pause = min(pause, wait)
+			i++
+			continue
+		}
+		s.returned = slices.Delete(s.returned, i, i+1)
+		items = append(items, it)
+	}
+	for len(items) < limit && s.queue.count > 0 {
+		items = append(items, s.queue.pop().item())
+	}
+	for _, it := range items {
+		it.attempt++
+		s.leased[it.sequence] = it
+	}
+	return items, pause
+}
+
+// read loads leased entries. One whose record is damaged is set aside; one that cannot be read goes back.
+func (s *Spool) read(items []*item) ([]Entry, error) {
+	entries := make([]Entry, 0, len(items))
+	var fault error
+	for _, it := range items {
+		record, err := s.readRecord(it)
+		if err != nil {
+			s.putBack(it, time.Second)
+			fault = fmt.Errorf("%w: read %s: %w", ErrFailed, it.segment.path, err)
+			continue
+		}
+		e, err := entryOf(record, it.segment.mark)
+		if err != nil {
+			s.setAsideDamaged(it, record, err)
+			continue
+		}
+		e.Attempt = int(it.attempt)
+		entries = append(entries, e)
+	}
+	if len(entries) > 0 {
+		return entries, nil
+	}
+	return nil, fault
+}
+
+// readRecord reads a leased item's record. A segment with leased items is not deleted, but the item can move.
+func (s *Spool) readRecord(it *item) ([]byte, error) {
+	s.mu.Lock()
+	segment, offset := it.segment, it.offset
+	s.mu.Unlock()
+	record := make([]byte, it.size)
+	_, err := segment.file.ReadAt(record, offset)
+	return record, err
+}
+
+func entryOf(record []byte, mark uint64) (Entry, error) {
+	payload, err := payloadOf(record, mark)
+	if err != nil {
+		return Entry{}, err
+	}
+	return decodeEntry(payload)
+}
+
+func (s *Spool) setAsideDamaged(it *item, record []byte, cause error) {
+	s.log.Error("A record of the spool is damaged; its bytes are set aside.", zap.Uint64("sequence", it.sequence), zap.Error(cause))
+	e := Entry{Key: fmt.Sprintf("damaged-%d", it.sequence), Received: time.Unix(0, it.received), Body: record, Sequence: it.sequence}
+	if err := s.SetAside(e, cause.Error()); err != nil {
+		s.putBack(it, time.Second)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.known, it.id) // A repeat from the sender would heal it.
+	s.known[identify(e.Key, e.Digest)] = struct{}{}
+}

@@ -1,0 +1,121 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// arrival is an entry on its way to the disk. The committer owns the record until done is closed.
+type arrival struct {
+	id       identity
+	record   []byte
+	sequence uint64
+	received int64
+	err      error
+	done     chan struct{}
+}
+
+// Put keeps an entry and returns when it is synced to the disk. The caller may use Meta and Body again at once. An entry
+// whose Key and Digest wait already, or were set aside, is accepted without a second copy. The error wraps ErrFull,
+// ErrFailed, ErrTooLarge or ErrClosed, or is the context's; in that last case the entry may be kept nevertheless.
+func (s *Spool) Put(ctx context.Context, e Entry) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("spool: %w", err)
+	}
+	if e.Key == "" {
+		return errors.New("spool: an entry without a key: give it one, it is how repeats are told")
+	}
+	if len(e.Key)+len(e.Digest)+len(e.Meta)+len(e.Body) > MaxEntry {
+		return fmt.Errorf("%w: %q is over %d bytes", ErrTooLarge, e.Key, MaxEntry)
+	}
+	if e.Received.IsZero() {
+		e.Received = s.opts.Clock()
+	}
+	a, err := s.admit(e)
+	if a == nil || err != nil {
+		return err
+	}
+	select {
+	case <-a.done:
+		return a.err
+	case <-ctx.Done():
+		return fmt.Errorf("spool: the disk took too long: %w", ctx.Err())
+	}
+}
+
+// admit queues an entry for the committer. It returns nil for an entry that is kept already, and the first arrival for
+// one that is on its way.
+func (s *Spool) admit(e Entry) (*arrival, error) {
+	id := identify(e.Key, e.Digest)
+	if a, done, err := s.lookup(id); a != nil || done || err != nil {
+		return a, err
+	}
+	size := headerSize + 64 + len(e.Key) + len(e.Digest) + len(e.Meta) + len(e.Body)
+	a := &arrival{id: id, received: e.Received.UnixNano(), done: make(chan struct{})}
+	a.record = appendEntry(make([]byte, 0, size), e)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if first, done, err := s.lookupLocked(id); first != nil || done || err != nil {
+		return first, err
+	}
+	if err := s.roomLocked(int64(len(a.record))); err != nil {
+		return nil, err
+	}
+	s.bytes += int64(len(a.record))
+	s.sequence++
+	a.sequence = s.sequence
+	s.arriving[id] = a
+	s.incoming = append(s.incoming, a)
+	if len(s.incoming) >= s.want {
+		s.wake()
+	}
+	return a, nil
+}
+
+func (s *Spool) lookup(id identity) (*arrival, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lookupLocked(id)
+}
+
+func (s *Spool) lookupLocked(id identity) (*arrival, bool, error) {
+	if s.closed {
+		return nil, false, ErrClosed
+	}
+	if _, kept := s.known[id]; kept {
+		s.counters.repeats++
+		return nil, true, nil
+	}
+	if a := s.arriving[id]; a != nil {
+		s.counters.repeats++
+		return a, false, nil
+	}
+	if s.failure != nil {
+		return nil, false, s.failureLocked()
+	}
+	return nil, false, nil
+}
+
+func (s *Spool) failureLocked() error {
+	return fmt.Errorf("%w: %w: look at the disk of %s; it is tested again by itself", ErrFailed, s.failure, s.opts.Path)
+}
+
+func (s *Spool) roomLocked(size int64) error {
+	if s.bytes+size > s.opts.MaxBytes {
+		return fmt.Errorf("%w: %d of %d bytes wait in %s", ErrFull, s.bytes, s.opts.MaxBytes, s.opts.Path)
+	}
+	if age := s.ageLocked(); s.opts.MaxAge > 0 && age > s.opts.MaxAge {
+		return fmt.Errorf("%w: its oldest entry waits for %s, the bound is %s", ErrFull, age.Round(time.Second), s.opts.MaxAge)
+	}
+	return nil
+}
+
+// ageLocked is the age of the oldest waiting entry, zero when there is none.
+func (s *Spool) ageLocked() time.Duration {
+	if s.oldest.IsZero() {
+		return 0
+	}
+	return max(0, s.opts.Clock().Sub(s.oldest))
+}

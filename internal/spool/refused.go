@@ -1,0 +1,131 @@
+package spool
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+const (
+	refusedDir    = "refused"
+	refusedSuffix = ".entry"
+	refusedMark   = 0x6465737566657267 // "grefused"; these files hold one record, nothing is searched in them.
+	reasonBytes   = 4096
+)
+
+// Refusal is an entry that was set aside.
+type Refusal struct {
+	// Path is the file that holds it. Deleting the file forgets the entry, at the next Open.
+	Path string
+	// Reason is why.
+	Reason string
+	// Size is the file's, in bytes.
+	Size int64
+}
+
+// SetAside takes a leased entry out of the queue for good and keeps it, with the reason, where List and Export show it.
+// On an error the entry stays leased.
+func (s *Spool) SetAside(e Entry, reason string) error {
+	s.mu.Lock()
+	it, closed := s.leased[e.Sequence], s.closed
+	s.mu.Unlock()
+	if closed {
+		return ErrClosed
+	}
+	if it == nil {
+		return fmt.Errorf("spool: entry %d is not leased", e.Sequence)
+	}
+	reason = reason[:min(len(reason), reasonBytes)]
+	r, err := s.writeRefusal(e, reason)
+	if err != nil {
+		return fmt.Errorf("%w: cannot set entry %q aside: %w", ErrFailed, e.Key, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bytes += r.Size - int64(it.size)
+	s.refused[e.Sequence] = r
+	s.finishLocked(it)
+	return nil
+}
+
+// writeRefusal keeps the entry in a file of its own: reason with its length before it, then the record.
+func (s *Spool) writeRefusal(e Entry, reason string) (Refusal, error) {
+	b := append(binary.AppendUvarint(nil, uint64(len(reason))), reason...)
+	start := len(b)
+	b = appendEntry(b, e)
+	seal(b[start:], e.Sequence)
+	stamp(b[start:], refusedMark)
+	dir := filepath.Join(s.opts.Path, refusedDir)
+	path := filepath.Join(dir, fmt.Sprintf("%020d%s", e.Sequence, refusedSuffix))
+	if err := writeDurably(path, b); err != nil {
+		return Refusal{}, err
+	}
+	return Refusal{Path: path, Reason: reason, Size: int64(len(b))}, syncDirectory(dir)
+}
+
+// writeDurably writes a whole file or none.
+func writeDurably(path string, b []byte) error {
+	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(path+".tmp", path)
+	}
+	if err != nil {
+		_ = os.Remove(path + ".tmp")
+	}
+	return err
+}
+
+// readRefusal reads what writeRefusal wrote.
+func readRefusal(path string) (Entry, Refusal, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return Entry{}, Refusal{}, err
+	}
+	r := Refusal{Path: path, Size: int64(len(b))}
+	e, reason, err := decodeRefusal(b)
+	r.Reason = reason
+	return e, r, err
+}
+
+func decodeRefusal(b []byte) (Entry, string, error) {
+	size, n := binary.Uvarint(b)
+	if n <= 0 || size > uint64(len(b)-n) {
+		return Entry{}, "", errDamaged
+	}
+	reason, record := string(b[n:n+int(size)]), b[n+int(size):]
+	e, err := entryOf(record, refusedMark)
+	return e, reason, err
+}
+
+// loadRefused finds what earlier processes set aside.
+func (s *Spool) loadRefused() error {
+	paths, err := filepath.Glob(filepath.Join(s.opts.Path, refusedDir, "*"+refusedSuffix))
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		e, r, err := readRefusal(path)
+		if err != nil {
+			s.log.Sugar().Warnf("%s cannot be read (%v); it is left where it is.", path, err)
+			continue
+		}
+		s.refused[e.Sequence] = r
+		s.known[identify(e.Key, e.Digest)] = struct{}{}
+		s.bytes += r.Size
+		s.sequence = max(s.sequence, e.Sequence)
+	}
+	return nil
+}
+
+// firstSequence keeps numbers from being used twice, also when nothing is left that shows the earlier ones.
+func firstSequence(seen uint64, now time.Time) uint64 {
+	return max(seen, uint64(max(0, now.UnixMicro())))
+}

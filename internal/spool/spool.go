@@ -1,0 +1,141 @@
+// Package spool is the receiver's own durable disk queue, for entries that the engine behind it cannot take right now.
+// Put returns when an entry is on the disk; Drain hands entries over, oldest first, and forgets those that were taken.
+//
+// # Why a log and not a B+tree
+//
+// The queue is a log of records in segment files: a put appends, one sync serves all puts that wait for one, a segment
+// whose entries are all done is deleted. It was measured against go.etcd.io/bbolt v1.5.0, each as a bare scheme with
+// group commit: for each put bbolt deletes one old key in the same transaction, the log reads one old record and writes
+// 17 bytes more. Two cores, ext4, one run of 2 s each; CPU is that of the whole test process:
+//
+//	                      bbolt puts/s, CPU each   log puts/s, CPU each
+//	500 B,    1 putter         3,588   150 µs          12,169    34 µs
+//	500 B,   64 putters       31,616    13 µs          40,416     7 µs
+//	500 B,  256 putters       67,997     9 µs         107,461     5 µs
+//	50 kB,    1 putter         1,488   424 µs           4,354   102 µs
+//	50 kB,   64 putters        8,434    72 µs          11,552    42 µs
+//	50 kB,  256 putters       13,266    49 µs          12,655    49 µs
+//
+// The package as it is, a drain going on meanwhile and the machine busy with other work: 500 B and 64 putters 44,000
+// puts/s, p99 15 ms, 63 puts to a sync; 50 kB and 64 putters 8,500 puts/s, p99 22 ms. Run BenchmarkPut for yours.
+//
+// Throughput would not have decided: bbolt holds the 7,000 puts/s that are asked for. What its source says about
+// trouble did. It reads through a memory map, so that a bad sector or a file cut short is a SIGBUS, in part in a
+// goroutine of its own (freepages) where no caller can recover; it panics on damaged pages; after a failed commit it
+// scans the whole file; and a delete has to write pages too. Here damage costs the records it hits, a failed sync costs
+// the group that waited for it, and space comes back by deleting files.
+//
+// # What is on the disk
+//
+// The directory holds a lock, segments named by their first sequence number and their mark (*.log), and one file for
+// each entry that was set aside (refused/*.entry). Each record carries a CRC-32C. A new segment is begun at every Open
+// and after every failure, so a cut-short record at the end of a segment was never acknowledged. Bit rot in the very last
+// record of a segment looks the same: it is logged and cannot be told apart. Memory is about 100 bytes for each waiting
+// entry.
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Spool is an open queue. All methods are safe for concurrent use.
+type Spool struct {
+	opts        Options
+	segmentSize int64
+	lock        *os.File
+	log         *zap.Logger
+	kick        chan struct{} // wakes the committer
+	stopped     chan struct{} // closed when the committer has ended
+
+	mu        sync.Mutex
+	closed    bool
+	failure   error // not nil while the disk is not trusted
+	bytes     int64 // waiting, arriving and refused
+	sequence  uint64
+	oldest    time.Time // of what waits, as of the last commit
+	want      int       // how many arrivals wake the committer
+	incoming  []*arrival
+	arriving  map[identity]*arrival
+	known     map[identity]struct{} // waiting or refused, durable
+	segments  []*segment            // oldest first, the last may be open for appending
+	queue     deque                 // never leased yet, oldest first
+	leased    map[uint64]*item
+	returned  []*item // put back by Retry, by sequence
+	finished  []finish
+	doneSince time.Time     // when the first of finished came
+	waiters   chan struct{} // closed when something can be leased
+	refused   map[uint64]Refusal
+	counters  counters
+}
+
+// identity is the first half of SHA-256 over key and digest.
+type identity [16]byte
+
+// Open opens the spool in a directory and finds again what an earlier process left in it. A second opener gets ErrInUse
+// at once.
+func Open(o Options) (*Spool, error) {
+	if o.Path == "" {
+		return nil, errors.New("spool: Path is empty: name a directory that outlives the process")
+	}
+	o = withDefaults(o)
+	if err := os.MkdirAll(filepath.Join(o.Path, refusedDir), 0o700); err != nil {
+		return nil, fmt.Errorf("spool: cannot make %s (%w): make its parent writable or choose another data directory", o.Path, err)
+	}
+	lock, err := lockDirectory(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Spool{
+		opts: o, lock: lock, log: o.Logger, want: 1,
+		segmentSize: min(max(o.MaxBytes/8, smallestSegment), largestSegment),
+		kick:        make(chan struct{}, 1), stopped: make(chan struct{}),
+		arriving: map[identity]*arrival{}, known: map[identity]struct{}{},
+		leased: map[uint64]*item{}, refused: map[uint64]Refusal{}, waiters: make(chan struct{}),
+	}
+	if err := s.load(); err != nil {
+		s.closeFiles()
+		return nil, fmt.Errorf("spool: cannot open %s: %w", o.Path, err)
+	}
+	go s.commitLoop()
+	return s, nil
+}
+
+// Close refuses new puts, commits what waits, writes down what is done and gives the directory free. Entries that are
+// leased stay in the queue and are offered at the next Open.
+func (s *Spool) Close() error {
+	s.mu.Lock()
+	again := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	s.wake()
+	<-s.stopped
+	if again {
+		return nil
+	}
+	return s.closeFiles()
+}
+
+func (s *Spool) closeFiles() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var faults []error
+	for _, g := range s.segments {
+		faults = append(faults, g.file.Close())
+	}
+	s.offerLocked()
+	return errors.Join(append(faults, s.lock.Close())...)
+}
+
+func (s *Spool) wake() {
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}

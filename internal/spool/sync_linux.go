@@ -1,0 +1,16 @@
+package spool
+
+import (
+	"os"
+	"syscall"
+)
+
+// syncData makes written data durable, with the file's length but without its times, which halves the cost.
+func syncData(f *os.File) error {
+	for {
+		err := syscall.Fdatasync(int(f.Fd()))
+		if err != syscall.EINTR { //nolint:errorlint // A bare errno.
+			return os.NewSyscallError("fdatasync", err)
+		}
+	}
+}

@@ -1,0 +1,125 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+)
+
+// The paths of the two probes, which need no token.
+const (
+	pathHealth = "/healthz"
+	pathReady  = "/readyz"
+)
+
+// newHandler serves the endpoints of o behind the guard. What o has nothing for
+// is not there.
+func newHandler(o Options) http.Handler {
+	routes := []Route{{"GET " + pathHealth, "the process is alive", http.HandlerFunc(health)}}
+	if o.Ready != nil {
+		routes = append(routes, Route{"GET " + pathReady, "whether events are taken, with what was checked", ready(o)})
+	}
+	if o.Stats != nil {
+		routes = append(routes, Route{"GET /stats", "events received, handled, failed and repeated", stats(o)})
+	}
+	if o.Metrics != nil {
+		routes = append(routes, Route{"GET /metrics", "the same and more for Prometheus", o.Metrics})
+	}
+	if o.Rejections != nil {
+		routes = append(routes, Route{"GET /rejections", "the latest refused requests; ?source= and ?limit=", rejections(o)})
+	}
+	routes = append(routes, o.Routes...)
+	mux := http.NewServeMux()
+	for _, r := range routes {
+		mux.Handle(r.Pattern, r.Handler)
+	}
+	mux.Handle("GET /{$}", index(routes))
+	return headers(guard(o.Token, mux))
+}
+
+// headers keeps browsers from guessing and everybody from keeping.
+func headers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Cache-Control", "no-store")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		next.ServeHTTP(w, r)
+	})
+}
+
+func index(routes []Route) http.Handler {
+	var text []byte
+	for _, r := range routes {
+		text = fmt.Appendf(text, "%-24s %s\n", r.Pattern, r.About)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write(text)
+	})
+}
+
+func health(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// ready answers the report to who may see it, and to others whether it is good.
+func ready(o Options) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+		defer cancel()
+		report := o.Ready(ctx)
+		status := http.StatusOK
+		if !report.Ready {
+			status = http.StatusServiceUnavailable
+		}
+		if o.Token != "" && !authorized(r, o.Token) {
+			writeJSON(w, status, map[string]bool{"ready": report.Ready})
+			return
+		}
+		writeJSON(w, status, report)
+	})
+}
+
+func stats(o Options) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, o.Stats())
+	})
+}
+
+func rejections(o Options) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		limit := 0
+		if s := r.URL.Query().Get("limit"); s != "" {
+			n, err := strconv.Atoi(s)
+			if err != nil || n < 1 {
+				writeError(w, http.StatusBadRequest, "limit has to be a number of at least 1")
+				return
+			}
+			limit = n
+		}
+		list := o.Rejections.List(r.URL.Query().Get("source"))
+		if limit > 0 && limit < len(list) {
+			list = list[:limit]
+		}
+		writeJSON(w, http.StatusOK, map[string][]Rejection{"rejections": list})
+	})
+}
+
+// writeJSON answers v for people to read.
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		writeError(w, http.StatusInternalServerError, "the answer can't be written as JSON: "+err.Error())
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(text, '\n'))
+}
+
+func writeError(w http.ResponseWriter, status int, message string) {
+	writeJSON(w, status, map[string]string{"error": message})
+}

@@ -1,0 +1,168 @@
+package destination
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/grapnel/grapnel/internal/event"
+)
+
+// Error is a delivery that was not taken.
+type Error struct {
+	// Destination is the name of the route.
+	Destination string
+	// URL is where it was posted to, without user information and query.
+	URL string
+	// Status is the answer's; 0 when there was none.
+	Status int
+	// Permanent is set when no further attempt can mend it.
+	Permanent bool
+	// RetryAfter is how long to rest at least before the next attempt, between
+	// 0 and one hour.
+	RetryAfter time.Duration
+	// Timeout is set when the destination did not answer in time.
+	Timeout bool
+	// Answer is the first kilobyte of the answer's body, made fit for one line.
+	Answer string
+	// Err is the reason where there was no answer, or what a redirect led to.
+	Err error
+}
+
+// Error is one sentence for the dead letter.
+func (e *Error) Error() string {
+	s := "destination " + e.Destination + ": POST " + e.URL
+	reason := ""
+	if e.Err != nil {
+		// What is no HTTP is quoted by the client's own message, at any length.
+		reason = event.Clean(e.Err.Error(), kept)
+	}
+	switch {
+	case e.Timeout:
+		return s + " was not answered in time: " + reason
+	case e.Status == 0:
+		return s + " failed: " + reason
+	}
+	s += strings.TrimRight(fmt.Sprintf(" was answered %d %s", e.Status, http.StatusText(e.Status)), " ")
+	if reason != "" {
+		s += ", " + reason
+	}
+	if e.Answer != "" {
+		s += ": " + e.Answer
+	}
+	return s
+}
+
+// Unwrap is Err.
+func (e *Error) Unwrap() error { return e.Err }
+
+// How long to rest.
+const (
+	// slowDown is the least rest after an answer that asks for patience, and
+	// after none in time.
+	slowDown = time.Minute
+	// maxRetryAfter is the most that we let a destination ask for.
+	maxRetryAfter = time.Hour
+)
+
+// How much of an answer is read.
+const (
+	// kept is what its error may quote.
+	kept = 1 << 10
+	// drained is what is read further so that the connection can be used again.
+	drained = 64 << 10
+	// drainTime bounds how long either is waited for: the status has decided.
+	drainTime = 500 * time.Millisecond
+)
+
+// failed judges a delivery without an answer.
+func (h *HTTP) failed(err error) error {
+	err = withoutURL(err)
+	e := &Error{Destination: h.name, URL: h.shown, Err: err}
+	var refused *RefusedError
+	var network net.Error
+	switch {
+	case errors.As(err, &refused):
+		e.Permanent, e.Err = true, refused
+	case errors.Is(err, context.DeadlineExceeded) || (errors.As(err, &network) && network.Timeout()):
+		e.Timeout, e.RetryAfter = true, slowDown
+	}
+	return e
+}
+
+// answered judges an answer by its status. cancel ends the request: it is what
+// keeps a body that drips from holding the delivery.
+func (h *HTTP) answered(res *http.Response, cancel func()) error {
+	drip := time.AfterFunc(drainTime, cancel)
+	defer drip.Stop()
+	defer func() { _ = res.Body.Close() }()
+	// What could be read is quoted; the status has decided already.
+	first, _ := io.ReadAll(io.LimitReader(res.Body, kept))
+	_, _ = io.CopyN(io.Discard, res.Body, drained)
+	if res.StatusCode >= 200 && res.StatusCode <= 299 {
+		return nil
+	}
+	e := &Error{Destination: h.name, URL: h.shown, Status: res.StatusCode, Answer: h.clean(string(first))}
+	e.RetryAfter = retryAfter(res.Header.Get("Retry-After"), h.now())
+	switch s := res.StatusCode; {
+	case s >= 300 && s <= 399:
+		e.Err = h.redirected(res)
+	case s == http.StatusTooManyRequests, s == http.StatusRequestTimeout, s == http.StatusTooEarly:
+		e.RetryAfter = max(e.RetryAfter, slowDown)
+	case s >= 400 && s <= 499:
+		e.Permanent = true
+	}
+	return e
+}
+
+// redirected says where a redirect that we do not follow leads to.
+func (h *HTTP) redirected(res *http.Response) error {
+	to := "elsewhere"
+	if u, err := res.Location(); err == nil {
+		to = "to " + h.clean(shown(u))
+	}
+	return fmt.Errorf("a redirect %s that is not followed", to)
+}
+
+// clean makes an answer fit for one line of a message, without our secrets.
+func (h *HTTP) clean(s string) string {
+	return event.Clean(strings.Join(strings.Fields(h.hide.Replace(s)), " "), kept)
+}
+
+// retryAfter reads the header of RFC 9110, section 10.2.3: seconds or a date.
+// What can't be read is no hint.
+func retryAfter(s string, now time.Time) time.Duration {
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return 0
+	}
+	if strings.Trim(s, "0123456789") == "" {
+		seconds, err := strconv.ParseInt(s, 10, 64)
+		if err != nil || seconds > int64(maxRetryAfter/time.Second) {
+			return maxRetryAfter
+		}
+		return time.Duration(seconds) * time.Second
+	}
+	at, err := http.ParseTime(s)
+	if err != nil {
+		return 0
+	}
+	return min(max(at.Sub(now), 0), maxRetryAfter)
+}
+
+// withoutURL takes off what the HTTP client puts around every error: the URL,
+// query included.
+func withoutURL(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}

@@ -1,0 +1,148 @@
+package telemetry
+
+import "time"
+
+// Outcome is what became of one event.
+type Outcome int
+
+// The outcomes that the figures tell apart.
+const (
+	// Processed is an event that every route has taken.
+	Processed Outcome = iota
+	// Failed is an event that some route has not taken for good.
+	Failed
+	// Duplicate is an event that was seen before.
+	Duplicate
+)
+
+// Tally is what has been counted since the process began. Its zero value is
+// empty.
+type Tally struct {
+	Received, Processed, Failed, Duplicates int64
+	// Took is the time that all processed and failed events took together.
+	Took time.Duration
+	// Last is when the last of them ended; zero before the first.
+	Last time.Time
+}
+
+// Settle counts the outcome of one event. A duplicate takes no time: nothing is
+// processed.
+func (t Tally) Settle(o Outcome, took time.Duration, now time.Time) Tally {
+	switch o {
+	case Duplicate:
+		t.Duplicates++
+		return t
+	case Failed:
+		t.Failed++
+	case Processed:
+		t.Processed++
+	}
+	t.Took += max(took, 0)
+	t.Last = now
+	return t
+}
+
+// Health is the figures of a Tally as the statistics show them.
+type Health struct {
+	TotalReceived         int64 `json:"totalReceived"`
+	SuccessfullyProcessed int64 `json:"successfullyProcessed"`
+	Failed                int64 `json:"failed"`
+	Duplicates            int64 `json:"duplicates"`
+	// LastProcessedAt is null before the first event.
+	LastProcessedAt *time.Time `json:"lastProcessedAt"`
+	// AverageProcessingTime is in milliseconds, over processed and failed events.
+	AverageProcessingTime float64 `json:"averageProcessingTime"`
+	// SuccessRate and FailureRate are parts of what was received, 0 to 1.
+	SuccessRate float64 `json:"successRate"`
+	FailureRate float64 `json:"failureRate"`
+}
+
+// Health makes the figures. The rates are parts of TotalReceived; a process
+// that handles events which another one received, or which were received before
+// its start, takes what it has settled in its place, so that no rate is over 1.
+func (t Tally) Health() Health {
+	h := Health{
+		TotalReceived: t.Received, SuccessfullyProcessed: t.Processed, Failed: t.Failed, Duplicates: t.Duplicates,
+	}
+	if !t.Last.IsZero() {
+		last := t.Last.UTC()
+		h.LastProcessedAt = &last
+	}
+	ended := t.Processed + t.Failed
+	if ended > 0 {
+		h.AverageProcessingTime = float64(t.Took) / float64(time.Millisecond) / float64(ended)
+	}
+	if whole := max(t.Received, ended); whole > 0 {
+		h.SuccessRate = float64(t.Processed) / float64(whole)
+		h.FailureRate = float64(t.Failed) / float64(whole)
+	}
+	return h
+}
+
+// The alarm goes off when more than this part of more than so many events fail.
+const (
+	alarmRate  = 0.1
+	alarmAfter = 10
+	// alarmWindow is how many of the latest events it looks at: over the whole
+	// life of a process, a new trouble would drown in the good of last week.
+	alarmWindow = 1000
+)
+
+// Alarm watches the outcomes of the latest events. Its zero value is quiet.
+type Alarm struct {
+	ring   [alarmWindow]Outcome
+	next   int
+	count  int
+	failed int
+	on     bool
+}
+
+// Change is what an outcome did to an alarm.
+type Change int
+
+// The changes of an alarm.
+const (
+	// Unchanged is most of the time.
+	Unchanged Change = iota
+	// Raised is the alarm going off.
+	Raised
+	// Cleared is the end of it.
+	Cleared
+)
+
+// Observe takes one more outcome into account and tells what it changed.
+func (a *Alarm) Observe(o Outcome) Change {
+	if a.count == alarmWindow {
+		if a.ring[a.next] == Failed {
+			a.failed--
+		}
+	} else {
+		a.count++
+	}
+	a.ring[a.next] = o
+	a.next = (a.next + 1) % alarmWindow
+	if o == Failed {
+		a.failed++
+	}
+	before := a.on
+	a.on = a.count > alarmAfter && a.Rate() > alarmRate
+	switch {
+	case a.on == before:
+		return Unchanged
+	case a.on:
+		return Raised
+	default:
+		return Cleared
+	}
+}
+
+// On tells whether the alarm is on.
+func (a *Alarm) On() bool { return a.on }
+
+// Rate is the part of the latest events that failed.
+func (a *Alarm) Rate() float64 {
+	if a.count == 0 {
+		return 0
+	}
+	return float64(a.failed) / float64(a.count)
+}

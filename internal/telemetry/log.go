@@ -1,0 +1,70 @@
+// Package telemetry is how grapnel speaks of itself: its log, its metrics, and
+// the figures of its health.
+//
+// The log has one line per event and outcome. No line holds a body, a secret or
+// a signature.
+package telemetry
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+
+	sdklog "go.temporal.io/sdk/log"
+	"go.uber.org/zap"
+	"go.uber.org/zap/exp/zapslog"
+	"go.uber.org/zap/zapcore"
+)
+
+// The formats of the log.
+const (
+	// FormatConsole is for people.
+	FormatConsole = "console"
+	// FormatJSON is one object per line.
+	FormatJSON = "json"
+)
+
+// NewLogger makes a logger that writes to w. The level is debug, info, warn or
+// error, empty is info; the format is console or json, empty is console.
+func NewLogger(level, format string, w io.Writer) (*zap.Logger, error) {
+	l := zapcore.InfoLevel
+	if level != "" {
+		var err error
+		if l, err = zapcore.ParseLevel(level); err != nil || l > zapcore.ErrorLevel {
+			return nil, fmt.Errorf("log level %q is not known, use debug, info, warn or error", level)
+		}
+	}
+	enc, err := encoder(format)
+	if err != nil {
+		return nil, err
+	}
+	return zap.New(zapcore.NewCore(enc, zapcore.Lock(zapcore.AddSync(w)), l)), nil
+}
+
+func encoder(format string) (zapcore.Encoder, error) {
+	c := zap.NewProductionEncoderConfig()
+	c.TimeKey, c.EncodeTime = "time", zapcore.RFC3339NanoTimeEncoder
+	c.EncodeDuration = zapcore.StringDurationEncoder
+	switch format {
+	case FormatJSON:
+		return zapcore.NewJSONEncoder(c), nil
+	case FormatConsole, "":
+		c.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
+		c.EncodeLevel = zapcore.CapitalLevelEncoder
+		return zapcore.NewConsoleEncoder(c), nil
+	default:
+		return nil, fmt.Errorf("log format %q is not known, use console or json", format)
+	}
+}
+
+// NewSlog is the logger for packages that speak slog. It writes no stacks:
+// where one helps, the dead letter has it.
+func NewSlog(l *zap.Logger) *slog.Logger {
+	return slog.New(zapslog.NewHandler(l.Core(), zapslog.WithName(l.Name()), zapslog.AddStacktraceAt(slog.Level(math.MaxInt))))
+}
+
+// NewSDKLogger is the logger for the Temporal SDK.
+func NewSDKLogger(l *zap.Logger) sdklog.Logger {
+	return sdklog.NewStructuredLogger(NewSlog(l.Named("temporal")))
+}

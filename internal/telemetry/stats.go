@@ -1,0 +1,65 @@
+package telemetry
+
+import (
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Stats keeps the figures of the process and warns in the log when too many
+// events fail: once when it begins, once when it is over. It is safe for
+// concurrent use.
+type Stats struct {
+	log *zap.Logger
+	now func() time.Time
+
+	mu    sync.Mutex
+	tally Tally
+	alarm Alarm
+}
+
+// NewStats makes figures that begin at nothing; a nil clock is the system's.
+func NewStats(log *zap.Logger, now func() time.Time) *Stats {
+	if now == nil {
+		now = time.Now
+	}
+	return &Stats{log: log, now: now}
+}
+
+// Received counts an event that passed verification, repeats included.
+func (s *Stats) Received() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tally.Received++
+}
+
+// Duplicate counts an event that was seen before.
+func (s *Stats) Duplicate() { s.settle(Duplicate, 0) }
+
+// Processed counts an event that was handled and how long it took.
+func (s *Stats) Processed(took time.Duration) { s.settle(Processed, took) }
+
+// Failed counts an event that became a dead letter and how long it took.
+func (s *Stats) Failed(took time.Duration) { s.settle(Failed, took) }
+
+// Health is the figures as of now.
+func (s *Stats) Health() Health {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tally.Health()
+}
+
+func (s *Stats) settle(o Outcome, took time.Duration) {
+	s.mu.Lock()
+	s.tally = s.tally.Settle(o, took, s.now())
+	change, rate := s.alarm.Observe(o), s.alarm.Rate()
+	s.mu.Unlock()
+	switch change {
+	case Raised:
+		s.log.Warn("too many events fail, look at the dead letters", zap.Float64("failureRate", rate))
+	case Cleared:
+		s.log.Info("events are handled again", zap.Float64("failureRate", rate))
+	case Unchanged:
+	}
+}

@@ -1,0 +1,24 @@
+package activities
+
+import "github.com/grapnel/grapnel/activities/handler"
+
+// Handlers is THE list: to handle a new type of event, write a function in a
+// file of its own and bind it here.
+func (a *Activities) Handlers() *handler.Table {
+	t := &handler.Table{}
+
+	handler.On(t, "zoom", "meeting.started", a.MeetingStarted)
+	handler.On(t, "zoom", "meeting.ended", a.MeetingEnded)
+	handler.On(t, "zoom", "meeting.participant_joined", a.ParticipantJoined)
+	handler.On(t, "zoom", "meeting.participant_left", a.ParticipantLeft)
+	handler.On(t, "zoom", "recording.completed", a.RecordingCompleted)
+
+	// The names that Zoom's events had before.
+	handler.On(t, "zoom", "meeting_started", a.MeetingStarted)
+	handler.On(t, "zoom", "meeting_ended", a.MeetingEnded)
+	handler.On(t, "zoom", "participant_joined", a.ParticipantJoined)
+	handler.On(t, "zoom", "participant_left", a.ParticipantLeft)
+	handler.On(t, "zoom", "recording_completed", a.RecordingCompleted)
+
+	return t
+}

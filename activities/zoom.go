@@ -1,0 +1,132 @@
+package activities
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/grapnel/grapnel/activities/handler"
+	"github.com/grapnel/grapnel/internal/meeting"
+)
+
+// Zoom is the envelope of Zoom's events, after Zoom's Meetings webhook
+// reference (developers.zoom.us/docs/api/meetings/events). Only what the
+// handlers read is named.
+type Zoom[T any] struct {
+	Event string `json:"event"`
+	// EventTS is when it happened, in milliseconds since 1970.
+	EventTS int64 `json:"event_ts"`
+	Payload struct {
+		AccountID string `json:"account_id"`
+		Object    T      `json:"object"`
+	} `json:"payload"`
+}
+
+// ZoomMeeting is what every object of a meeting's events holds. Its duration is
+// left out: it is the scheduled one.
+type ZoomMeeting struct {
+	// UUID is the meeting instance, in base64.
+	UUID ZoomText `json:"uuid"`
+	// ID is the meeting number, which instances of a series share.
+	ID        ZoomText `json:"id"`
+	HostID    ZoomText `json:"host_id"`
+	Topic     string   `json:"topic"`
+	StartTime ZoomTime `json:"start_time"`
+	Timezone  string   `json:"timezone"`
+}
+
+// ZoomPerson is the participant of an event.
+type ZoomPerson struct {
+	// UserID is the participant's within the meeting, another one each visit.
+	UserID   ZoomText `json:"user_id"`
+	UserName string   `json:"user_name"`
+	// ID is the Zoom user; empty for guests.
+	ID        ZoomText `json:"id"`
+	Email     string   `json:"email"`
+	JoinTime  ZoomTime `json:"join_time"`
+	LeaveTime ZoomTime `json:"leave_time"`
+}
+
+// ZoomText is a string that Zoom sends as a number in some events.
+type ZoomText string
+
+// UnmarshalJSON takes a string, a number as it is written, or null.
+func (t *ZoomText) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && (b[0] == '-' || b[0] >= '0' && b[0] <= '9') {
+		*t = ZoomText(b)
+		return nil
+	}
+	return json.Unmarshal(b, (*string)(t))
+}
+
+// ZoomTime is a time in RFC 3339; Zoom leaves some empty.
+type ZoomTime struct{ time.Time }
+
+// UnmarshalJSON takes a time, or an empty string or null for none.
+func (t *ZoomTime) UnmarshalJSON(b []byte) error {
+	if bytes.Equal(b, []byte(`""`)) || bytes.Equal(b, []byte(`null`)) {
+		t.Time = time.Time{}
+		return nil
+	}
+	err := t.Time.UnmarshalJSON(b)
+	t.Time = t.UTC()
+	// In another zone the year may have been one that JSON can write.
+	if y := t.Year(); err == nil && (y < 0 || y > 9999) {
+		err = errors.New("its year does not have four digits")
+	}
+	if err != nil {
+		return fmt.Errorf("%s is no time: %w", b, err)
+	}
+	return nil
+}
+
+// fact begins a fact: which event tells it of which meeting, and when that was,
+// by the first time of those given that is set, else by the event's own.
+func fact[T any](e handler.Event[Zoom[T]], m ZoomMeeting, k meeting.Kind, at ...ZoomTime) (meeting.Fact, error) {
+	f := meeting.Fact{
+		Event: e.ID,
+		Kind:  k,
+		Time:  happened(e, at),
+		About: meeting.About{
+			ID:     string(cmp.Or(m.UUID, m.ID)),
+			Number: string(m.ID),
+			Topic:  m.Topic,
+			Host:   string(m.HostID),
+		},
+	}
+	if f.About.ID == "" {
+		return f, handler.Permanent(errors.New("the event names no meeting: payload.object has neither uuid nor id"))
+	}
+	return f, nil
+}
+
+// latest is the last moment whose year JSON can write, in milliseconds.
+const latest = 253402300799999
+
+func happened[T any](e handler.Event[Zoom[T]], at []ZoomTime) time.Time {
+	for _, t := range at {
+		if !t.IsZero() {
+			return t.Time
+		}
+	}
+	switch {
+	case e.Payload.EventTS > 0 && e.Payload.EventTS <= latest:
+		return time.UnixMilli(e.Payload.EventTS).UTC()
+	case !e.Time.IsZero():
+		return e.Time.UTC()
+	default:
+		return e.Received.UTC()
+	}
+}
+
+// person names a participant. Guests have no Zoom user: they are known by their
+// address, else by the name they gave, else by their visit.
+func (p ZoomPerson) person() meeting.Person {
+	return meeting.Person{
+		Key:  cmp.Or(string(p.ID), p.Email, p.UserName, string(p.UserID), "unknown"),
+		Name: cmp.Or(p.UserName, p.Email, string(p.ID), string(p.UserID)),
+	}
+}

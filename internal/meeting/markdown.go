@@ -1,0 +1,70 @@
+package meeting
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// maxRows is the number of people that Markdown lists; the query has them all.
+const maxRows = 50
+
+// Markdown is the view as Temporal's Web UI shows it.
+func (v View) Markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "### %s\n\n%s", escape(v.Title()), v.State)
+	if !v.Started.IsZero() {
+		fmt.Fprintf(&b, ", started %s", v.Started.Format(time.RFC3339))
+	}
+	if v.Duration != "" {
+		fmt.Fprintf(&b, ", lasted %s", v.Duration)
+	}
+	fmt.Fprintf(&b, ", people: %s, recordings: %d\n", v.Count(), len(v.Recordings))
+	if len(v.Attendance) > 0 {
+		b.WriteString("\n| who | joined | left |\n|---|---|---|\n")
+	}
+	for _, a := range v.Attendance[:min(len(v.Attendance), maxRows)] {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", escape(a.Name), clock(a.Joined[0]), clock(a.Left))
+	}
+	return b.String()
+}
+
+// Title is the topic, or what else the meeting can be called by.
+func (v View) Title() string {
+	switch {
+	case v.Topic != "":
+		return v.Topic
+	case v.Number != "":
+		return v.Number
+	default:
+		return v.ID
+	}
+}
+
+// Count is the number of people, with a sign when it is estimated.
+func (v View) Count() string {
+	if v.Estimated {
+		return fmt.Sprintf("~%d", v.People)
+	}
+	return fmt.Sprint(v.People)
+}
+
+// clock writes the time of day, and nothing for a time that is not known.
+func clock(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Format(time.TimeOnly)
+}
+
+// escape takes the meaning out of Markdown and HTML that a sender's text holds.
+func escape(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if strings.ContainsRune("\\`*_{}[]()#+-.!|<>~&:", r) {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}

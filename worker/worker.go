@@ -1,0 +1,43 @@
+// Package worker runs the workflows and activities of grapnel on a task queue.
+package worker
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
+	sdkworker "go.temporal.io/sdk/worker"
+
+	"github.com/grapnel/grapnel/activities"
+	"github.com/grapnel/grapnel/workflows"
+)
+
+// Options say what a worker runs.
+type Options struct {
+	// TaskQueue is where it takes its work from.
+	TaskQueue string
+	// Activities does the work.
+	Activities *activities.Activities
+	// Observer hears of every event that is settled; may be nil.
+	Observer Observer
+	// OnFatal hears of an error that the worker can't recover from.
+	OnFatal func(error)
+}
+
+// stopTimeout is how long a stopping worker waits for attempts under way: ten
+// seconds is what a workflow task may take.
+const stopTimeout = 10 * time.Second
+
+// New makes a worker with everything registered. It takes part in eager starts
+// of the same client once it is started.
+func New(c client.Client, o Options) sdkworker.Worker {
+	w := sdkworker.New(c, o.TaskQueue, sdkworker.Options{
+		WorkerStopTimeout:           stopTimeout,
+		DisableRegistrationAliasing: true,
+		OnFatalError:                o.OnFatal,
+		Interceptors:                []interceptor.WorkerInterceptor{observe(o.Observer)},
+	})
+	workflows.Register(w)
+	o.Activities.Register(w)
+	return w
+}

@@ -1,0 +1,68 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/grapnel/grapnel/internal/event"
+)
+
+// Every call of an activity stands in this file, behind a function with types:
+// Temporal itself checks neither arguments nor results.
+
+// grace is what the engine waits beyond a route's time-out, so that the
+// activity's own account of a time-out comes first.
+const grace = time.Second
+
+func local(ctx workflow.Context, timeout time.Duration) workflow.Context {
+	return workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+		StartToCloseTimeout: timeout,
+		RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: 1},
+	})
+}
+
+// route asks for the plan of an event.
+func route(ctx workflow.Context, ask event.Ask) (plan event.Plan, err error) {
+	err = workflow.ExecuteLocalActivity(local(ctx, localTimeout), event.ActivityRoute, ask).Get(ctx, &plan)
+	return plan, err
+}
+
+// try makes one attempt at a route within the workflow task. The activity is
+// the same for all routes: a local one under its own name would not replay on
+// a worker that no longer has it.
+func try(ctx workflow.Context, t event.Task, body converter.RawValue) error {
+	ctx = local(ctx, t.Route.Timeout+grace)
+	return workflow.ExecuteLocalActivity(ctx, event.ActivityTry, t, body).Get(ctx, nil)
+}
+
+// attempt makes the attempts at a route that are left, under a retry policy.
+func attempt(ctx workflow.Context, t event.Task, body converter.RawValue) error {
+	retry := t.Route.Retry
+	initial := max(retry.Wait(t.Before+1), time.Millisecond)
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:           t.Route.TaskQueue,
+		StartToCloseTimeout: t.Route.Timeout + grace,
+		Summary:             event.Clean(t.Route.Name, maxSummary),
+		// The activity names each rest itself, with jitter and with what the
+		// other side asked for; the policy remains for crashes and time-outs.
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval:    initial,
+			BackoffCoefficient: max(retry.Multiplier, 1),
+			MaximumInterval:    max(retry.Max, initial),
+			MaximumAttempts:    int32(max(retry.Attempts-t.Before, 1)), //nolint:gosec // G115: a number of attempts is small.
+		},
+	})
+	return workflow.ExecuteActivity(ctx, t.Route.Activity, t, body).Get(ctx, nil)
+}
+
+// deleteRun removes an earlier run of this workflow. It does not fail: a run
+// that stays is a line too many in a list, and blocks nothing.
+func deleteRun(ctx workflow.Context, runID string) {
+	ctx = local(ctx, localTimeout)
+	if err := workflow.ExecuteLocalActivity(ctx, event.ActivityDeleteRun, runID).Get(ctx, nil); err != nil {
+		workflow.GetLogger(ctx).Warn("could not delete the run that a replay came from", "error", err)
+	}
+}

@@ -1,0 +1,107 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/grapnel/grapnel/internal/event"
+)
+
+// failure is what a dead letter says of a route. attempts is the number it had;
+// the error knows better where it was not tried to the end.
+func (r *run) failure(ctx workflow.Context, rt event.Route, attempts int, err error) event.Failure {
+	now := workflow.Now(ctx)
+	f := event.Failure{
+		Route: rt.Name, Type: "Error", Message: message(err),
+		Attempts: attempts, First: now, Last: now,
+	}
+	var app *temporal.ApplicationError
+	var timeout *temporal.TimeoutError
+	switch {
+	case errors.As(err, &app):
+		f.Type = app.Type()
+		var d event.Detail
+		if app.HasDetails() && app.Details(&d) == nil {
+			f.Stack, f.Attempts = d.Stack, d.Attempt
+		}
+	case errors.As(err, &timeout):
+		f.Type = "Timeout"
+	}
+	return f
+}
+
+// message is the text of the innermost error: Temporal's own wrapping says
+// nothing that the dead letter does not say elsewhere.
+func message(err error) string {
+	var app *temporal.ApplicationError
+	var timeout *temporal.TimeoutError
+	switch {
+	case errors.As(err, &app):
+		return app.Message()
+	case errors.As(err, &timeout) && timeout.TimeoutType() == enumspb.TIMEOUT_TYPE_START_TO_CLOSE:
+		return "no end within the time-out: it hung, or its worker died"
+	default:
+		return err.Error()
+	}
+}
+
+// permanent tells whether no further attempt can mend the error.
+func permanent(err error) bool {
+	var app *temporal.ApplicationError
+	return errors.As(err, &app) && app.NonRetryable()
+}
+
+// nextRetry is the rest after the first attempt: what the attempt itself asks
+// for, else the route's own.
+func nextRetry(err error, rt event.Route) time.Duration {
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) && app.NextRetryDelay() > 0 {
+		return app.NextRetryDelay()
+	}
+	return rt.Retry.Wait(1)
+}
+
+// maxErrors is what a dead letter carries of errors. It carries them twice, in
+// its input and as the text it fails with; 256 KiB in all.
+const maxErrors = 128 << 10
+
+// bounded cuts messages and stacks so that all of them fit.
+func bounded(failures []event.Failure) []event.Failure {
+	each := maxErrors / max(len(failures), 1) / 2
+	for i := range failures {
+		failures[i].Message = event.Cut(failures[i].Message, each)
+		failures[i].Stack = event.Cut(failures[i].Stack, each)
+	}
+	return failures
+}
+
+// text is what a dead letter fails with: the event in one line, then each
+// failure.
+func text(e event.Event, letter event.Letter) string {
+	var b strings.Builder
+	b.WriteString(e.Summary())
+	for _, f := range letter.Failures {
+		b.WriteString("\n")
+		if f.Route != "" {
+			b.WriteString(f.Route + ": ")
+		}
+		b.WriteString(f.Message)
+		if f.Attempts > 0 {
+			fmt.Fprintf(&b, " (%s, attempts: %d, first %s, last %s)",
+				f.Type, f.Attempts, f.First.UTC().Format(time.RFC3339), f.Last.UTC().Format(time.RFC3339))
+		}
+		if f.Stack != "" {
+			b.WriteString("\n" + f.Stack)
+		}
+	}
+	for _, r := range letter.Replays {
+		fmt.Fprintf(&b, "\nreplayed %s after: %s", r.At.UTC().Format(time.RFC3339), r.Error)
+	}
+	return b.String()
+}

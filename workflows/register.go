@@ -1,0 +1,17 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/meeting"
+)
+
+// Register makes the workflows known to a worker, each under the name that runs
+// in flight refer to it by.
+func Register(r worker.WorkflowRegistry) {
+	r.RegisterWorkflowWithOptions(ProcessEvent, workflow.RegisterOptions{Name: event.ProcessEvent})
+	r.RegisterWorkflowWithOptions(DeadLetter, workflow.RegisterOptions{Name: event.DeadLetter})
+	r.RegisterWorkflowWithOptions(Meeting, workflow.RegisterOptions{Name: meeting.Workflow})
+}

@@ -1,0 +1,160 @@
+package starter
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/verify"
+)
+
+// table is everything that one configuration says of the door.
+type table struct {
+	config *config.Config
+	doors  map[string]*door
+	// fetch gets what coded verifiers need from their senders: certificates and
+	// key sets.
+	fetch verify.Fetch
+}
+
+// door is one source as the receiver sees it.
+type door struct {
+	source   *config.Source
+	verifier *verify.Verifier
+	secrets  []verify.Secret
+	profile  verify.Profile
+	methods  []string
+	// allow is nil where all clients may send.
+	allow  *allowance
+	limits *limits
+	// secretHeaders hold what must not be shown to whoever looks at refusals.
+	secretHeaders []string
+}
+
+// newTable makes the doors of a configuration. old is the table before it; nil at
+// the start.
+func (s *Starter) newTable(c *config.Config, old *table) (*table, error) {
+	fetch, err := fetcher(c, s.transport)
+	if err != nil {
+		return nil, fmt.Errorf("fetch certificates and keys: %w", err)
+	}
+	t := &table{config: c, doors: make(map[string]*door, len(c.Sources)), fetch: fetch}
+	allowed := s.lists.take(c.Sources)
+	for name, source := range c.Sources {
+		d := &door{
+			source: source, verifier: source.Verifier, secrets: source.Credentials(),
+			profile: source.Profile(), methods: []string{fiber.MethodPost},
+			allow: allowed[name], limits: s.limits,
+		}
+		if old != nil && old.doors[name] != nil && reflect.DeepEqual(old.doors[name].profile, d.profile) {
+			// It has the certificates and keys that were fetched.
+			d.verifier = old.doors[name].verifier
+		}
+		d.secretHeaders = slices.Clone(d.profile.Signature.Headers)
+		if source.Token != nil {
+			d.secretHeaders = append(d.secretHeaders, source.Token.Header)
+		}
+		for _, h := range d.profile.Handshakes {
+			if m := h.Match.Method; m != "" && !slices.Contains(d.methods, m) {
+				d.methods = append(d.methods, m)
+			}
+		}
+		t.doors[name] = d
+	}
+	return t, nil
+}
+
+// admit makes the checks that need no body.
+func (d *door) admit(x *exchange) error {
+	switch {
+	case !slices.Contains(d.methods, x.ctx.Method()):
+		return d.wrongMethod()
+	case d.source.RequireHTTPS && !x.origin.https:
+		return notHTTPS()
+	}
+	if err := d.allow.admit(x.origin); err != nil {
+		return err
+	}
+	if r := d.source.RateLimitIP; r.Rate > 0 {
+		if g := d.limits.client(d.source.Name, x.origin.client, r); !g.ok {
+			return tooManyOfIP(g.retry)
+		}
+	}
+	return nil
+}
+
+// authenticate checks Basic and token credentials, where the source asks for
+// them beside the signature. Both sides are hashed first, so that neither their
+// length nor a user that does not exist can be told by the time it takes.
+func (d *door) authenticate(x *exchange) error {
+	same := func(got, want string) bool {
+		g, w := sha256.Sum256([]byte(got)), sha256.Sum256([]byte(want))
+		return subtle.ConstantTimeCompare(g[:], w[:]) == 1
+	}
+	if b := d.source.BasicAuth; b != nil {
+		want := base64.StdEncoding.EncodeToString([]byte(b.Username + ":" + b.Password.Reveal()))
+		scheme, got, _ := strings.Cut(x.ctx.Get(fiber.HeaderAuthorization), " ")
+		if !strings.EqualFold(scheme, "Basic") || !same(strings.TrimSpace(got), want) {
+			return badCredentials(`Basic realm="webhooks", charset="UTF-8"`)
+		}
+	}
+	if t := d.source.Token; t != nil && !same(x.ctx.Get(t.Header), t.Value.Reveal()) {
+		return badCredentials("")
+	}
+	return nil
+}
+
+// limit takes a verified request from the source's rate.
+func (d *door) limit() error {
+	if r := d.source.RateLimit; r.Rate > 0 {
+		if g := d.limits.source(d.source.Name, r); !g.ok {
+			return tooMany(g)
+		}
+	}
+	return nil
+}
+
+// identity gives an event its ID, and its digest where other events may share
+// the ID.
+func (d *door) identity(in Incoming) (id, digest string) {
+	e := in.Event
+	switch d.source.Dedupe.Mode {
+	case config.DedupeNone:
+		return event.IDBySender(e.Source, rand.Text()), ""
+	case config.DedupeID:
+		if e.SenderID != "" {
+			return event.IDBySender(e.Source, e.SenderID), ""
+		}
+	case config.DedupeFields:
+		if id, ok := event.IDByFields(in.Body, d.source.Dedupe.Fields); ok {
+			return id, event.Digest(e.Source, in.Body)
+		}
+	case config.DedupeBody:
+	}
+	return event.IDByBody(e.Source, in.Body), ""
+}
+
+// publicURL is the address that the sender was given, with the query it sent.
+func (d *door) publicURL(x *exchange) string {
+	base, r := d.source.URL, x.ctx.Request()
+	if base == "" {
+		scheme := "http"
+		if x.origin.https {
+			scheme = "https"
+		}
+		return scheme + "://" + x.origin.host + string(r.RequestURI())
+	}
+	if q := string(r.URI().QueryString()); q != "" && !strings.Contains(base, "?") {
+		return base + "?" + q
+	}
+	return base
+}

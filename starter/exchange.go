@@ -1,0 +1,123 @@
+package starter
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+	"go.uber.org/zap"
+
+	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/verify"
+)
+
+// exchange is one request and what is known of it so far.
+type exchange struct {
+	ctx     *fiber.Ctx
+	began   time.Time
+	door    *door
+	origin  origin
+	request verify.Request
+	event   *event.Event
+	// collided is set when another event had the ID.
+	collided bool
+}
+
+// read reads the body, up to what the source allows and never cut. The bytes
+// are the exchange's own: they outlive the request, whose buffers are reused.
+func (x *exchange) read(d *door) error {
+	limit := int64(d.source.MaxBody)
+	req := x.ctx.Request()
+	length := int64(req.Header.ContentLength())
+	if length > limit {
+		return tooLarge()
+	}
+	var body []byte
+	if stream := req.BodyStream(); stream != nil {
+		buf := bytes.NewBuffer(make([]byte, 0, max(length, 0)+bytes.MinRead))
+		if _, err := buf.ReadFrom(io.LimitReader(stream, limit+1)); err != nil {
+			return unreadable(err)
+		}
+		body = buf.Bytes()
+	} else {
+		body = bytes.Clone(req.Body())
+	}
+	switch {
+	case int64(len(body)) > limit:
+		return tooLarge()
+	case length >= 0 && int64(len(body)) != length:
+		return unreadable(errors.New("the body ends before its length"))
+	}
+	x.request = verify.Request{
+		Method: x.ctx.Method(),
+		URL:    d.publicURL(x),
+		Query:  string(req.URI().QueryString()),
+		Header: header{&req.Header},
+		Body:   body,
+	}
+	return nil
+}
+
+// json answers with a JSON text.
+func (x *exchange) json(status int, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode an answer: %w", err)
+	}
+	x.ctx.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+	x.ctx.Set(fiber.HeaderXContentTypeOptions, "nosniff")
+	return x.ctx.Status(status).Send(append(b, '\n'))
+}
+
+// fields are what the log says of an exchange: no body, no secret.
+func (x *exchange) fields(outcome string, err error) []zap.Field {
+	f := make([]zap.Field, 0, 8)
+	f = append(f, zap.String("outcome", outcome))
+	if x.door != nil {
+		f = append(f, zap.String("source", x.door.source.Name))
+	}
+	if x.event != nil {
+		f = append(f, zap.String("type", event.Attribute(x.event.Type)), zap.String("event", x.event.ID))
+	}
+	if x.origin.client.IsValid() {
+		f = append(f, zap.Stringer("client", x.origin.client))
+	}
+	if err != nil {
+		f = append(f, zap.Error(err))
+	}
+	return f
+}
+
+// header is the header of a fasthttp request as the verifier reads it.
+type header struct{ h *fasthttp.RequestHeader }
+
+// Values gives all lines of a name, in the order they came.
+func (h header) Values(name string) []string {
+	lines := h.h.PeekAll(name)
+	if len(lines) == 0 {
+		return nil
+	}
+	values := make([]string, len(lines))
+	for i, l := range lines {
+		values[i] = string(l)
+	}
+	return values
+}
+
+// Names gives the names that are there, each once.
+func (h header) Names() []string {
+	seen := map[string]bool{}
+	var names []string
+	h.h.VisitAll(func(k, _ []byte) {
+		if name := string(k); !seen[name] {
+			seen[name] = true
+			names = append(names, name)
+		}
+	})
+	return names
+}

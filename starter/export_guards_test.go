@@ -1,0 +1,37 @@
+package starter
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/grapnel/grapnel/internal/config"
+)
+
+// FillClientBuckets uses the buckets of ever new clients, and tells how many are
+// kept and whether the last client is limited.
+func FillClientBuckets(size, clients int) (kept int, limited bool) {
+	l := newLimits(nil, func() time.Time { return time.Unix(0, 0) })
+	l.byClient = newBuckets(size)
+	r := config.Rate{Rate: 1, Burst: 1}
+	a := netip.MustParseAddr("192.0.2.0")
+	for range clients {
+		a = a.Next()
+		l.client("a", a, r)
+	}
+	return len(l.byClient.byKey), !l.client("a", a, r).ok && l.byClient.order.Len() == size
+}
+
+// ParseForwarded gives the addresses of a Forwarded header.
+func ParseForwarded(text string) (addresses []netip.Addr, protos []string, ok bool) {
+	hops, ok := parseForwarded(text)
+	for _, h := range hops {
+		addresses, protos = append(addresses, h.address), append(protos, h.proto)
+	}
+	return addresses, protos, ok
+}
+
+// ParseList reads a list of addresses and tells which of some are in it.
+func ParseList(text, key string) (contains func(netip.Addr) bool, err error) {
+	r, err := parseList([]byte(text), key)
+	return r.contain, err
+}

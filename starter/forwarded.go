@@ -1,0 +1,152 @@
+package starter
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+)
+
+// forwarded lists what proxies noted in Forwarded, the nearest last. ok is false
+// when the header is there and does not follow RFC 7239.
+func forwarded(h *fasthttp.RequestHeader) (hops []hop, ok bool) {
+	lines := h.PeekAll("Forwarded")
+	if len(lines) == 0 {
+		return nil, true
+	}
+	text := make([]string, len(lines))
+	for i, l := range lines {
+		text[i] = string(l)
+	}
+	// The lines of a list are one list (RFC 9110, section 5.3).
+	return parseForwarded(strings.Join(text, ","))
+}
+
+// parseForwarded reads the value of a Forwarded header (RFC 7239, section 4).
+func parseForwarded(text string) (hops []hop, ok bool) {
+	r := &reader{text}
+	for {
+		for r.accept(',') { // A list may have empty elements.
+		}
+		if r.rest == "" {
+			return hops, true
+		}
+		h, ok := r.element()
+		if !ok {
+			return nil, false
+		}
+		hops = append(hops, h)
+		if r.rest != "" && !r.accept(',') {
+			return nil, false
+		}
+	}
+}
+
+// reader reads the grammar from left to right.
+type reader struct{ rest string }
+
+// accept takes one character, and white space around it.
+func (r *reader) accept(c byte) bool {
+	r.rest = strings.TrimLeft(r.rest, " \t")
+	if r.rest == "" || r.rest[0] != c {
+		return false
+	}
+	r.rest = strings.TrimLeft(r.rest[1:], " \t")
+	return true
+}
+
+// element reads what one proxy wrote: pairs, each name at most once.
+func (r *reader) element() (h hop, ok bool) {
+	seen := map[string]bool{}
+	for {
+		name, value, ok := r.pair()
+		if !ok || seen[name] {
+			return h, false
+		}
+		seen[name] = true
+		switch name {
+		case "for":
+			h.address = node(value)
+		case "proto":
+			h.proto = value
+		case "host":
+			h.host = value
+		}
+		if !r.accept(';') {
+			return h, true
+		}
+	}
+}
+
+func (r *reader) pair() (name, value string, ok bool) {
+	name, ok = r.token()
+	if !ok || r.rest == "" || r.rest[0] != '=' {
+		return "", "", false
+	}
+	r.rest = r.rest[1:]
+	if strings.HasPrefix(r.rest, `"`) {
+		value, ok = r.quoted()
+	} else {
+		value, ok = r.token()
+	}
+	return strings.ToLower(name), value, ok
+}
+
+// token reads a token (RFC 9110, section 5.6.2).
+func (r *reader) token() (string, bool) {
+	i := 0
+	for i < len(r.rest) && isToken(r.rest[i]) {
+		i++
+	}
+	text := r.rest[:i]
+	r.rest = r.rest[i:]
+	return text, text != ""
+}
+
+func isToken(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+		strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+}
+
+// quoted reads a quoted string; a backslash stands for nothing but what follows
+// it.
+func (r *reader) quoted() (string, bool) {
+	var b strings.Builder
+	for i := 1; i < len(r.rest); i++ {
+		switch c := r.rest[i]; {
+		case c == '"':
+			r.rest = r.rest[i+1:]
+			return b.String(), true
+		case c == '\\' && i+1 < len(r.rest):
+			i++
+			b.WriteByte(r.rest[i])
+		case c == '\\':
+			return "", false
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return "", false
+}
+
+// node is the address of a node; invalid where it is unknown or obfuscated. Its
+// port may be obfuscated too.
+func node(text string) netip.Addr {
+	if a, ok := address(text); ok {
+		return a
+	}
+	name := text
+	if inner, ok := strings.CutPrefix(text, "["); ok {
+		var tail string
+		if name, tail, ok = strings.Cut(inner, "]"); !ok || !strings.HasPrefix(tail, ":_") {
+			return netip.Addr{}
+		}
+	} else if i := strings.Index(text, ":_"); i >= 0 {
+		name = text[:i]
+	}
+	a, err := netip.ParseAddr(name)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return plain(a)
+}

@@ -1,0 +1,164 @@
+package starter
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/verify"
+)
+
+// receive is the path of one event. Each check has its own answer; the first
+// that fails ends it. What is not refused is acknowledged only once it is
+// durable.
+func (s *Starter) receive(c *fiber.Ctx) error {
+	t := s.table.Load()
+	x := &exchange{ctx: c, began: s.now(), origin: originOf(c, t.config.TrustedProxies)}
+	defer s.inHand.Add(-1)
+	if s.inHand.Add(1) > int64(t.config.MaxRequests) {
+		return s.refuse(x, overloaded())
+	}
+	d, ok := t.doors[c.Params("source")]
+	if !ok {
+		return s.refuse(x, unknownSource())
+	}
+	x.door = d
+	if err := d.admit(x); err != nil {
+		return s.refuse(x, err)
+	}
+	if err := x.read(d); err != nil {
+		return s.refuse(x, err)
+	}
+	o := verify.Options{Context: s.alive, Now: s.now(), Tolerance: d.source.Tolerance, Fetch: t.fetch}
+	if answer, err := d.verifier.Handshake(&x.request, d.secrets, verify.Unsigned, o); err != nil || answer != nil {
+		return s.handshake(x, answer, err)
+	}
+	if c.Method() != fiber.MethodPost {
+		return s.refuse(x, d.wrongMethod())
+	}
+	if err := d.authenticate(x); err != nil {
+		return s.refuse(x, err)
+	}
+	if err := d.verifier.Verify(&x.request, d.secrets, o); err != nil {
+		return s.refuse(x, unverified(err, d.profile.Ack.Reject))
+	}
+	if err := d.limit(); err != nil {
+		return s.refuse(x, err)
+	}
+	if answer, err := d.verifier.Handshake(&x.request, d.secrets, verify.Signed, o); err != nil || answer != nil {
+		return s.handshake(x, answer, err)
+	}
+	in, err := d.identify(x)
+	if err != nil {
+		return s.refuse(x, err)
+	}
+	x.event = &in.Event
+	if len(d.source.Events) > 0 && !event.MatchAny(d.source.Events, in.Event.Type) {
+		return s.accept(x, Ignored)
+	}
+	return s.hand(x, t, in)
+}
+
+// hand gives the event to Temporal within the ack budget, or to the disk.
+func (s *Starter) hand(x *exchange, t *table, in Incoming) error {
+	read := s.now()
+	id, outcome, err := s.engineOrDisk(t, in, read)
+	if err != nil {
+		return s.refuse(x, notDurable(err))
+	}
+	x.collided = id != in.Event.ID
+	x.event.ID = id
+	return s.accept(x, outcome)
+}
+
+// errBusy says that as many starts are under way as the engine takes easily, or
+// that it has not answered lately.
+var errBusy = errors.New("the engine is busy or away")
+
+func (s *Starter) engineOrDisk(t *table, in Incoming, read time.Time) (id string, o Outcome, err error) {
+	leave := func(bool) {}
+	if s.spool != nil {
+		ok := false
+		if leave, ok = s.admission.enter(); !ok {
+			return in.Event.ID, Queued, s.keep(in, read, errBusy)
+		}
+	}
+	ctx, cancel := context.WithTimeout(s.alive, t.config.Ack.Budget)
+	defer cancel()
+	id, o, err = s.engine.start(ctx, in)
+	leave(err != nil && !errors.Is(err, ErrRefused))
+	if err != nil {
+		return in.Event.ID, Queued, s.keep(in, read, err)
+	}
+	return id, o, nil
+}
+
+// Ignored is the outcome of an event whose type its source does not take.
+const Ignored Outcome = "ignored"
+
+// accept answers an event that is durable, or not wanted.
+func (s *Starter) accept(x *exchange, o Outcome) error {
+	p := &x.door.profile
+	status := fiber.StatusOK
+	for _, wish := range []int{p.Ack.Status, x.door.source.AckStatus} {
+		if wish != 0 {
+			status = wish
+		}
+	}
+	defer s.observe(x, string(o), status, nil)
+	if p.Ack.Body != "" || status == fiber.StatusNoContent {
+		x.ctx.Set(fiber.HeaderContentType, p.Ack.ContentType)
+		return x.ctx.Status(status).SendString(p.Ack.Body)
+	}
+	return x.json(status, success{
+		Success: true, EventID: x.event.ID, Ignored: o == Ignored,
+		Duplicate: o == Duplicate || o == Abandoned, Replayed: o == Replayed, Queued: o == Queued,
+	})
+}
+
+// success is the answer to an event that was taken.
+type success struct {
+	Success   bool   `json:"success"`
+	EventID   string `json:"eventId,omitempty"`
+	Ignored   bool   `json:"ignored,omitempty"`
+	Duplicate bool   `json:"duplicate,omitempty"`
+	Replayed  bool   `json:"replayed,omitempty"`
+	Queued    bool   `json:"queued,omitempty"`
+}
+
+// handshake answers a sender that tries out the door.
+func (s *Starter) handshake(x *exchange, a *verify.Answer, err error) error {
+	if err != nil {
+		return s.refuse(x, badHandshake(err))
+	}
+	if a.Note != "" {
+		s.log.Info("a sender says what its owner must know", x.fields("handshake", nil)...)
+	}
+	defer s.observe(x, "handshake", a.Status, nil)
+	for k, v := range a.Headers {
+		x.ctx.Set(k, v)
+	}
+	x.ctx.Set(fiber.HeaderXContentTypeOptions, "nosniff")
+	x.ctx.Set(fiber.HeaderContentType, a.ContentType)
+	return x.ctx.Status(a.Status).Send(a.Body)
+}
+
+// identify reads what the request says of its event and gives it its ID.
+func (d *door) identify(x *exchange) (Incoming, error) {
+	r := &x.request
+	if d.profile.Body == "json" && !json.Valid(r.Body) {
+		return Incoming{}, notJSON()
+	}
+	said := d.verifier.Identify(r)
+	in := Incoming{Body: r.Body, Live: true, Event: event.Event{
+		Source: d.source.Name, Type: said.Type, SenderID: said.ID, Subject: said.Subject, Time: said.Time,
+		DataContentType: string(x.ctx.Request().Header.ContentType()),
+		Received:        time.Now().UTC(),
+	}}
+	in.Event.ID, in.Digest = d.identity(in)
+	return in, nil
+}

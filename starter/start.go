@@ -1,0 +1,214 @@
+package starter
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/api/common/v1"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/grapnel/grapnel/internal/event"
+)
+
+// Temporal is what the door needs of a Temporal client.
+type Temporal interface {
+	ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error)
+	DescribeWorkflowExecution(ctx context.Context, id, run string) (*workflowservice.DescribeWorkflowExecutionResponse, error)
+	ResetWorkflowExecution(ctx context.Context, r *workflowservice.ResetWorkflowExecutionRequest) (*workflowservice.ResetWorkflowExecutionResponse, error)
+}
+
+// Incoming is an event that its source vouches for, on its way to Temporal.
+type Incoming struct {
+	Event event.Event
+	// Digest tells events apart that share an ID; empty where the ID alone does.
+	Digest string
+	Body   []byte
+	// Live is set for a request from the sender and not for what the spool
+	// drains: only a live one revives a dead letter.
+	Live bool
+}
+
+// Outcome is what became of an event at Temporal's door.
+type Outcome string
+
+// The outcomes. Of all of them the sender hears success.
+const (
+	Started   Outcome = "started"
+	Duplicate Outcome = "duplicate"
+	Abandoned Outcome = "abandoned" // a duplicate of a run that somebody ended by hand
+	Replayed  Outcome = "replayed"  // a duplicate of a dead letter, which is played again
+)
+
+// ErrRefused is an event that Temporal will never take.
+var ErrRefused = errors.New("temporal refuses the event for good")
+
+// largeBody is the size in bytes from which it pays to ask first: a start that
+// is refused costs as much as one that is not, and its body stays in the
+// engine's history store for weeks.
+const largeBody = 32 << 10
+
+// engine hands events to Temporal, each at most once.
+type engine struct {
+	temporal  Temporal
+	namespace string
+	taskQueue string
+	seen      *seen
+	now       func() time.Time
+}
+
+// start starts the workflow of an event, or finds that it was started before.
+// It gives the ID under which the event is known, which differs from the
+// event's own when another event has that one.
+func (s *engine) start(ctx context.Context, in Incoming) (id string, o Outcome, err error) {
+	o, err = s.startAs(ctx, in.Event.ID, in)
+	if errors.Is(err, errCollision) {
+		in.Event.ID = event.IDOfCollision(in.Event.ID, in.Digest)
+		o, err = s.startAs(ctx, in.Event.ID, in)
+	}
+	return in.Event.ID, o, err
+}
+
+// errCollision says that another event has the ID.
+var errCollision = errors.New("another event has this ID")
+
+func (s *engine) startAs(ctx context.Context, id string, in Incoming) (Outcome, error) {
+	known, often := s.seen.note(id, in.Digest)
+	if often {
+		return Duplicate, nil
+	}
+	if known || len(in.Body) > largeBody {
+		o, err := s.judge(ctx, id, in)
+		var notFound *serviceerror.NotFound
+		if !errors.As(err, &notFound) {
+			return o, err
+		}
+	}
+	err := s.execute(ctx, in)
+	var already *serviceerror.WorkflowExecutionAlreadyStarted
+	if errors.As(err, &already) {
+		return s.judge(ctx, id, in)
+	}
+	if err != nil {
+		return "", err
+	}
+	s.seen.add(id, in.Digest)
+	return Started, nil
+}
+
+// judge says what a repeat of a known ID is.
+func (s *engine) judge(ctx context.Context, id string, in Incoming) (Outcome, error) {
+	d, err := s.temporal.DescribeWorkflowExecution(ctx, id, "")
+	if err != nil {
+		return "", fmt.Errorf("look up event %s: %w", id, err)
+	}
+	info := d.GetWorkflowExecutionInfo()
+	if digest := memo[string](info.GetMemo(), event.MemoDigest); in.Digest != "" && digest != "" && digest != in.Digest {
+		return "", errCollision
+	}
+	s.seen.add(id, in.Digest)
+	switch info.GetStatus() {
+	case enums.WORKFLOW_EXECUTION_STATUS_TERMINATED, enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT,
+		enums.WORKFLOW_EXECUTION_STATUS_CANCELED:
+		return Abandoned, nil
+	case enums.WORKFLOW_EXECUTION_STATUS_FAILED:
+		if info.GetType().GetName() == event.DeadLetter && in.Live && s.mayRevive(id, info.GetMemo()) {
+			return s.revive(ctx, id, info.GetExecution().GetRunId(), info.GetHistoryLength())
+		}
+	default:
+	}
+	return Duplicate, nil
+}
+
+// reviveEvery is how often at most a sender's repeats play a dead letter again.
+const reviveEvery = 5 * time.Minute
+
+func (s *engine) mayRevive(id string, m *common.Memo) bool {
+	last := memo[time.Time](m, event.MemoReplayed)
+	return s.now().Sub(last) >= reviveEvery && s.seen.revive(id, reviveEvery)
+}
+
+// revive plays a dead letter again. A dead letter fails in its first task, so
+// the last event but one is the end of that task, which is where a reset to the
+// first workflow task goes.
+func (s *engine) revive(ctx context.Context, id, run string, historyLength int64) (Outcome, error) {
+	_, err := s.temporal.ResetWorkflowExecution(ctx, &workflowservice.ResetWorkflowExecutionRequest{
+		Namespace:                 s.namespace,
+		WorkflowExecution:         &common.WorkflowExecution{WorkflowId: id, RunId: run},
+		Reason:                    "the sender sent the event again",
+		WorkflowTaskFinishEventId: historyLength - 1,
+		RequestId:                 "replay-" + run,
+	})
+	var notFound *serviceerror.NotFound
+	switch {
+	case errors.As(err, &notFound):
+		return Duplicate, nil // somebody else has just played it again
+	case err != nil:
+		return "", fmt.Errorf("replay dead letter %s: %w", id, err)
+	}
+	return Replayed, nil
+}
+
+// execute starts the workflow. What Temporal calls invalid is tried once more
+// without the metadata, which must never cost an event.
+func (s *engine) execute(ctx context.Context, in Incoming) error {
+	o := s.options(in)
+	_, err := s.temporal.ExecuteWorkflow(ctx, o, event.ProcessEvent, in.Event, payload(in))
+	var invalid *serviceerror.InvalidArgument
+	if errors.As(err, &invalid) {
+		o.TypedSearchAttributes, o.StaticSummary, o.StaticDetails = temporal.SearchAttributes{}, "", ""
+		_, err = s.temporal.ExecuteWorkflow(ctx, o, event.ProcessEvent, in.Event, payload(in))
+	}
+	if errors.As(err, &invalid) {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return err //nolint:wrapcheck // The caller wraps what is not ordinary.
+}
+
+func (s *engine) options(in Incoming) client.StartWorkflowOptions {
+	e := in.Event
+	m := map[string]any{event.MemoSummary: e.Summary()}
+	if in.Digest != "" {
+		m[event.MemoDigest] = in.Digest
+	}
+	return client.StartWorkflowOptions{
+		ID:                                       e.ID,
+		TaskQueue:                                s.taskQueue,
+		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		EnableEagerStart:                         true,
+		Memo:                                     m,
+		TypedSearchAttributes:                    attributes(e),
+		StaticSummary:                            event.Cut(e.Summary(), maxSummaryBytes),
+		StaticDetails:                            details(e),
+	}
+}
+
+// payload is the body as an argument of its own: its bytes stay as they were
+// sent, and the Web UI still shows JSON.
+func payload(in Incoming) converter.RawValue {
+	encoding := converter.MetadataEncodingBinary
+	if json.Valid(in.Body) {
+		encoding = converter.MetadataEncodingJSON
+	}
+	return converter.NewRawValue(&common.Payload{
+		Metadata: map[string][]byte{converter.MetadataEncoding: []byte(encoding)},
+		Data:     in.Body,
+	})
+}
+
+// memo reads a value of a memo; the zero value where it is not there.
+func memo[T any](m *common.Memo, key string) (value T) {
+	if p, ok := m.GetFields()[key]; ok {
+		// A memo that does not decode was not written by us: as if absent.
+		_ = converter.GetDefaultDataConverter().FromPayload(p, &value)
+	}
+	return value
+}

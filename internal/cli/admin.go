@@ -1,0 +1,61 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"github.com/grapnel/grapnel/internal/admin"
+	"github.com/grapnel/grapnel/internal/engine"
+)
+
+// admin makes the half that those who run grapnel look at. ready turns false
+// when the process stops.
+func (p *process) admin(ctx context.Context, stopping *atomic.Bool, file *reloader) (half, *admin.Server, error) {
+	server, err := admin.New(ctx, admin.Options{
+		Listen: p.env.AdminListen, Token: p.env.AdminToken.Reveal(),
+		Metrics:    p.observer.metrics.Handler(),
+		Stats:      func() any { return p.observer.stats.Health() },
+		Ready:      func(ctx context.Context) admin.Report { return p.ready(ctx, stopping, file) },
+		Rejections: p.observer.rejections,
+		Routes:     spoolRoutes(p.spool),
+		Log:        p.log,
+	})
+	if err != nil {
+		return half{}, nil, err
+	}
+	run := func(ctx context.Context) error {
+		served := make(chan error, 1)
+		go func() { served <- server.Serve() }()
+		select {
+		case err := <-served:
+			return err
+		case <-ctx.Done():
+			return errors.Join(server.Shutdown(context.WithoutCancel(ctx)), <-served)
+		}
+	}
+	return half{name: "admin", run: run}, server, nil
+}
+
+// ready tells whether the process can do its part now. A receiver with a spool
+// takes events while Temporal is away, and so is ready as long as its disk is.
+func (p *process) ready(ctx context.Context, stopping *atomic.Bool, file *reloader) admin.Report {
+	r := admin.Report{
+		Ready:    true,
+		Temporal: admin.Temporal{Address: p.settings.Address, Namespace: p.settings.Namespace},
+		Config:   file.report(),
+		Checks:   map[string]admin.Check{"process": {OK: true}, "temporal": {OK: true}},
+	}
+	if err := engine.Ready(ctx, p.client, p.settings.Namespace); err != nil {
+		r.Ready, r.Checks["temporal"] = false, admin.Check{Detail: err.Error()}
+	}
+	if p.spool != nil {
+		stats := p.spool.Stats()
+		r.Spool, r.Checks["spool"] = stats, admin.Check{OK: !stats.Failed, Detail: stats.Cause}
+		r.Ready = r.Ready || !stats.Failed
+	}
+	if stopping.Load() {
+		r.Ready, r.Checks["process"] = false, admin.Check{Detail: "stopping"}
+	}
+	return r
+}

@@ -1,0 +1,157 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.temporal.io/api/workflowservice/v1"
+
+	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/engine"
+	"github.com/grapnel/grapnel/internal/event"
+)
+
+func checkCommand(p Program) *cobra.Command {
+	var asJSON, offline bool
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "Check the configuration, and whether Temporal is ready for it",
+		Long: `Check environment and grapnel.yaml, and report every fault with its line and column, and
+what works but should be looked at. Then ask Temporal whether it is ready, and how many
+events are dead letters or have ended in a way that no plan foresees.
+
+Exit code 0 means that there is no fault, 1 that there is one.`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return p.check(c.Context(), asJSON, offline)
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "write the report as JSON")
+	c.Flags().BoolVar(&offline, "offline", false, "leave Temporal out")
+	return c
+}
+
+// checkup is what check finds.
+type checkup struct {
+	Faults   config.Faults  `json:"faults"`
+	Warnings []config.Fault `json:"warnings"`
+	Temporal *temporalState `json:"temporal,omitempty"`
+}
+
+// temporalState is what check finds of Temporal.
+type temporalState struct {
+	Address   string `json:"address"`
+	Namespace string `json:"namespace"`
+	Error     string `json:"error,omitempty"`
+	// DeadLetters is the number of events that nobody could handle.
+	DeadLetters int64 `json:"deadLetters"`
+	// Broken is the number of events whose workflow ended as no plan foresees.
+	Broken int64 `json:"broken"`
+}
+
+func (p Program) check(ctx context.Context, asJSON, offline bool) error {
+	up := checkup{Faults: config.Faults{}, Warnings: []config.Fault{}}
+	env, err := config.LoadEnv(p.lookup)
+	up.add(err)
+	path := env.Config
+	if path == "" {
+		path, _ = p.lookup("GRAPNEL_CONFIG")
+	}
+	cfg, err := config.Load(path, p.lookup)
+	up.add(err)
+	if cfg != nil {
+		up.Warnings = append(up.Warnings, cfg.Warnings()...)
+	}
+	if !offline {
+		up.Temporal = p.askTemporal(ctx, &up)
+	}
+	if err := up.write(p, asJSON); err != nil {
+		return err
+	}
+	if len(up.Faults) > 0 || (up.Temporal != nil && up.Temporal.Error != "") {
+		return errVerdict
+	}
+	return nil
+}
+
+// add takes the faults of an error.
+func (up *checkup) add(err error) {
+	var faults config.Faults
+	switch {
+	case err == nil:
+	case errors.As(err, &faults):
+		up.Faults = append(up.Faults, faults...)
+	default:
+		up.Faults = append(up.Faults, config.Fault{Message: err.Error()})
+	}
+}
+
+func (up *checkup) write(p Program, asJSON bool) error {
+	if asJSON {
+		e := json.NewEncoder(p.Stdout)
+		e.SetIndent("", "  ")
+		if err := e.Encode(up); err != nil {
+			return fmt.Errorf("write the report: %w", err)
+		}
+		return nil
+	}
+	say := func(format string, args ...any) { _, _ = fmt.Fprintf(p.Stdout, format+"\n", args...) }
+	for _, f := range up.Faults {
+		say("fault: %s", f)
+	}
+	for _, w := range up.Warnings {
+		say("warning: %s", w)
+	}
+	if len(up.Faults) == 0 {
+		say("configuration: no fault")
+	}
+	switch t := up.Temporal; {
+	case t == nil:
+	case t.Error != "":
+		say("temporal: %s", t.Error)
+	case t.Address == "":
+		say("temporal: none configured; 'grapnel up' runs its own")
+	default:
+		say("temporal: %s, namespace %s, ready; %d dead letters, %d broken", t.Address, t.Namespace, t.DeadLetters, t.Broken)
+	}
+	return nil
+}
+
+// askTemporal looks at the Temporal that is configured.
+func (p Program) askTemporal(ctx context.Context, up *checkup) *temporalState {
+	settings, err := engine.Resolve(p.Environ)
+	if err != nil {
+		up.add(err)
+		return nil
+	}
+	t := &temporalState{Address: settings.Address, Namespace: settings.Namespace}
+	if !settings.Configured() {
+		return t
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	c, err := engine.Dial(settings, engine.DialOptions{})
+	if err == nil {
+		defer c.Close()
+		err = engine.Ready(ctx, c, settings.Namespace)
+	}
+	count := func(query string) (n int64) {
+		if err != nil {
+			return 0
+		}
+		var r *workflowservice.CountWorkflowExecutionsResponse
+		r, err = c.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
+			Namespace: settings.Namespace, Query: query,
+		})
+		return r.GetCount()
+	}
+	t.DeadLetters = count(`WorkflowType="` + event.DeadLetter + `" AND ExecutionStatus="Failed"`)
+	t.Broken = count(`WorkflowType="` + event.ProcessEvent + `" AND ExecutionStatus IN ("Failed", "Terminated", "TimedOut")`)
+	if err != nil {
+		t.Error = err.Error()
+	}
+	return t
+}

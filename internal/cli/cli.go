@@ -1,0 +1,116 @@
+// Package cli is the command line: one file per command. It wires the parts
+// together, and it is the only package that sees both the receiver and the
+// worker.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// Program is one run of grapnel, with everything it sees of the world.
+type Program struct {
+	// Args are the arguments without the name of the program.
+	Args []string
+	// Environ is in the form of os.Environ.
+	Environ []string
+	Stdin   io.Reader
+	Stdout  io.Writer
+	Stderr  io.Writer
+}
+
+// The exit codes.
+const (
+	exitOK      = 0
+	exitFailure = 1 // it did not work, or the verdict is no
+	exitUsage   = 2 // the command line is wrong
+)
+
+// errVerdict ends a command with exit code 1 that has said all there is to say.
+var errVerdict = errors.New("the verdict is no")
+
+// usageError is a command line that is wrong.
+type usageError struct{ error }
+
+// Run runs the command that the arguments name and gives the exit code.
+func (p Program) Run(ctx context.Context) int {
+	root := p.root()
+	err := root.ExecuteContext(ctx)
+	var usage *usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errVerdict):
+		return exitFailure
+	case errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command"):
+		_, _ = fmt.Fprintf(p.Stderr, "grapnel: %v\nSee '%s --help'.\n", err, root.CommandPath())
+		return exitUsage
+	default:
+		_, _ = fmt.Fprintf(p.Stderr, "grapnel: %v\n", err)
+		return exitFailure
+	}
+}
+
+func (p Program) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "grapnel",
+		Short: "Receive webhooks and see to it that each is handled",
+		Long: `grapnel receives webhooks, verifies them, and handles each as a Temporal workflow.
+
+An event that nobody could handle is a dead letter: a failed workflow of type
+DeadLetter. Any reset of it, in the Web UI or by the temporal command, replays it.
+
+Start with 'grapnel up', then 'grapnel send zoom' in another terminal.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Version:       version(),
+	}
+	root.SetArgs(p.Args)
+	root.SetIn(p.Stdin)
+	root.SetOut(p.Stdout)
+	root.SetErr(p.Stderr)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.AddGroup(&cobra.Group{ID: groupRun, Title: "Run it:"}, &cobra.Group{ID: groupTry, Title: "Try and inspect it:"})
+	p.add(root, groupRun, upCommand(p), starterCommand(p), workerCommand(p), setupCommand(p))
+	p.add(root, groupTry, sendCommand(p), verifyCommand(p), providersCommand(p), checkCommand(p), healthCommand(p),
+		spoolCommand(p), meetingsCommand(p.dial))
+	return root
+}
+
+// The groups of commands that the help shows.
+const (
+	groupRun = "run"
+	groupTry = "try"
+)
+
+func (p Program) add(root *cobra.Command, group string, commands ...*cobra.Command) {
+	for _, c := range commands {
+		c.GroupID = group
+		args := c.Args
+		if args == nil {
+			args = cobra.NoArgs
+		}
+		c.Args = func(c *cobra.Command, a []string) error {
+			if err := args(c, a); err != nil {
+				return &usageError{err}
+			}
+			return nil
+		}
+		root.AddCommand(c)
+	}
+}
+
+// lookup reads the environment as the file's ${VAR} and envconfig do.
+func (p Program) lookup(name string) (string, bool) {
+	for _, kv := range p.Environ {
+		if k, v, ok := strings.Cut(kv, "="); ok && k == name {
+			return v, true
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,182 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/grapnel/grapnel/internal/admin"
+	"github.com/grapnel/grapnel/internal/config"
+)
+
+// reloader takes over the configuration file when it changes. A bad file is
+// refused, whole, and what was in force stays.
+type reloader struct {
+	path   string
+	lookup func(string) (string, bool)
+	log    *zap.Logger
+	// apply puts a configuration into force, or refuses it whole.
+	apply func(*config.Config) error
+	now   func() time.Time
+
+	// first is the configuration the process began with, current the one in
+	// force.
+	first, current *config.Config
+	// seen is the file as it was last looked at, judged as it was last taken over
+	// or refused.
+	seen, judged sight
+
+	mu    sync.Mutex
+	state admin.Config
+}
+
+// sight is what the file was like: its text, or why it can't be read.
+type sight struct{ text, err string }
+
+func newReloader(p *process, apply func(*config.Config) error) *reloader {
+	r := &reloader{
+		path: p.env.Config, lookup: p.program.lookup, log: p.log, apply: apply, now: time.Now,
+		first: p.config, current: p.config,
+	}
+	r.loaded()
+	return r
+}
+
+// lookEvery is how often the file is looked at.
+const lookEvery = time.Second
+
+// half makes the part that looks after the file until the process ends.
+func (r *reloader) half() half {
+	// Heard from now on: until somebody listens, the signal ends the process.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	return half{name: "configuration", run: func(ctx context.Context) error {
+		defer signal.Stop(hup)
+		tick := time.NewTicker(lookEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+				r.look()
+			case <-hup:
+				r.reload()
+			}
+		}
+	}}
+}
+
+// look takes over the file when it has changed and then stayed the same from one
+// look to the next: editors and copies write in more than one step. It is read
+// and compared, because neither the times nor the name of a file tell when a
+// link was turned to another, as Kubernetes does.
+func (r *reloader) look() {
+	s := r.read()
+	settled := s == r.seen
+	r.seen = s
+	if settled && s != r.judged {
+		r.judge(s, false)
+	}
+}
+
+// reload takes over the file as it is now, with the secrets' files that it names,
+// even when it has not changed itself.
+func (r *reloader) reload() {
+	r.log.Info("SIGHUP: the configuration is read again")
+	r.seen = r.read()
+	r.judge(r.seen, true)
+}
+
+func (r *reloader) read() sight {
+	text, err := os.ReadFile(r.path)
+	if err != nil {
+		return sight{err: err.Error()}
+	}
+	return sight{text: string(text)}
+}
+
+// judge takes a file over or refuses it. always is set when it is to be taken
+// over even though it says what is in force already.
+func (r *reloader) judge(s sight, always bool) {
+	r.judged = s
+	if s.err != "" {
+		r.refuse(errors.New(s.err))
+		return
+	}
+	c, err := config.Parse(r.path, []byte(s.text), r.lookup)
+	switch {
+	case err != nil:
+		r.refuse(err)
+		return
+	case !always && c.Fingerprint() == r.current.Fingerprint():
+		r.settled()
+		return
+	}
+	if err := r.apply(c); err != nil {
+		r.refuse(err)
+		return
+	}
+	for _, w := range c.Warnings() {
+		r.log.Warn(w.String())
+	}
+	if names := needRestart(r.first, c); len(names) > 0 {
+		r.log.Warn("some settings have changed that count only after a restart", zap.Strings("settings", names))
+	}
+	r.current = c
+	r.loaded()
+	r.log.Info("the configuration is in force", zap.String("file", r.path), zap.String("fingerprint", c.Fingerprint()))
+}
+
+func (r *reloader) refuse(err error) {
+	r.log.Error("the configuration is refused; the one before stays in force", zap.String("file", r.path), zap.Error(err))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state.LastFault, r.state.FaultAt = err.Error(), r.now().UTC()
+}
+
+// settled notes that the file says what is in force.
+func (r *reloader) settled() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state.LastFault, r.state.FaultAt = "", time.Time{}
+}
+
+func (r *reloader) loaded() {
+	fingerprint := r.current.Fingerprint()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state = admin.Config{Fingerprint: fingerprint, Loaded: r.now().UTC()}
+}
+
+// report is what /readyz says of the configuration.
+func (r *reloader) report() *admin.Config {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	state := r.state
+	return &state
+}
+
+// needRestart names the settings that differ from those the process began with
+// and that it can't change while it runs.
+func needRestart(began, now *config.Config) []string {
+	var names []string
+	add := func(name string, differ bool) {
+		if differ {
+			names = append(names, name)
+		}
+	}
+	add("timeouts", began.Timeouts != now.Timeouts)
+	add("tls", (began.TLS == nil) != (now.TLS == nil) || began.TLS != nil && *began.TLS != *now.TLS)
+	add("max_inflight", began.MaxInflight != now.MaxInflight)
+	add("rate_store", began.RateStore.Reveal() != now.RateStore.Reveal())
+	add("retention", began.Retention != now.Retention)
+	add("spool", began.Spool != now.Spool)
+	return names
+}

@@ -1,0 +1,47 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/grapnel/grapnel/internal/engine"
+	"github.com/grapnel/grapnel/internal/telemetry"
+)
+
+func setupCommand(p Program) *cobra.Command {
+	var asJSON, shorter bool
+	c := &cobra.Command{
+		Use:   "setup",
+		Short: "Make the Temporal namespace with its retention, and the search attributes",
+		Long: `Make what grapnel needs of Temporal: the namespace with the retention of grapnel.yaml,
+and the search attributes. It waits for a Temporal that is not there yet, is safe to
+repeat, and says what it lacks the permission for and who has it.`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			proc, err := p.open()
+			if err != nil {
+				return err
+			}
+			if err := proc.dial(); err != nil {
+				return err
+			}
+			defer proc.client.Close()
+			report, err := engine.Setup(c.Context(), proc.client, engine.SetupOptions{
+				Namespace: proc.settings.Namespace, Retention: proc.config.Retention,
+				AllowShorter: shorter, Logger: telemetry.NewSlog(proc.log),
+			})
+			if asJSON {
+				if err := json.NewEncoder(p.Stdout).Encode(report); err != nil {
+					return fmt.Errorf("write the report: %w", err)
+				}
+			} else {
+				_, _ = fmt.Fprint(p.Stdout, report)
+			}
+			return err
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "write the report as JSON")
+	c.Flags().BoolVar(&shorter, "allow-shorter-retention", false, "cut a longer retention, which deletes what is older")
+	return c
+}

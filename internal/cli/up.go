@@ -1,0 +1,221 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/grapnel/grapnel/activities"
+	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/engine"
+	"github.com/grapnel/grapnel/internal/telemetry"
+	"github.com/grapnel/grapnel/starter"
+)
+
+func upCommand(p Program) *cobra.Command {
+	return &cobra.Command{
+		Use:   "up",
+		Short: "Run everything in one process: receiver, worker and, if none is configured, Temporal",
+		Long: `Run receiver and worker in one process, with one Temporal client, so that an event is
+handled at the cost of two calls to the engine.
+
+Without TEMPORAL_ADDRESS the embedded engine runs too: the Temporal CLI's server on a
+SQLite file under GRAPNEL_DATA_DIR, with its Web UI. Its state survives a restart.
+Ctrl-C stops everything, in order.`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return p.run(c.Context(), parts{receiver: true, worker: true, engine: true})
+		},
+	}
+}
+
+func starterCommand(p Program) *cobra.Command {
+	return &cobra.Command{
+		Use:   "starter",
+		Short: "Run the receiver alone, against a Temporal that runs elsewhere",
+		RunE: func(c *cobra.Command, _ []string) error {
+			return p.run(c.Context(), parts{receiver: true})
+		},
+	}
+}
+
+func workerCommand(p Program) *cobra.Command {
+	return &cobra.Command{
+		Use:   "worker",
+		Short: "Run the worker alone, against a Temporal that runs elsewhere",
+		RunE: func(c *cobra.Command, _ []string) error {
+			return p.run(c.Context(), parts{worker: true})
+		},
+	}
+}
+
+// parts say what a process runs.
+type parts struct{ receiver, worker, engine bool }
+
+// defaultDataDir is where up keeps its state unless told otherwise.
+const defaultDataDir = ".grapnel"
+
+// run runs a process until ctx is done.
+func (p Program) run(ctx context.Context, which parts) error {
+	proc, err := p.open()
+	if err != nil {
+		return err
+	}
+	for _, w := range proc.config.Warnings() {
+		proc.log.Warn(w.String())
+	}
+	defer func() { _ = proc.observer.close(context.WithoutCancel(ctx)) }()
+	if which.engine && proc.env.DataDir == "" {
+		proc.env.DataDir = defaultDataDir
+	}
+	where := banner{parts: which, dataDir: proc.env.DataDir}
+	embedded := which.engine && !proc.settings.Configured()
+	var halves []half
+	if embedded {
+		e, err := proc.startEngine(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if err := e.Stop(context.WithoutCancel(ctx)); err != nil {
+				proc.log.Error("stop the engine", zap.Error(err))
+			}
+		}()
+		where.ui = e.UI
+		halves = append(halves, watch(e))
+	}
+	if err := proc.dial(); err != nil {
+		return err
+	}
+	defer proc.client.Close()
+	if which.receiver {
+		if proc.spool, err = proc.openSpool(); err != nil {
+			return err
+		}
+		defer proc.closeSpool()
+	}
+	more, err := proc.halves(ctx, which, &where)
+	if err != nil {
+		return err
+	}
+	setup, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if which.engine && !embedded {
+		go proc.setup(setup)
+	}
+	where.print(proc)
+	return proc.serve(ctx, append(more, halves...)...)
+}
+
+// halves makes the parts, in the order in which they are stopped: what takes
+// events before what handles them, and last what people look at.
+func (p *process) halves(ctx context.Context, which parts, where *banner) ([]half, error) {
+	var stopping atomic.Bool
+	context.AfterFunc(ctx, func() { stopping.Store(true) })
+	var halves []half
+	var door *starter.Starter
+	if which.receiver {
+		h, s, addr, err := p.receiver()
+		if err != nil {
+			return nil, err
+		}
+		door, where.receiver = s, addr
+		halves = append(halves, h, half{name: "drain of the spool", run: s.Drain})
+	}
+	var work *activities.Activities
+	if which.worker {
+		a, err := p.activities()
+		if err != nil {
+			return nil, err
+		}
+		work = a
+		halves = append(halves, p.workerHalf(a))
+	}
+	file := newReloader(p, func(c *config.Config) error { return p.reconfigure(door, work, c) })
+	h, server, err := p.admin(ctx, &stopping, file)
+	if err != nil {
+		return nil, err
+	}
+	where.admin = server.URL()
+	return append(halves, h, file.half()), nil
+}
+
+// startEngine starts the embedded engine.
+func (p *process) startEngine(ctx context.Context) (*engine.Embedded, error) {
+	e, err := engine.Start(ctx, engine.EmbeddedOptions{
+		DataDir: p.env.DataDir, Namespace: p.settings.Namespace, Retention: p.config.Retention,
+		Environ: p.program.Environ, Logger: telemetry.NewSlog(p.log),
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.settings = e.Settings()
+	return e, nil
+}
+
+// watch makes a part of the engine that ends when the engine does.
+func watch(e *engine.Embedded) half {
+	return half{name: "engine", run: func(ctx context.Context) error {
+		select {
+		case err := <-e.Done():
+			return err
+		case <-ctx.Done():
+			return nil
+		}
+	}}
+}
+
+// banner says where everything is.
+type banner struct {
+	parts
+	receiver net.Addr
+	admin    string
+	ui       string
+	dataDir  string
+}
+
+func (b *banner) print(p *process) {
+	var s strings.Builder
+	row := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(&s, "  %-9s %s\n", name, value)
+		}
+	}
+	s.WriteString("grapnel is up\n")
+	sources := slices.Sorted(maps.Keys(p.config.Sources))
+	if b.receiver != nil {
+		for _, name := range sources {
+			row("receiver", "http://"+local(b.receiver)+"/webhooks/"+name)
+		}
+	}
+	row("Web UI", b.ui)
+	row("Temporal", p.settings.Address+", namespace "+p.settings.Namespace)
+	if b.worker {
+		row("worker", "task queue "+p.env.TaskQueue)
+	}
+	row("admin", b.admin)
+	row("data", b.dataDir)
+	if b.parts.receiver && len(sources) > 0 {
+		fmt.Fprintf(&s, "Try it in another terminal:\n  grapnel send %s\n", sources[0])
+	}
+	s.WriteString("Ctrl-C stops it.\n")
+	_, _ = fmt.Fprint(p.out, s.String())
+}
+
+// local is an address as one on this machine dials it.
+func local(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}

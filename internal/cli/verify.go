@@ -1,0 +1,232 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/provider"
+	"github.com/grapnel/grapnel/internal/verify"
+)
+
+// judging is what the flags of verify say.
+type judging struct {
+	provider, source, url, now, vectors string
+	secrets, params                     []string
+	tolerance                           time.Duration
+	asJSON                              bool
+}
+
+func verifyCommand(p Program) *cobra.Command {
+	var f judging
+	c := &cobra.Command{
+		Use:   "verify [FILE]",
+		Short: "Judge a captured request offline, and say which step failed and what was signed",
+		Long: `Judge a captured raw HTTP request: request line, headers, an empty line, the body, byte
+for byte. FILE is - for standard input. The secret is given by --secret, or is that of
+a source of grapnel.yaml with --source.
+
+With --vectors, judge a file of test vectors instead, a line each; that is how a preset
+is proven.
+
+Exit code 0 means valid, 1 not valid, or that a verdict disagrees with the vectors.`,
+		Example: `  grapnel verify --provider zoom --secret "$ZOOM_SECRET_TOKEN" request.txt
+  grapnel verify --provider stripe --secret "$STRIPE_SECRET" --now 2026-01-02T15:04:05Z request.txt
+  grapnel verify --source zoom -
+  grapnel verify --vectors vectors.json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if f.vectors != "" {
+				return p.judgeVectors(f)
+			}
+			if len(args) != 1 {
+				return &usageError{errors.New("name the file of the captured request, or - for standard input")}
+			}
+			return p.judge(c.Context(), args[0], f)
+		},
+	}
+	c.Flags().StringVar(&f.provider, "provider", "", "preset to judge by")
+	c.Flags().StringVar(&f.source, "source", "", "source of grapnel.yaml to judge by, with its secrets")
+	c.Flags().StringArrayVar(&f.secrets, "secret", nil, "secret to judge by; may be repeated")
+	c.Flags().StringArrayVar(&f.params, "param", nil, "NAME=VALUE: a setting that the preset asks for")
+	c.Flags().StringVar(&f.url, "url", "", "public URL that the sender was given (default that of the request)")
+	c.Flags().StringVar(&f.now, "now", "", "time to judge at, unix seconds or RFC 3339 (default now; none: no window)")
+	c.Flags().DurationVar(&f.tolerance, "tolerance", 0, "window around that time (default the preset's)")
+	c.Flags().StringVar(&f.vectors, "vectors", "", "judge a JSON file of test vectors")
+	c.Flags().BoolVar(&f.asJSON, "json", false, "write JSON")
+	return c
+}
+
+// ruling is the verdict on a request.
+type ruling struct {
+	Valid  bool   `json:"valid"`
+	Step   string `json:"step,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	Detail string `json:"detail,omitempty"`
+	// Signed is what the sender must have signed.
+	Signed string        `json:"signed,omitempty"`
+	Event  *verify.Event `json:"event,omitempty"`
+}
+
+func (p Program) judge(ctx context.Context, file string, f judging) error {
+	v, secrets, err := p.judgeBy(f)
+	if err != nil {
+		return err
+	}
+	o, err := f.options(ctx)
+	if err != nil {
+		return &usageError{err}
+	}
+	r, err := p.capture(file, f.url)
+	if err != nil {
+		return err
+	}
+	out := ruling{Valid: true}
+	if content, err := v.Content(r); err == nil {
+		out.Signed = string(content)
+	}
+	var failure *verify.Failure
+	switch err := v.Verify(r, secrets, o); {
+	case err == nil:
+		e := v.Identify(r)
+		out.Event = &e
+	case errors.As(err, &failure):
+		out = ruling{Step: failure.Step.String(), Reason: string(failure.Reason), Detail: failure.Detail, Signed: out.Signed}
+	default:
+		return err
+	}
+	if err := p.writeRuling(out, f.asJSON); err != nil {
+		return err
+	}
+	if !out.Valid {
+		return errVerdict
+	}
+	return nil
+}
+
+func (p Program) writeRuling(r ruling, asJSON bool) error {
+	if asJSON {
+		if err := json.NewEncoder(p.Stdout).Encode(r); err != nil {
+			return fmt.Errorf("write the verdict: %w", err)
+		}
+		return nil
+	}
+	say := func(format string, args ...any) { _, _ = fmt.Fprintf(p.Stdout, format+"\n", args...) }
+	if r.Valid {
+		say("valid: type %q, id %q", r.Event.Type, r.Event.ID)
+	} else {
+		say("not valid: %s, at step %s: %s", r.Reason, r.Step, r.Detail)
+	}
+	if r.Signed != "" {
+		say("signed, %d bytes: %s", len(r.Signed), strconv.Quote(r.Signed))
+	}
+	return nil
+}
+
+// options are the circumstances that the flags name.
+func (f judging) options(ctx context.Context) (verify.Options, error) {
+	o := verify.Options{Context: ctx, Now: time.Now(), Fetch: verify.HTTPFetch(http.DefaultClient)}
+	if f.tolerance != 0 {
+		o.Tolerance = &f.tolerance
+	}
+	switch f.now {
+	case "":
+	case "none":
+		o.Now = time.Time{}
+	default:
+		if s, err := strconv.ParseInt(f.now, 10, 64); err == nil {
+			o.Now = time.Unix(s, 0)
+			break
+		}
+		t, err := time.Parse(time.RFC3339, f.now)
+		if err != nil {
+			return o, fmt.Errorf("--now %s is neither unix seconds nor RFC 3339", f.now)
+		}
+		o.Now = t
+	}
+	return o, nil
+}
+
+// judgeBy finds the rule and the secrets to judge by.
+func (p Program) judgeBy(f judging) (*verify.Verifier, []verify.Secret, error) {
+	var secrets []verify.Secret
+	for _, s := range f.secrets {
+		secrets = append(secrets, verify.Secret{Value: s})
+	}
+	if f.source != "" {
+		env, err := config.LoadEnv(p.lookup)
+		if err != nil {
+			return nil, nil, fmt.Errorf("environment:\n%w", err)
+		}
+		cfg, err := config.Load(env.Config, p.lookup)
+		if err != nil {
+			return nil, nil, fmt.Errorf("configuration:\n%w", err)
+		}
+		s, ok := cfg.Sources[f.source]
+		if !ok {
+			return nil, nil, &usageError{fmt.Errorf("%s has no source %q", env.Config, f.source)}
+		}
+		return s.Verifier, append(secrets, s.Credentials()...), nil
+	}
+	if f.provider == "" {
+		return nil, nil, &usageError{errors.New("say by which rule to judge: --provider or --source")}
+	}
+	profile, ok := provider.Get(f.provider)
+	if !ok {
+		return nil, nil, unknownProvider(f.provider)
+	}
+	params, err := pairs(f.params)
+	if err != nil {
+		return nil, nil, &usageError{err}
+	}
+	if len(params) > 0 {
+		profile.Params = params
+	}
+	v, err := profile.Compile()
+	return v, secrets, err
+}
+
+func (p Program) judgeVectors(f judging) error {
+	src, err := os.ReadFile(f.vectors)
+	if err != nil {
+		return fmt.Errorf("read the vectors: %w", err)
+	}
+	results, err := provider.RunVectors(bytes.NewReader(src))
+	if err != nil {
+		return err
+	}
+	bad := 0
+	e := json.NewEncoder(p.Stdout)
+	for _, r := range results {
+		if !r.Agrees {
+			bad++
+		}
+		if f.asJSON {
+			if err := e.Encode(r); err != nil {
+				return fmt.Errorf("write a verdict: %w", err)
+			}
+			continue
+		}
+		mark := "ok  "
+		if !r.Agrees {
+			mark = "FAIL"
+		}
+		_, _ = fmt.Fprintf(p.Stdout, "%s %s %s: expected %s, got %s %s\n", mark, r.Scheme, r.ID, r.Expect, r.Got, r.Detail)
+	}
+	if !f.asJSON {
+		_, _ = fmt.Fprintf(p.Stdout, "%d vectors, %d disagree\n", len(results), bad)
+	}
+	if bad > 0 {
+		return errVerdict
+	}
+	return nil
+}

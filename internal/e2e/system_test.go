@@ -1,0 +1,231 @@
+// Package e2e_test runs the whole system against a real Temporal server.
+package e2e_test
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.uber.org/zap"
+
+	"github.com/grapnel/grapnel/activities"
+	"github.com/grapnel/grapnel/activities/handler"
+	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/destination"
+	"github.com/grapnel/grapnel/internal/engine/enginetest"
+	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/starter"
+	"github.com/grapnel/grapnel/worker"
+)
+
+func TestMain(m *testing.M) {
+	flag.Bool("record", false, "write the histories of shapes that have none yet")
+	flag.Parse()
+	enginetest.Main(m)
+}
+
+// secret signs the events of the tests.
+const secret = "a secret of the tests alone"
+
+// system is receiver and worker in one process, on a task queue of their own.
+type system struct {
+	*enginetest.Server
+	client client.Client
+	queue  string
+	url    string
+	// stopWorker stops the system's worker before the test ends.
+	stopWorker func()
+}
+
+// yaml is a configuration with one Zoom source and what the test adds.
+func yaml(more ...string) string {
+	return "sources:\n  zoom:\n    provider: zoom\n    secrets: [\"" + secret + "\"]\n" + strings.Join(more, "\n")
+}
+
+// up starts a system with the handlers of the table.
+func up(t *testing.T, src string, bind func(*handler.Table)) *system {
+	t.Helper()
+	server := enginetest.Shared(t)
+	s := &system{Server: server, client: server.Client, queue: t.Name()}
+	cfg := mustParse(t, src)
+	table := &handler.Table{}
+	if bind != nil {
+		bind(table)
+	}
+	s.worker(t, cfg, table)
+	s.url = s.receiver(t, cfg)
+	return s
+}
+
+func mustParse(t *testing.T, src string) *config.Config {
+	t.Helper()
+	cfg, err := config.Parse("test.yaml", []byte(src), func(string) (string, bool) { return "", false })
+	require.NoError(t, err)
+	return cfg
+}
+
+func (s *system) receiver(t *testing.T, cfg *config.Config) string {
+	t.Helper()
+	r, err := starter.New(starter.Options{
+		Config: cfg, Temporal: s.client, Namespace: s.Namespace, TaskQueue: s.queue, Log: zap.NewNop(),
+	})
+	require.NoError(t, err)
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	served := make(chan error, 1)
+	go func() { served <- r.Serve(l) }()
+	t.Cleanup(func() {
+		require.NoError(t, r.Shutdown(context.Background()))
+		require.NoError(t, <-served)
+	})
+	return "http://" + l.Addr().String()
+}
+
+func (s *system) worker(t *testing.T, cfg *config.Config, table *handler.Table) {
+	t.Helper()
+	a := activities.New(s.client, s.queue).WithHandlers(table)
+	var ds []activities.Destination
+	for name, d := range cfg.Destinations {
+		h, err := destination.New(d.Options())
+		require.NoError(t, err)
+		ds = append(ds, activities.Destination{Name: name, Events: d.Events, Timeout: d.HTTP.Timeout, Retry: d.Retry, HTTP: h})
+	}
+	a.Configure(activities.Configuration{Destinations: ds})
+	w := worker.New(s.client, worker.Options{TaskQueue: s.queue, Activities: a})
+	require.NoError(t, w.Start())
+	s.stopWorker = sync.OnceFunc(w.Stop)
+	t.Cleanup(s.stopWorker)
+}
+
+// answer is what the receiver said.
+type answer struct {
+	Status                       int
+	Success                      bool
+	EventID                      string
+	Duplicate, Replayed, Ignored bool
+	Queued                       bool
+	Error                        string
+}
+
+// zoom is the body of a Zoom event about the test's own object.
+func zoom(t *testing.T, typ string) string { return zoomOf(t.Name(), typ) }
+
+// zoomOf is the body of a Zoom event about an object; the same for the same.
+func zoomOf(object, typ string) string {
+	return fmt.Sprintf(`{"event":%q,"event_ts":1687276800000,"payload":{"account_id":"a","object":{"uuid":%q,"topic":"Weekly Team Meeting"}}}`,
+		typ, object)
+}
+
+// send posts a body as Zoom does.
+func (s *system) send(t *testing.T, body string) answer {
+	t.Helper()
+	ts := strconv.FormatInt(time.Now().Unix(), 10)
+	return s.post(t, body, ts, sign(secret, ts, body))
+}
+
+func sign(secret, ts, body string) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	_, _ = io.WriteString(mac, "v0:"+ts+":"+body)
+	return "v0=" + hex.EncodeToString(mac.Sum(nil))
+}
+
+func (s *system) post(t *testing.T, body, ts, signature string) answer {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/webhooks/zoom", strings.NewReader(body))
+	require.NoError(t, err)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("x-zm-request-timestamp", ts)
+	req.Header.Set("x-zm-signature", signature)
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer func() { _ = res.Body.Close() }()
+	text, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	a := answer{Status: res.StatusCode}
+	require.NoError(t, json.Unmarshal(text, &a), "%s", text)
+	return a
+}
+
+// result waits until the latest run of an event ends.
+func (s *system) result(t *testing.T, id string) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	return s.client.GetWorkflow(ctx, id, "").Get(ctx, nil)
+}
+
+// latest describes the latest run of an event.
+func (s *system) latest(t *testing.T, id string) *workflow.WorkflowExecutionInfo {
+	t.Helper()
+	d, err := s.client.DescribeWorkflowExecution(t.Context(), id, "")
+	require.NoError(t, err)
+	return d.GetWorkflowExecutionInfo()
+}
+
+// until waits for what becomes true by itself.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	require.Eventually(t, ok, time.Minute, 50*time.Millisecond, what)
+}
+
+// dead waits until an event is a dead letter and gives its text.
+func (s *system) dead(t *testing.T, id string) string {
+	t.Helper()
+	err := s.result(t, id)
+	require.Error(t, err)
+	info := s.latest(t, id)
+	require.Equal(t, event.DeadLetter, info.GetType().GetName())
+	require.Equal(t, enums.WORKFLOW_EXECUTION_STATUS_FAILED, info.GetStatus())
+	return err.Error()
+}
+
+// count asks visibility how many workflows a query finds.
+func (s *system) count(t *testing.T, query string) int64 {
+	t.Helper()
+	r, err := s.client.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{Namespace: s.Namespace, Query: query})
+	require.NoError(t, err)
+	return r.GetCount()
+}
+
+// history lists the events of a run; an empty run is the latest.
+func (s *system) history(t *testing.T, id, run string) []*historypb.HistoryEvent {
+	t.Helper()
+	var all []*historypb.HistoryEvent
+	events := s.client.GetWorkflowHistory(t.Context(), id, run, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for events.HasNext() {
+		e, err := events.Next()
+		require.NoError(t, err)
+		all = append(all, e)
+	}
+	return all
+}
+
+// temporal runs the temporal command against the test's server.
+func (s *system) temporal(t *testing.T, args ...string) string {
+	t.Helper()
+	binary, err := enginetest.Binary()
+	require.NoError(t, err)
+	args = append(args, "--address", s.Address, "--namespace", s.Namespace)
+	out, err := exec.CommandContext(t.Context(), binary, args...).CombinedOutput() //nolint:gosec // G204: our own binary.
+	require.NoError(t, err, "%s", out)
+	return string(out)
+}

@@ -1,0 +1,105 @@
+# Targets document themselves: the text after ## is what `make help` prints.
+#
+# Tools are pinned here and built once into bin/, each under a name that holds its version, so that a
+# changed pin builds the new one. bin/ stands last on PATH: a `temporal` that is installed already wins.
+
+TEMPORAL_CLI_VERSION  := v1.5.1
+GOLANGCI_LINT_VERSION := v2.15.0
+WORKFLOWCHECK_VERSION := v0.6.0
+
+GO        ?= go
+BIN       := $(CURDIR)/bin
+GOLANGCI  := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
+WFCHECK   := bin/workflowcheck-$(WORKFLOWCHECK_VERSION)
+FUZZTIME  ?= 60s
+CHAOS     ?= 10
+TESTFLAGS ?=
+
+export PATH := $(PATH):$(BIN)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run build grapnel temporal test check vet tidy lint fmt workflowcheck unit fuzz bench chaos histories up down clean
+
+help: ## Print this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+
+run: build ## Build what is missing, then run everything in one process with the example grapnel.yaml
+	bin/grapnel up
+
+build: grapnel temporal ## Leave bin/grapnel, and bin/temporal when none is on PATH
+
+grapnel:
+	$(GO) build -trimpath -o bin/grapnel .
+
+temporal:
+	@if command -v temporal >/dev/null 2>&1; then exit 0; fi; \
+	echo "==> building the Temporal CLI $(TEMPORAL_CLI_VERSION) into bin/: about five minutes, once"; \
+	GOBIN="$(BIN)" $(GO) install github.com/temporalio/cli/cmd/temporal@$(TEMPORAL_CLI_VERSION)
+
+test: temporal vet tidy lint workflowcheck ## Prove everything: vet, go.mod, lint, determinism, all tests under the race detector
+	@echo "==> go test -race (unit, replayed histories, and end to end on a real Temporal server)"
+	$(GO) test -race -timeout 15m $(TESTFLAGS) ./...
+
+check: vet lint unit ## The fast part of test: vet, lint, and the tests that need no Temporal server
+
+vet:
+	@echo "==> go vet"
+	$(GO) vet ./...
+
+tidy:
+	@echo "==> go mod tidy -diff"
+	$(GO) mod tidy -diff
+
+lint: $(GOLANGCI) ## Lint and check the formatting
+	@echo "==> golangci-lint"
+	$(GOLANGCI) run ./...
+
+fmt: $(GOLANGCI) ## Rewrite the files that are not formatted
+	$(GOLANGCI) fmt ./...
+
+workflowcheck: $(WFCHECK)
+	@echo "==> workflowcheck (no time, randomness or map order in workflow code)"
+	$(WFCHECK) -config .workflowcheck.yaml ./...
+
+unit:
+	@echo "==> go test -short"
+	$(GO) test -short $(TESTFLAGS) ./...
+
+fuzz: ## Fuzz every target for FUZZTIME (60s) each
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		listed=$$($(GO) test -list '^Fuzz' "$$pkg"); \
+		for target in $$(printf '%s\n' "$$listed" | sed -n '/^Fuzz/p'); do \
+			echo "==> $$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime "$(FUZZTIME)" "$$pkg"; \
+		done; \
+	done
+
+bench: ## Run the Go benchmarks, with allocations
+	$(GO) test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
+
+chaos: temporal ## Repeat the tests that kill processes, CHAOS (10) times each
+	@$(GO) test -list 'Kill|Chaos' ./internal/spool ./internal/e2e | grep '^Test'
+	$(GO) test -count=$(CHAOS) -timeout 60m -v -run 'Kill|Chaos' $(TESTFLAGS) ./internal/spool ./internal/e2e
+
+histories: temporal ## Record the histories of shapes of run that are new, against a real Temporal server
+	$(GO) test -count=1 $(TESTFLAGS) ./internal/e2e -args -record
+
+up: ## Start the whole cluster of docker-compose.yml and wait until it is healthy
+	docker compose up --build --detach --wait
+
+down: ## Stop that cluster; its volumes stay
+	docker compose down
+
+clean: ## Remove what the build made, tools included
+	rm -rf bin
+
+$(GOLANGCI):
+	@echo "==> building golangci-lint $(GOLANGCI_LINT_VERSION) into bin/: about two minutes, once"
+	GOBIN="$(BIN)" $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	@mv bin/golangci-lint $@
+
+$(WFCHECK):
+	@echo "==> building workflowcheck $(WORKFLOWCHECK_VERSION) into bin/"
+	GOBIN="$(BIN)" $(GO) install go.temporal.io/sdk/contrib/tools/workflowcheck@$(WORKFLOWCHECK_VERSION)
+	@mv bin/workflowcheck $@

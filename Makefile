@@ -24,8 +24,9 @@ export PATH := $(PATH):$(BIN)
 help: ## Print this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
+# The example has a secret that everyone knows, so it listens on loopback only.
 run: build ## Build what is missing, then run everything in one process with the example grapnel.yaml
-	bin/grapnel up
+	GRAPNEL_LISTEN=$${GRAPNEL_LISTEN:-127.0.0.1:8080} bin/grapnel up
 
 build: grapnel temporal ## Leave bin/grapnel, and bin/temporal when none is on PATH
 

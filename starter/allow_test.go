@@ -88,11 +88,13 @@ func TestListIsReadAgain(t *testing.T) {
 	w.becomes(t, http.StatusOK)
 
 	for name, answer := range map[string]http.HandlerFunc{
-		"an error":       func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusInternalServerError) },
-		"a redirect":     func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", http.StatusFound) },
-		"a login page":   func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") },
-		"nothing":        func(http.ResponseWriter, *http.Request) {},
-		"too much":       func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, strings.Repeat("# long\n", 1<<20)) },
+		"an error":     func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusInternalServerError) },
+		"a redirect":   func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", http.StatusFound) },
+		"a login page": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") },
+		"nothing":      func(http.ResponseWriter, *http.Request) {},
+		"too much": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, strings.Repeat("# long\n", 1<<20))
+		},
 		"another object": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"web": ["192.0.2.0/24"]}`) },
 	} {
 		t.Run("the last good list stays after "+name, func(t *testing.T) {

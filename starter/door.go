@@ -32,7 +32,6 @@ type door struct {
 	verifier *verify.Verifier
 	secrets  []verify.Secret
 	profile  verify.Profile
-	methods  []string
 	// allow is nil where all clients may send.
 	allow  *allowance
 	limits *limits
@@ -52,8 +51,8 @@ func (s *Starter) newTable(c *config.Config, old *table) (*table, error) {
 	for name, source := range c.Sources {
 		d := &door{
 			source: source, verifier: source.Verifier, secrets: source.Credentials(),
-			profile: source.Profile(), methods: []string{fiber.MethodPost},
-			allow: allowed[name], limits: s.limits,
+			profile: source.Profile(),
+			allow:   allowed[name], limits: s.limits,
 		}
 		if old != nil && old.doors[name] != nil && reflect.DeepEqual(old.doors[name].profile, d.profile) {
 			// It has the certificates and keys that were fetched.
@@ -63,11 +62,6 @@ func (s *Starter) newTable(c *config.Config, old *table) (*table, error) {
 		if source.Token != nil {
 			d.secretHeaders = append(d.secretHeaders, source.Token.Header)
 		}
-		for _, h := range d.profile.Handshakes {
-			if m := h.Match.Method; m != "" && !slices.Contains(d.methods, m) {
-				d.methods = append(d.methods, m)
-			}
-		}
 		t.doors[name] = d
 	}
 	return t, nil
@@ -76,7 +70,7 @@ func (s *Starter) newTable(c *config.Config, old *table) (*table, error) {
 // admit makes the checks that need no body.
 func (d *door) admit(x *exchange) error {
 	switch {
-	case !slices.Contains(d.methods, x.ctx.Method()):
+	case !d.verifier.Allows(x.ctx.Method()):
 		return d.wrongMethod()
 	case d.source.RequireHTTPS && !x.origin.https:
 		return notHTTPS()
@@ -139,6 +133,10 @@ func (d *door) identity(in Incoming) (id, digest string) {
 			return id, event.Digest(e.Source, in.Body)
 		}
 	case config.DedupeBody:
+	}
+	if len(in.Body) == 0 {
+		// An empty body tells nothing apart: two such requests are two events.
+		return event.IDBySender(e.Source, rand.Text()), ""
 	}
 	return event.IDByBody(e.Source, in.Body), ""
 }

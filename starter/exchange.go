@@ -60,6 +60,23 @@ func (x *exchange) read(d *door) error {
 		Header: header{&req.Header},
 		Body:   body,
 	}
+	if hasUnreadBody(&req.Header) {
+		x.ctx.Context().SetConnectionClose()
+	}
+	return x.decompress(d)
+}
+
+// decompress takes the body as it was signed, for the senders that compress it
+// after that. It is bounded as the body is.
+func (x *exchange) decompress(d *door) error {
+	r, err := d.verifier.Decompress(&x.request, int(d.source.MaxBody))
+	switch {
+	case errors.Is(err, verify.ErrTooLarge):
+		return tooLarge()
+	case err != nil:
+		return unverified(err, d.verifier.RejectStatus())
+	}
+	x.request = *r
 	return nil
 }
 

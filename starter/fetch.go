@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,9 +22,6 @@ const dialWithin = 5 * time.Second
 // Only the hosts of key sets that the configuration names may be private.
 // given, where it is not nil, takes the place of the network.
 func fetcher(c *config.Config, given http.RoundTripper) (verify.Fetch, error) {
-	if given != nil {
-		return verify.HTTPFetch(&http.Client{Transport: httpsOnly{given}}), nil
-	}
 	var named []string
 	for _, s := range c.Sources {
 		p := s.Profile()
@@ -38,26 +36,34 @@ func fetcher(c *config.Config, given http.RoundTripper) (verify.Fetch, error) {
 			named = append(named, u.Hostname())
 		}
 	}
+	if given != nil {
+		return verify.HTTPFetch(&http.Client{Transport: httpsOnly{given, named}}), nil
+	}
 	dial, err := destination.Dialer(named, dialWithin)
 	if err != nil {
 		return nil, err
 	}
-	return verify.HTTPFetch(&http.Client{Transport: httpsOnly{&http.Transport{
+	network := &http.Transport{
 		// No proxy of the environment: it would resolve the name itself.
 		DialContext:         dial,
 		TLSHandshakeTimeout: dialWithin,
 		// Fetches are rare, and this may be replaced by a reload.
 		DisableKeepAlives: true,
 		ForceAttemptHTTP2: true,
-	}}}), nil
+	}
+	return verify.HTTPFetch(&http.Client{Transport: httpsOnly{network, named}}), nil
 }
 
-// httpsOnly sends nothing without TLS.
-type httpsOnly struct{ next http.RoundTripper }
+// httpsOnly sends nothing without TLS, but to a host that the configuration names:
+// a key set may come from this machine by plain HTTP.
+type httpsOnly struct {
+	next  http.RoundTripper
+	named []string
+}
 
 // RoundTrip implements http.RoundTripper.
 func (h httpsOnly) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Scheme != "https" {
+	if r.URL.Scheme != "https" && !slices.Contains(h.named, r.URL.Hostname()) {
 		return nil, errors.New("certificates and keys are fetched by https only")
 	}
 	return h.next.RoundTrip(r)

@@ -2,11 +2,11 @@ package starter
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	"go.uber.org/zap"
 
 	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/verify"
@@ -21,6 +21,9 @@ func (s *Starter) receive(c *fiber.Ctx) error {
 	defer s.inHand.Add(-1)
 	if s.inHand.Add(1) > int64(t.config.MaxRequests) {
 		return s.refuse(x, overloaded())
+	}
+	if err := framing(&c.Request().Header); err != nil {
+		return s.refuse(x, badFraming(err))
 	}
 	d, ok := t.doors[c.Params("source")]
 	if !ok {
@@ -37,14 +40,14 @@ func (s *Starter) receive(c *fiber.Ctx) error {
 	if answer, err := d.verifier.Handshake(&x.request, d.secrets, verify.Unsigned, o); err != nil || answer != nil {
 		return s.handshake(x, answer, err)
 	}
-	if c.Method() != fiber.MethodPost {
+	if !d.verifier.IsEvent(c.Method()) {
 		return s.refuse(x, d.wrongMethod())
 	}
 	if err := d.authenticate(x); err != nil {
 		return s.refuse(x, err)
 	}
 	if err := d.verifier.Verify(&x.request, d.secrets, o); err != nil {
-		return s.refuse(x, unverified(err, d.profile.Ack.Reject))
+		return s.refuse(x, unverified(err, d.verifier.RejectStatus()))
 	}
 	if err := d.limit(); err != nil {
 		return s.refuse(x, err)
@@ -130,15 +133,28 @@ type success struct {
 	Queued    bool   `json:"queued,omitempty"`
 }
 
+// maxNote is the length in characters up to which a note is logged: a stranger
+// may have written it.
+const maxNote = 300
+
 // handshake answers a sender that tries out the door.
 func (s *Starter) handshake(x *exchange, a *verify.Answer, err error) error {
 	if err != nil {
 		return s.refuse(x, badHandshake(err))
 	}
 	if a.Note != "" {
-		s.log.Info("a sender says what its owner must know", x.fields("handshake", nil)...)
+		s.log.Warn("a sender says what its owner must know",
+			append(x.fields("handshake", nil), zap.String("note", event.Clean(a.Note, maxNote)))...)
 	}
-	defer s.observe(x, "handshake", a.Status, nil)
+	outcome, refused := "handshake", (*refusal)(nil)
+	if a.Refused != nil {
+		outcome = "handshake-" + string(a.Refused.Reason)
+		refused = &refusal{status: a.Status, reason: outcome, cause: a.Refused}
+		if a.Status == fiber.StatusServiceUnavailable {
+			x.ctx.Set(fiber.HeaderRetryAfter, seconds(retryAfter))
+		}
+	}
+	defer s.observe(x, outcome, a.Status, refused)
 	for k, v := range a.Headers {
 		x.ctx.Set(k, v)
 	}
@@ -150,7 +166,7 @@ func (s *Starter) handshake(x *exchange, a *verify.Answer, err error) error {
 // identify reads what the request says of its event and gives it its ID.
 func (d *door) identify(x *exchange) (Incoming, error) {
 	r := &x.request
-	if d.profile.Body == "json" && !json.Valid(r.Body) {
+	if !d.verifier.BodyOK(r) {
 		return Incoming{}, notJSON()
 	}
 	said := d.verifier.Identify(r)

@@ -34,6 +34,10 @@ func overloaded() *refusal {
 	}
 }
 
+func badFraming(err error) *refusal {
+	return &refusal{status: fiber.StatusBadRequest, reason: "framing", message: "Bad request", cause: err}
+}
+
 func unknownSource() *refusal {
 	return &refusal{status: fiber.StatusNotFound, reason: "unknown-source", message: "Unknown source"}
 }
@@ -41,7 +45,7 @@ func unknownSource() *refusal {
 func (d *door) wrongMethod() *refusal {
 	return &refusal{
 		status: fiber.StatusMethodNotAllowed, reason: "method", message: "Method not allowed",
-		headers: map[string]string{fiber.HeaderAllow: strings.Join(d.methods, ", ")},
+		headers: map[string]string{fiber.HeaderAllow: strings.Join(d.verifier.Methods(), ", ")},
 	}
 }
 
@@ -82,6 +86,10 @@ func unreadable(err error) *refusal {
 }
 
 func badHandshake(err error) *refusal {
+	var f *verify.Failure
+	if errors.As(err, &f) && f.Step == verify.StepService {
+		return unverified(err, 0)
+	}
 	return &refusal{status: fiber.StatusBadRequest, reason: "handshake", message: "Invalid challenge", cause: err}
 }
 
@@ -94,9 +102,9 @@ func badCredentials(challenge string) *refusal {
 }
 
 // unverified is the answer to a request that its source does not vouch for.
-// reject is the status that a sender wants for a wrong signature; 0 is 401.
+// reject is the status that the sender wants for a wrong signature.
 func unverified(err error, reject int) *refusal {
-	r := &refusal{status: fiber.StatusUnauthorized, reason: "signature", message: "Invalid signature", cause: err}
+	r := &refusal{status: reject, reason: "signature", message: "Invalid signature", cause: err}
 	var f *verify.Failure
 	if !errors.As(err, &f) {
 		return r
@@ -107,15 +115,13 @@ func unverified(err error, reject int) *refusal {
 		r.status, r.message = fiber.StatusServiceUnavailable, "Try again later"
 		r.headers = map[string]string{fiber.HeaderRetryAfter: seconds(retryAfter)}
 	case f.Step == verify.StepCredentials:
-		r.message = "Invalid credentials"
+		r.status, r.message = fiber.StatusUnauthorized, "Invalid credentials"
 	case f.Step == verify.StepTimestamp:
 		r.status, r.message = fiber.StatusBadRequest, "Invalid request timestamp"
 	case f.Reason == verify.TimestampTooNew:
 		r.status, r.message = fiber.StatusBadRequest, "Request timestamp in the future"
 	case f.Step == verify.StepWindow:
 		r.status, r.message = fiber.StatusBadRequest, "Request timestamp too old"
-	case reject != 0:
-		r.status = reject
 	}
 	return r
 }

@@ -37,13 +37,13 @@ func (q *reading) matches(h *handshake) bool {
 	if h.Match.Method != q.r.Method {
 		return false
 	}
-	for _, s := range h.present {
-		if _, n := q.read(s); n == absent {
+	for _, s := range h.absent {
+		if _, n := q.read(s); n != absent {
 			return false
 		}
 	}
-	for _, s := range h.absent {
-		if _, n := q.read(s); n != absent {
+	for _, s := range h.present {
+		if _, n := q.read(s); n == absent {
 			return false
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"hash"
 	"strings"
 	"time"
@@ -66,7 +67,7 @@ func (q *reading) checkSignature(secrets []Secret, now time.Time) *Failure {
 		return refuse(UnknownKey, StepSignature, "the request was signed with a key that the source does not have")
 	case t.judged:
 		return refuse(SignatureMismatch, StepSignature, "no signature fits a secret of the source")
-	case t.keyFault == errEmptyKey: //nolint:errorlint // Our own value, never wrapped.
+	case errors.Is(t.keyFault, errEmptyKey):
 		return refuse(EmptySecret, StepSignature, "the secret is empty once it is decoded")
 	case t.keyFault != nil:
 		return refuse(SignatureMismatch, StepSignature, "the source's secret is not written as its profile says")

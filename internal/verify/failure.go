@@ -83,7 +83,7 @@ func (f *Failure) Error() string {
 // Options are the circumstances in which a request is judged.
 type Options struct {
 	// Context bounds fetches of certificates and key sets; nil is Background.
-	Context context.Context //nolint:containedctx // Options live for one call.
+	Context context.Context
 	// Now is the time of the request; zero turns the window off.
 	Now time.Time
 	// Tolerance replaces both tolerances of the profile when it is not nil; a

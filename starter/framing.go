@@ -1,0 +1,85 @@
+package starter
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+)
+
+// framing refuses a request of which two readers may think differently where it
+// ends, or what its header says: a proxy in front of us that reads it otherwise
+// could be made to hide one request in another (RFC 9112, sections 5 and 6, and
+// 11.2). The server reads more than it should, so the bytes are judged here as
+// they came.
+func framing(h *fasthttp.RequestHeader) error {
+	if p := string(h.Protocol()); p != "HTTP/1.1" && p != "HTTP/1.0" {
+		return errors.New("the protocol is neither HTTP/1.1 nor HTTP/1.0")
+	}
+	var lengths, codings, hosts int
+	for line := range bytes.Lines(h.RawHeaders()) {
+		name, value, err := field(line)
+		if err != nil {
+			return err
+		}
+		switch strings.ToLower(name) {
+		case "":
+			continue // The line that ends the header.
+		case "host":
+			hosts++
+		case "content-length":
+			lengths++
+		case "transfer-encoding":
+			codings++
+			if !strings.EqualFold(value, "chunked") {
+				return errors.New("the transfer coding is not chunked")
+			}
+		}
+	}
+	switch {
+	case lengths > 1 || codings > 1 || lengths+codings > 1:
+		return errors.New("the length of the body is said twice")
+	case codings > 0 && !h.IsHTTP11():
+		return errors.New("chunks are not known to HTTP/1.0")
+	case hosts > 1 || hosts == 0 && h.IsHTTP11():
+		return errors.New("the host is not said exactly once")
+	}
+	return nil
+}
+
+// field takes a line of a header apart; both are empty for an empty line.
+func field(line []byte) (name, value string, err error) {
+	text, ended := bytes.CutSuffix(line, []byte("\r\n"))
+	switch {
+	case !ended && bytes.HasSuffix(line, []byte("\n")) || bytes.ContainsAny(text, "\r\x00"):
+		return "", "", errors.New("a line of the header does not end as HTTP has it")
+	case len(text) == 0:
+		return "", "", nil
+	}
+	before, after, ok := bytes.Cut(text, []byte(":"))
+	if !ok || len(before) == 0 {
+		return "", "", errors.New("a line of the header is no field")
+	}
+	for _, c := range before {
+		if !isToken(c) {
+			return "", "", errors.New("the name of a field is none")
+		}
+	}
+	return string(before), string(bytes.Trim(after, " \t")), nil
+}
+
+// hasUnreadBody tells whether a request has a body that the server leaves on the
+// connection: it reads none of GET and HEAD.
+func hasUnreadBody(h *fasthttp.RequestHeader) bool {
+	if !h.IsGet() && !h.IsHead() {
+		return false
+	}
+	for line := range bytes.Lines(h.RawHeaders()) {
+		name, value, _ := field(line)
+		if strings.EqualFold(name, "transfer-encoding") || strings.EqualFold(name, "content-length") && value != "0" {
+			return true
+		}
+	}
+	return false
+}

@@ -20,7 +20,7 @@ func (a *Activities) DeleteRun(ctx context.Context, runID string) error {
 		return fmt.Errorf("run %q of %s is not an earlier one", runID, info.WorkflowExecution.ID)
 	}
 	_, err := a.Temporal.WorkflowService().DeleteWorkflowExecution(ctx, &workflowservice.DeleteWorkflowExecutionRequest{
-		Namespace:         info.WorkflowNamespace,
+		Namespace:         info.Namespace,
 		WorkflowExecution: &common.WorkflowExecution{WorkflowId: info.WorkflowExecution.ID, RunId: runID},
 	})
 	var notFound *serviceerror.NotFound

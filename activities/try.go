@@ -59,8 +59,7 @@ func failed(t event.Task, attempt int, err error) error {
 		return nil
 	}
 	detail := event.Detail{Attempt: attempt}
-	var p *panicked
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*panicked](err); ok {
 		detail.Stack = event.Cut(p.stack, maxText)
 	}
 	return temporal.NewApplicationErrorWithOptions(event.Cut(err.Error(), maxText), typeOf(err),

@@ -32,8 +32,7 @@ func (r *retryAfter) Unwrap() error { return r.error }
 
 // Hint is the time that RetryAfter gave, or 0.
 func Hint(err error) time.Duration {
-	var r *retryAfter
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[*retryAfter](err); ok {
 		return min(r.after, time.Hour)
 	}
 	return 0

@@ -26,7 +26,7 @@ func (r *reading) decode(v reflect.Value, n *node, path string) {
 		}
 		return
 	}
-	if c, ok := v.Addr().Interface().(custom); ok {
+	if c, ok := reflect.TypeAssert[custom](v.Addr()); ok {
 		c.decodeNode(r, n, path)
 		return
 	}
@@ -56,7 +56,7 @@ func (r *reading) plain(v reflect.Value, n *node, path string) {
 // fresh allocates what a pointer points to, with its defaults.
 func fresh(v reflect.Value) reflect.Value {
 	v.Set(reflect.New(v.Type().Elem()))
-	if d, ok := v.Interface().(defaulter); ok {
+	if d, ok := reflect.TypeAssert[defaulter](v); ok {
 		d.setDefaults()
 	}
 	return v.Elem()
@@ -135,7 +135,7 @@ func (r *reading) scalar(v reflect.Value, n *node, path string) {
 	if !ok {
 		return
 	}
-	if s, isSecret := v.Addr().Interface().(*Secret); isSecret {
+	if s, isSecret := reflect.TypeAssert[*Secret](v.Addr()); isSecret {
 		r.secret(s, text, path, expanded)
 		return
 	}

@@ -52,8 +52,8 @@ func keyName(f reflect.StructField) string {
 
 func keysOf(t reflect.Type) []string {
 	var out []string
-	for i := range t.NumField() {
-		if f := t.Field(i); f.IsExported() && keyName(f) != "" {
+	for f := range t.Fields() {
+		if f.IsExported() && keyName(f) != "" {
 			out = append(out, keyName(f))
 		}
 	}

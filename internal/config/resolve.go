@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -61,9 +62,7 @@ func (c *Config) base(s *Source, path string) (p verify.Profile, ok bool) {
 // merge puts a source's own settings in the place of its profile's.
 func merge(p verify.Profile, s *Source) verify.Profile {
 	params := make(map[string]string, len(p.Params)+len(s.Params))
-	for name, value := range p.Params {
-		params[name] = value
-	}
+	maps.Copy(params, p.Params)
 	for name, value := range s.Params {
 		params[name] = value.Reveal()
 	}

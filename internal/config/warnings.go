@@ -10,7 +10,7 @@ import (
 
 // DevelopmentSecret is the secret of the example grapnel.yaml, known to
 // everyone.
-const DevelopmentSecret = "grapnel-development-secret"
+const DevelopmentSecret = "grapnel-development-secret" //nolint:gosec // Published on purpose, and warned about.
 
 // minSecret is the length in bytes below which a secret can be guessed.
 const minSecret = 16

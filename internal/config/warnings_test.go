@@ -81,24 +81,40 @@ func TestWarnings(t *testing.T) {
 		{"a short secret", `sources: {zoom: {provider: zoom, secrets: ["${SHORT}"]}}`, "sources.zoom.secrets[0]", "5 bytes"},
 		{"a secret in the file", `sources: {zoom: {provider: zoom, secrets: [0123456789abcdef]}}`, "sources.zoom.secrets[0]", "in the file itself"},
 		{"the development secret", `sources: {zoom: {provider: zoom, secrets: [` + config.DevelopmentSecret + `]}}`, "sources.zoom.secrets[0]", "everyone knows"},
-		{"one secret in two sources", `sources: {a: {provider: zoom, secrets: ["${A}"]}, b: {provider: zoom, secrets: ["${B}", "${A}"]}}`,
-			"sources.b.secrets[1]", "source a has the same secret"},
+		{
+			"one secret in two sources", `sources: {a: {provider: zoom, secrets: ["${A}"]}, b: {provider: zoom, secrets: ["${B}", "${A}"]}}`,
+			"sources.b.secrets[1]", "source a has the same secret",
+		},
 		{"a profile that relies on bodies", `sources: {a: {` + own + `}, secrets: ["${A}"]}}`, "sources.a.verify", "by their bodies alone"},
-		{"a token alone", `sources: {a: {verify: {algorithm: token, signature: {headers: [x-token], encoding: text}, dedupe: none}, secrets: ["${A}"], require_https: true}}`,
-			"sources.a", "restrict it by allow_ips"},
-		{"a token in clear", `sources: {a: {verify: {algorithm: token, signature: {headers: [x-token], encoding: text}, dedupe: none}, secrets: ["${A}"], allow_ips: [192.0.2.1]}}`,
-			"sources.a", "require_https"},
+		{
+			"a token alone", `sources: {a: {verify: {algorithm: token, signature: {headers: [x-token], encoding: text}, dedupe: none}, secrets: ["${A}"], require_https: true}}`,
+			"sources.a", "restrict it by allow_ips",
+		},
+		{
+			"a token in clear", `sources: {a: {verify: {algorithm: token, signature: {headers: [x-token], encoding: text}, dedupe: none}, secrets: ["${A}"], allow_ips: [192.0.2.1]}}`,
+			"sources.a", "require_https",
+		},
 		{"nothing is asked for", `sources: {a: {verify: {algorithm: none, dedupe: none}}}`, "sources.a", "anyone can send"},
-		{"a password in clear", `sources: {zoom: {provider: zoom, secrets: ["${A}"], basic_auth: {username: a, password: "${B}"}}}`,
-			"sources.zoom.basic_auth", "require_https"},
-		{"a token header in clear", `sources: {zoom: {provider: zoom, secrets: ["${A}"], token: {header: x, value: "${B}"}}}`,
-			"sources.zoom.token", "require_https"},
-		{"TLS that no request can show", `sources: {zoom: {provider: zoom, secrets: ["${A}"], require_https: true}}`,
-			"sources.zoom.require_https", "all are refused"},
-		{"a sender without TLS", `sources: {zoom: {provider: zoom, secrets: ["${A}"], url: "http://hooks.example.com/x"}}`,
-			"sources.zoom.url", "without TLS"},
-		{"a signature over the URL without one", `sources: {a: {verify: {algorithm: hmac-sha256, content: "{url}{body}", dedupe: none, signature: {headers: [x], encoding: hex}}, secrets: ["${A}"]}}`,
-			"sources.a", "set url"},
+		{
+			"a password in clear", `sources: {zoom: {provider: zoom, secrets: ["${A}"], basic_auth: {username: a, password: "${B}"}}}`,
+			"sources.zoom.basic_auth", "require_https",
+		},
+		{
+			"a token header in clear", `sources: {zoom: {provider: zoom, secrets: ["${A}"], token: {header: x, value: "${B}"}}}`,
+			"sources.zoom.token", "require_https",
+		},
+		{
+			"TLS that no request can show", `sources: {zoom: {provider: zoom, secrets: ["${A}"], require_https: true}}`,
+			"sources.zoom.require_https", "all are refused",
+		},
+		{
+			"a sender without TLS", `sources: {zoom: {provider: zoom, secrets: ["${A}"], url: "http://hooks.example.com/x"}}`,
+			"sources.zoom.url", "without TLS",
+		},
+		{
+			"a signature over the URL without one", `sources: {a: {verify: {algorithm: hmac-sha256, content: "{url}{body}", dedupe: none, signature: {headers: [x], encoding: hex}}, secrets: ["${A}"]}}`,
+			"sources.a", "set url",
+		},
 		{"a destination without TLS", `destinations: {crm: {events: ["zoom/*"], http: {url: "http://example.com/"}}}`, "destinations.crm.http.url", "without TLS"},
 		{"a destination that is not signed for", `destinations: {crm: {events: ["zoom/*"], http: {url: "https://example.com/"}}}`, "destinations.crm.http", "unsigned"},
 		{"patterns of no source", `destinations: {crm: {events: ["zoo/*"], http: {url: "https://example.com/"}}}`, "destinations.crm.events", "no source"},
@@ -126,7 +142,7 @@ destinations: {crm: {events: ["zoom/*"], http: {url: "https://example.com/", sec
 		require.NoError(t, os.WriteFile(name, []byte("0123456789abcdef"), 0o600))
 		text := `sources: {zoom: {provider: zoom, secrets: ["file:` + name + `"]}}`
 		require.Empty(t, parse(t, text, nil).Warnings())
-		require.NoError(t, os.Chmod(name, 0o644)) //nolint:gosec // The mistake under test.
+		require.NoError(t, os.Chmod(name, 0o644))
 		w := parse(t, text, nil).Warnings()
 		require.Len(t, w, 1)
 		require.Contains(t, w[0].Message, "chmod")

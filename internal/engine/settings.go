@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -138,8 +139,8 @@ func (l lookup) Environ() []string { return l }
 // LookupEnv gives the last value of a name, as a process started with this
 // environment would see it.
 func (l lookup) LookupEnv(name string) (string, bool) {
-	for i := len(l) - 1; i >= 0; i-- {
-		if key, value, ok := strings.Cut(l[i], "="); ok && key == name {
+	for _, entry := range slices.Backward(l) {
+		if key, value, ok := strings.Cut(entry, "="); ok && key == name {
 			return value, true
 		}
 	}

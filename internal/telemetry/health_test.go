@@ -33,7 +33,8 @@ func TestHealthIsMadeOfTheTally(t *testing.T) {
 			"lastProcessedAt":"2026-01-02T12:00:00Z","averageProcessingTime":2.5,"successRate":0.6,"failureRate":0.2}`,
 		},
 		{
-			"a worker whose events another process received", telemetry.Tally{Processed: 3, Failed: 1, Last: noon},
+			"a worker whose events another process received",
+			telemetry.Tally{Processed: 3, Failed: 1, Last: noon},
 			`{"totalReceived":0,"successfullyProcessed":3,"failed":1,"duplicates":0,
 			"lastProcessedAt":"2026-01-02T12:00:00Z","averageProcessingTime":0,"successRate":0.75,"failureRate":0.25}`,
 		},

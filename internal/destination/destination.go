@@ -105,6 +105,7 @@ func (h *HTTP) Deliver(ctx context.Context, e event.Event, body []byte, attempt 
 	if err != nil {
 		return h.failed(err)
 	}
+	defer func() { _ = res.Body.Close() }()
 	return h.answered(res, cancel)
 }
 

@@ -24,11 +24,13 @@ func TestOptionsThatCannotWorkAreRefusedWithoutTheirSecrets(t *testing.T) {
 		{"a secret that is no base64", destination.Options{Secrets: []string{"whsec_geheim!"}}, "secret 1 is not base64"},
 		{"an empty secret", destination.Options{Secrets: []string{""}}, "secret 1 does not begin"},
 		{
-			"a short second secret", destination.Options{Secrets: []string{whsec(shortKey), whsec(shortKey[1:])}},
+			"a short second secret",
+			destination.Options{Secrets: []string{whsec(shortKey), whsec(shortKey[1:])}},
 			"secret 2 has 23 bytes, Standard Webhooks wants 24 to 64",
 		},
 		{
-			"a long secret", destination.Options{Secrets: []string{whsec([]byte(strings.Repeat("k", 65)))}},
+			"a long secret",
+			destination.Options{Secrets: []string{whsec([]byte(strings.Repeat("k", 65)))}},
 			"secret 1 has 65 bytes",
 		},
 		{"a header with no name", destination.Options{Headers: map[string]string{"": "x"}}, `"" is no header name`},

@@ -102,7 +102,6 @@ func (h *HTTP) failed(err error) error {
 func (h *HTTP) answered(res *http.Response, cancel func()) error {
 	drip := time.AfterFunc(drainTime, cancel)
 	defer drip.Stop()
-	defer func() { _ = res.Body.Close() }()
 	// What could be read is quoted; the status has decided already.
 	first, _ := io.ReadAll(io.LimitReader(res.Body, kept))
 	_, _ = io.CopyN(io.Discard, res.Body, drained)
@@ -160,8 +159,7 @@ func retryAfter(s string, now time.Time) time.Duration {
 // withoutURL takes off what the HTTP client puts around every error: the URL,
 // query included.
 func withoutURL(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
 	return err

@@ -2,7 +2,6 @@ package destination_test
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log"
 	"net"
@@ -202,7 +201,7 @@ func TestADeliveryThatIsCalledOffSaysSo(t *testing.T) {
 	var e *destination.Error
 	require.ErrorAs(t, err, &e)
 	require.False(t, e.Permanent || e.Timeout)
-	require.True(t, errors.Is(err, context.Canceled))
+	require.ErrorIs(t, err, context.Canceled)
 }
 
 func TestAnAnswerThatIsNoHTTPIsTriedAgain(t *testing.T) {

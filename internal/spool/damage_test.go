@@ -41,7 +41,7 @@ func TestAnyByteFlippedLosesOneRecordAndTheFileIsKept(t *testing.T) {
 	dir, segment, size := threeEntries(t)
 	b, err := os.ReadFile(segment)
 	require.NoError(t, err)
-	for at := int64(0); at < size; at++ {
+	for at := range size {
 		copied := filepath.Join(t.TempDir(), "copy")
 		require.NoError(t, os.CopyFS(copied, os.DirFS(dir)))
 		b[at] ^= 0x40

@@ -2,9 +2,9 @@ package spool
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 )
@@ -45,7 +45,9 @@ type segment struct {
 
 // newSegment creates a file and makes its name durable.
 func (s *Spool) newSegment(first uint64) (*segment, error) {
-	mark := rand.Uint64()
+	var random [markSize]byte
+	_, _ = rand.Read(random[:]) // It never fails.
+	mark := binary.LittleEndian.Uint64(random[:])
 	path := filepath.Join(s.opts.Path, fmt.Sprintf("%020d-%016x.log", first, mark))
 	f, err := s.opts.create(path)
 	if err != nil {

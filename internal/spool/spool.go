@@ -100,7 +100,7 @@ func Open(o Options) (*Spool, error) {
 		leased: map[uint64]*item{}, refused: map[uint64]Refusal{}, waiters: make(chan struct{}),
 	}
 	if err := s.load(); err != nil {
-		s.closeFiles()
+		_ = s.closeFiles() // What load says is why.
 		return nil, fmt.Errorf("spool: cannot open %s: %w", o.Path, err)
 	}
 	go s.commitLoop()

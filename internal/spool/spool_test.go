@@ -232,7 +232,7 @@ func TestWhatIsSetAsideBlocksNothingAndIsShown(t *testing.T) {
 		st := s.Stats()
 		require.Equal(t, 1, st.Depth)
 		require.Equal(t, 1, st.Refused)
-		require.Greater(t, st.RefusedBytes, int64(0))
+		require.Positive(t, st.RefusedBytes)
 		require.GreaterOrEqual(t, st.Bytes, before)
 		put(t, s, "a")
 		require.Equal(t, 1, s.Stats().Depth, "a repeat of a refused entry is kept already")
@@ -252,7 +252,8 @@ func TestWhatIsSetAsideBlocksNothingAndIsShown(t *testing.T) {
 
 func TestExportIsJSONLines(t *testing.T) {
 	s := open(t, spool.Options{Path: t.TempDir()})
-	require.NoError(t, s.Put(t.Context(), spool.Entry{Key: "a", Meta: []byte(`{"n":1}`), Body: []byte(`{"<":"é"}`)}))
+	body := `{"<":"é"}`
+	require.NoError(t, s.Put(t.Context(), spool.Entry{Key: "a", Meta: []byte(`{"n":1}`), Body: []byte(body)}))
 	require.NoError(t, s.Put(t.Context(), spool.Entry{Key: "b", Meta: []byte{0xff}, Body: []byte{0xfe, 0}}))
 	for i := range 600 {
 		if i%100 == 0 {
@@ -268,7 +269,7 @@ func TestExportIsJSONLines(t *testing.T) {
 	var a, b spool.Listed
 	require.NoError(t, json.Unmarshal([]byte(lines[0]), &a))
 	require.Equal(t, spool.Leased, a.State)
-	require.Equal(t, `{"<":"é"}`, *a.Body)
+	require.Equal(t, body, *a.Body)
 	require.NoError(t, json.Unmarshal([]byte(lines[1]), &b))
 	require.Equal(t, []byte{0xfe, 0}, b.BodyBase64)
 	require.Equal(t, []byte{0xff}, b.MetaBase64)

@@ -17,8 +17,10 @@ import (
 // activity's own account of a time-out comes first.
 const grace = time.Second
 
-func local(ctx workflow.Context, timeout time.Duration) workflow.Context {
+// local makes the context of a local activity; the Web UI shows the summary.
+func local(ctx workflow.Context, timeout time.Duration, summary string) workflow.Context {
 	return workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+		Summary:             event.Clean(summary, maxSummary),
 		StartToCloseTimeout: timeout,
 		RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: 1},
 	})
@@ -26,7 +28,7 @@ func local(ctx workflow.Context, timeout time.Duration) workflow.Context {
 
 // route asks for the plan of an event.
 func route(ctx workflow.Context, ask event.Ask) (plan event.Plan, err error) {
-	err = workflow.ExecuteLocalActivity(local(ctx, localTimeout), event.ActivityRoute, ask).Get(ctx, &plan)
+	err = workflow.ExecuteLocalActivity(local(ctx, localTimeout, ""), event.ActivityRoute, ask).Get(ctx, &plan)
 	return plan, err
 }
 
@@ -34,7 +36,7 @@ func route(ctx workflow.Context, ask event.Ask) (plan event.Plan, err error) {
 // the same for all routes: a local one under its own name would not replay on
 // a worker that no longer has it.
 func try(ctx workflow.Context, t event.Task, body converter.RawValue) error {
-	ctx = local(ctx, t.Route.Timeout+grace)
+	ctx = local(ctx, t.Route.Timeout+grace, t.Route.Name)
 	return workflow.ExecuteLocalActivity(ctx, event.ActivityTry, t, body).Get(ctx, nil)
 }
 
@@ -61,7 +63,7 @@ func attempt(ctx workflow.Context, t event.Task, body converter.RawValue) error 
 // deleteRun removes an earlier run of this workflow. It does not fail: a run
 // that stays is a line too many in a list, and blocks nothing.
 func deleteRun(ctx workflow.Context, runID string) {
-	ctx = local(ctx, localTimeout)
+	ctx = local(ctx, localTimeout, "")
 	if err := workflow.ExecuteLocalActivity(ctx, event.ActivityDeleteRun, runID).Get(ctx, nil); err != nil {
 		workflow.GetLogger(ctx).Warn("could not delete the run that a replay came from", "error", err)
 	}

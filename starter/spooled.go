@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/pace"
 	"github.com/grapnel/grapnel/internal/spool"
 )
 
@@ -54,7 +55,7 @@ func (s *Starter) Drain(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	if err := s.spool.Drain(ctx, s.drainOne, spool.DrainOptions{}); err != nil {
+	if err := s.spool.Drain(ctx, s.drainOne, pace.Options{}); err != nil {
 		return fmt.Errorf("drain the spool: %w", err)
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/grapnel/grapnel/internal/pace"
 	"github.com/grapnel/grapnel/internal/spool"
 )
 
@@ -39,7 +40,7 @@ func benchmarkPut(b *testing.B, size, putters int, drained bool) {
 	ended := make(chan error, 1)
 	if drained {
 		go func() {
-			ended <- s.Drain(ctx, func(context.Context, spool.Entry) spool.Outcome { return spool.Taken() }, spool.DrainOptions{})
+			ended <- s.Drain(ctx, func(context.Context, spool.Entry) spool.Outcome { return spool.Taken() }, pace.Options{})
 		}()
 	} else {
 		ended <- nil

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/grapnel/grapnel/internal/pace"
 )
 
 // Outcome says what became of an entry that was handed over; see Taken, Again and Refuse.
@@ -29,20 +31,6 @@ func Again() Outcome { return Outcome{kind: again} }
 // Refuse says that the engine will never take the entry: it is set aside with the reason.
 func Refuse(reason string) Outcome { return Outcome{kind: refuse, reason: reason} }
 
-// DrainOptions bounds the drain's appetite. The zero value is good.
-type DrainOptions struct {
-	// MaxInFlight bounds the hand-overs under way at once; zero means 64.
-	MaxInFlight int
-	// Fast is the time within which a hand-over counts as easy for the engine; zero means 50 ms. Slower ones make the
-	// drain take less at once.
-	Fast time.Duration
-	// FirstBackoff and LastBackoff bound the pause after a failure, which doubles from one to the other while nothing
-	// succeeds; zero means 100 ms and 15 s. The pause is drawn at random between half and all of it.
-	FirstBackoff, LastBackoff time.Duration
-	// Random gives numbers in [0, 1) for that; nil means math/rand.
-	Random func() float64
-}
-
 // result is one hand-over that has ended.
 type result struct {
 	entry   Entry
@@ -56,8 +44,8 @@ type result struct {
 // a single entry while the engine is away. hand must be safe for concurrent use and should give up when its context is
 // done; whatever it says then still counts. Drain returns when all of them have returned; nothing is lost then, what was
 // not taken is in the queue. The error is nil when the context ended it, or ErrClosed.
-func (s *Spool) Drain(ctx context.Context, hand func(context.Context, Entry) Outcome, o DrainOptions) error {
-	d := &drainer{Spool: s, hand: hand, pace: newPace(o), results: make(chan result), offers: make(chan offer, 1)}
+func (s *Spool) Drain(ctx context.Context, hand func(context.Context, Entry) Outcome, o pace.Options) error {
+	d := &drainer{Spool: s, hand: hand, pace: pace.New(o), results: make(chan result), offers: make(chan offer, 1)}
 	feed, stop := context.WithCancel(ctx)
 	defer stop()
 	for {
@@ -81,7 +69,7 @@ type offer struct {
 type drainer struct {
 	*Spool
 	hand     func(context.Context, Entry) Outcome
-	pace     *pace
+	pace     *pace.Pace
 	results  chan result
 	offers   chan offer
 	asking   bool // a call of Next is under way
@@ -90,7 +78,7 @@ type drainer struct {
 
 // step starts what may be started and waits for the next thing to happen.
 func (d *drainer) step(ctx context.Context) error {
-	room := d.pace.room(time.Now(), d.inFlight)
+	room := d.pace.Room(time.Now(), d.inFlight)
 	if room > 0 && !d.asking {
 		d.asking = true
 		go func() {
@@ -98,7 +86,7 @@ func (d *drainer) step(ctx context.Context) error {
 			d.offers <- offer{entries, err}
 		}()
 	}
-	timer := time.NewTimer(d.pace.pause(time.Now()))
+	timer := time.NewTimer(d.pace.Pause(time.Now()))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -116,18 +104,18 @@ func (d *drainer) step(ctx context.Context) error {
 func (d *drainer) start(ctx context.Context, got offer) error {
 	if got.err != nil {
 		if errors.Is(got.err, ErrFailed) {
-			d.pace.failed(d.pace.round, time.Now())
+			d.pace.Failed(d.pace.Round(), time.Now())
 			return nil
 		}
 		return got.err
 	}
 	for _, e := range got.entries {
-		if d.pace.room(time.Now(), d.inFlight) <= 0 {
+		if d.pace.Room(time.Now(), d.inFlight) <= 0 {
 			d.Retry(e, 0) // The pace changed while Next waited.
 			continue
 		}
 		d.inFlight++
-		round := d.pace.round
+		round := d.pace.Round()
 		go func() {
 			begun := time.Now()
 			outcome := d.hand(ctx, e)
@@ -139,22 +127,22 @@ func (d *drainer) start(ctx context.Context, got offer) error {
 
 // settle does what the outcome asks for.
 func (d *drainer) settle(r result) {
-	full := d.inFlight >= int(d.pace.limit)
+	full := d.inFlight >= d.pace.Limit()
 	d.inFlight--
 	switch r.outcome.kind {
 	case taken:
 		d.Done(r.entry)
-		d.pace.succeeded(r, full)
+		d.pace.Succeeded(r.round, r.took, full)
 	case refuse:
 		if err := d.SetAside(r.entry, r.outcome.reason); err != nil {
-			d.Retry(r.entry, d.pace.penalty(r.entry.Attempt))
-			d.pace.failed(r.round, time.Now())
+			d.Retry(r.entry, d.pace.Backoff(r.entry.Attempt))
+			d.pace.Failed(r.round, time.Now())
 			return
 		}
-		d.pace.succeeded(r, full)
+		d.pace.Succeeded(r.round, r.took, full)
 	case again:
-		d.Retry(r.entry, d.pace.penalty(r.entry.Attempt))
-		d.pace.failed(r.round, time.Now())
+		d.Retry(r.entry, d.pace.Backoff(r.entry.Attempt))
+		d.pace.Failed(r.round, time.Now())
 	}
 }
 

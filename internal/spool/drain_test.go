@@ -10,13 +10,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/grapnel/grapnel/internal/pace"
 	"github.com/grapnel/grapnel/internal/spool"
 )
 
-var quick = spool.DrainOptions{FirstBackoff: time.Millisecond, LastBackoff: 4 * time.Millisecond, Fast: time.Minute}
+var quick = pace.Options{FirstBackoff: time.Millisecond, LastBackoff: 4 * time.Millisecond, Fast: time.Minute}
 
 // drain runs Drain until the spool is empty or the test's patience is over.
-func drain(t *testing.T, s *spool.Spool, hand func(context.Context, spool.Entry) spool.Outcome, o spool.DrainOptions) {
+func drain(t *testing.T, s *spool.Spool, hand func(context.Context, spool.Entry) spool.Outcome, o pace.Options) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -52,7 +53,7 @@ func TestDrainHandsEverythingOverOnceAndTakesMoreAtATime(t *testing.T) {
 		mu.Unlock()
 		time.Sleep(time.Millisecond) // The engine's work.
 		return spool.Taken()
-	}, spool.DrainOptions{MaxInFlight: 8, Fast: time.Minute})
+	}, pace.Options{Most: 8, Fast: time.Minute})
 	require.Len(t, times, 2000)
 	for key, n := range times {
 		require.Equal(t, 1, n, key)

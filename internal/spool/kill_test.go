@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/grapnel/grapnel/internal/pace"
 	"github.com/grapnel/grapnel/internal/spool"
 )
 
@@ -59,7 +60,7 @@ func child(dir string) error {
 		}
 		say("done", e.Key)
 		return spool.Taken()
-	}, spool.DrainOptions{FirstBackoff: time.Millisecond, LastBackoff: 2 * time.Millisecond})
+	}, pace.Options{FirstBackoff: time.Millisecond, LastBackoff: 2 * time.Millisecond})
 }
 
 func TestNothingAcceptedIsLostOverKills(t *testing.T) {

@@ -12,24 +12,18 @@ import (
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
-)
 
-// Names of the search attributes that every workflow of grapnel carries.
-const (
-	AttributeSource  = "EventSource"
-	AttributeType    = "EventType"
-	AttributeSubject = "EventSubject"
-	AttributeTime    = "EventTime"
+	"github.com/grapnel/grapnel/internal/event"
 )
 
 // SearchAttributes gives the search attributes that grapnel needs in its
 // namespace, with their types.
 func SearchAttributes() map[string]enumspb.IndexedValueType {
 	return map[string]enumspb.IndexedValueType{
-		AttributeSource:  enumspb.INDEXED_VALUE_TYPE_KEYWORD,
-		AttributeType:    enumspb.INDEXED_VALUE_TYPE_KEYWORD,
-		AttributeSubject: enumspb.INDEXED_VALUE_TYPE_KEYWORD,
-		AttributeTime:    enumspb.INDEXED_VALUE_TYPE_DATETIME,
+		event.AttributeSource:  enumspb.INDEXED_VALUE_TYPE_KEYWORD,
+		event.AttributeType:    enumspb.INDEXED_VALUE_TYPE_KEYWORD,
+		event.AttributeSubject: enumspb.INDEXED_VALUE_TYPE_KEYWORD,
+		event.AttributeTime:    enumspb.INDEXED_VALUE_TYPE_DATETIME,
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/grapnel/grapnel/internal/engine"
+	"github.com/grapnel/grapnel/internal/event"
 )
 
 func dial(t *testing.T, s engine.Settings) client.Client {
@@ -36,10 +37,10 @@ func startWorkflow(t *testing.T, c client.Client, id string) {
 		ID:        id,
 		TaskQueue: "nobody",
 		TypedSearchAttributes: temporal.NewSearchAttributes(
-			temporal.NewSearchAttributeKeyKeyword(engine.AttributeSource).ValueSet("zoom"),
-			temporal.NewSearchAttributeKeyKeyword(engine.AttributeType).ValueSet("meeting.started"),
-			temporal.NewSearchAttributeKeyKeyword(engine.AttributeSubject).ValueSet("weekly"),
-			temporal.NewSearchAttributeKeyTime(engine.AttributeTime).ValueSet(time.Unix(1700000000, 0)),
+			temporal.NewSearchAttributeKeyKeyword(event.AttributeSource).ValueSet("zoom"),
+			temporal.NewSearchAttributeKeyKeyword(event.AttributeType).ValueSet("meeting.started"),
+			temporal.NewSearchAttributeKeyKeyword(event.AttributeSubject).ValueSet("weekly"),
+			temporal.NewSearchAttributeKeyTime(event.AttributeTime).ValueSet(time.Unix(1700000000, 0)),
 		),
 	}, "Nothing")
 	require.NoError(t, err)

@@ -9,6 +9,8 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/workflowservice/v1"
+
+	"github.com/grapnel/grapnel/internal/event"
 )
 
 // The two ways of not being ready. Both are wrapped in a sentence that says
@@ -74,8 +76,8 @@ func readyByProbe(ctx context.Context, s Services, namespace string) error {
 func probe(ctx context.Context, s Services, namespace string) error {
 	_, err := s.WorkflowService().CountWorkflowExecutions(ctx, &workflowservice.CountWorkflowExecutionsRequest{
 		Namespace: namespace,
-		Query: AttributeSource + " = '-' AND " + AttributeType + " = '-' AND " +
-			AttributeSubject + " = '-' AND " + AttributeTime + " = '1970-01-01T00:00:00Z'",
+		Query: event.AttributeSource + " = '-' AND " + event.AttributeType + " = '-' AND " +
+			event.AttributeSubject + " = '-' AND " + event.AttributeTime + " = '1970-01-01T00:00:00Z'",
 	})
 	return err
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/grapnel/grapnel/internal/engine"
 	"github.com/grapnel/grapnel/internal/engine/enginetest"
+	"github.com/grapnel/grapnel/internal/event"
 )
 
 // outcomes gives what became of each subject.
@@ -74,7 +75,7 @@ func TestSetupCompletesANamespaceThatIsThere(t *testing.T) {
 	server := enginetest.Shared(t)
 	register(t, server.Client, "half", 24*time.Hour)
 	addAttributes(t, server.Client, "half", map[string]enumspb.IndexedValueType{
-		"Customer": enumspb.INDEXED_VALUE_TYPE_KEYWORD, engine.AttributeType: enumspb.INDEXED_VALUE_TYPE_KEYWORD,
+		"Customer": enumspb.INDEXED_VALUE_TYPE_KEYWORD, event.AttributeType: enumspb.INDEXED_VALUE_TYPE_KEYWORD,
 	})
 	require.ErrorContains(t, engine.Ready(within(t), server.Client, "half"), "EventSource, EventSubject, EventTime; run `grapnel setup`")
 
@@ -114,7 +115,7 @@ func TestSetupReportsAnAttributeOfTheWrongType(t *testing.T) {
 	server := enginetest.Shared(t)
 	register(t, server.Client, "wrong", 720*time.Hour)
 	addAttributes(t, server.Client, "wrong", map[string]enumspb.IndexedValueType{
-		engine.AttributeTime: enumspb.INDEXED_VALUE_TYPE_KEYWORD,
+		event.AttributeTime: enumspb.INDEXED_VALUE_TYPE_KEYWORD,
 	})
 	report, err := engine.Setup(within(t), server.Client, engine.SetupOptions{Namespace: "wrong"})
 	require.ErrorIs(t, err, engine.ErrIncomplete)
@@ -161,7 +162,7 @@ func TestSetupFreesAColumnThatHoldsAnAttributeTwice(t *testing.T) {
 	_, err := server.Client.WorkflowService().UpdateNamespace(within(t), &workflowservice.UpdateNamespaceRequest{
 		Namespace: "twice",
 		Config: &namespacepb.NamespaceConfig{CustomSearchAttributeAliases: map[string]string{
-			"Keyword03": "Customer", "Keyword07": engine.AttributeSource, "Keyword05": engine.AttributeSource,
+			"Keyword03": "Customer", "Keyword07": event.AttributeSource, "Keyword05": event.AttributeSource,
 		}},
 	})
 	require.NoError(t, err)
@@ -169,7 +170,7 @@ func TestSetupFreesAColumnThatHoldsAnAttributeTwice(t *testing.T) {
 	require.NoError(t, err)
 	columns := aliases(t, server.Client, "twice")
 	require.Len(t, columns, 5)
-	require.Equal(t, engine.AttributeSource, columns["Keyword05"])
+	require.Equal(t, event.AttributeSource, columns["Keyword05"])
 	require.Equal(t, "Customer", columns["Keyword03"])
 }
 

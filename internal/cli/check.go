@@ -63,7 +63,7 @@ func (p Program) check(ctx context.Context, asJSON, offline bool) error {
 	cfg, err := config.Load(path, p.lookup)
 	up.add(err)
 	if cfg != nil {
-		up.Warnings = append(up.Warnings, cfg.Warnings()...)
+		up.Warnings = append(up.Warnings, cfg.Warnings(time.Now())...)
 	}
 	if !offline {
 		up.Temporal = p.askTemporal(ctx, &up)

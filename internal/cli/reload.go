@@ -123,7 +123,7 @@ func (r *reloader) judge(s sight, always bool) {
 		r.refuse(err)
 		return
 	}
-	for _, w := range c.Warnings() {
+	for _, w := range c.Warnings(r.now()) {
 		r.log.Warn(w.String())
 	}
 	if names := needRestart(r.first, c); len(names) > 0 {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -67,7 +68,7 @@ func (p Program) run(ctx context.Context, which parts) error {
 	if err != nil {
 		return err
 	}
-	for _, w := range proc.config.Warnings() {
+	for _, w := range proc.config.Warnings(time.Now()) {
 		proc.log.Warn(w.String())
 	}
 	defer func() { _ = proc.observer.close(context.WithoutCancel(ctx)) }()

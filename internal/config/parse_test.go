@@ -106,7 +106,7 @@ func TestFilesThatAreNoConfiguration(t *testing.T) {
 		for _, text := range []string{"", "# nothing\n", "---\n", "sources:\n"} {
 			c, err := config.Parse("grapnel.yaml", []byte(text), environment(nil))
 			require.NoError(t, err)
-			require.Len(t, c.Warnings(), 1)
+			require.Len(t, c.Warnings(noon), 1)
 		}
 	})
 }
@@ -129,7 +129,7 @@ func FuzzParse(f *testing.F) {
 		c, err := config.Parse("grapnel.yaml", src, lookup)
 		if err == nil {
 			require.NotNil(t, c)
-			c.Warnings()
+			c.Warnings(noon)
 			return
 		}
 		require.Nil(t, c)

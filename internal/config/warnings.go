@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/grapnel/grapnel/internal/verify"
 )
@@ -15,10 +16,10 @@ const DevelopmentSecret = "grapnel-development-secret" //nolint:gosec // Publish
 // minSecret is the length in bytes below which a secret can be guessed.
 const minSecret = 16
 
-// Warnings is what is in force as it is and should be looked at, in the order
-// of the file.
-func (c *Config) Warnings() []Fault {
-	w := &warnings{Config: c}
+// Warnings is what is in force as it is, at this time, and should be looked at,
+// in the order of the file.
+func (c *Config) Warnings(now time.Time) []Fault {
+	w := &warnings{Config: c, now: now}
 	if len(c.Sources) == 0 {
 		w.warn("sources", "there is no source, so no event can come in; add one, as zoom: {provider: zoom, secrets: [...]}")
 	}
@@ -35,6 +36,7 @@ func (c *Config) Warnings() []Fault {
 
 type warnings struct {
 	*Config
+	now   time.Time
 	found Faults
 }
 
@@ -45,6 +47,7 @@ func (w *warnings) warn(path, message string) {
 func (w *warnings) source(s *Source, path string) {
 	p := s.Profile()
 	w.signature(s, p, path)
+	w.expired(s, path)
 	if s.Verify != nil && s.Dedupe.Mode == DedupeBody {
 		w.warn(join(path, "verify"), "events are told apart by their bodies alone; two events with the same body count as one, "+
 			"so give dedupe: id or fields when the sender numbers its events, or none")
@@ -67,7 +70,19 @@ func (w *warnings) source(s *Source, path string) {
 	}
 }
 
-// signature warns of senders that sign nothing.
+// expired warns of secrets whose time is over: a rotation that is done, or one
+// that was forgotten.
+func (w *warnings) expired(s *Source, path string) {
+	for i, e := range s.Secrets {
+		if !e.ValidUntil.IsZero() && !w.now.Before(e.ValidUntil) {
+			w.warn(fmt.Sprintf("%s.secrets[%d]", path, i), "this secret counts no more, its valid_until has passed; remove it, "+
+				"and see that the sender signs with another")
+		}
+	}
+}
+
+// signature warns of senders that sign nothing, and of one that signs for
+// anybody.
 func (w *warnings) signature(s *Source, p verify.Profile, path string) {
 	switch p.Algorithm {
 	case "token", "bearer", "basic":
@@ -77,6 +92,11 @@ func (w *warnings) signature(s *Source, p verify.Profile, path string) {
 		}
 		if !s.RequireHTTPS {
 			w.warn(path, "this sender's token travels as it is; set require_https: true")
+		}
+	case "sns":
+		if p.Params["topics"] == "" {
+			w.warn(path, "Amazon signs for every topic of every account, so anyone who has one can send events here, and no "+
+				"subscription is confirmed; set params: {topics: ...} to the ARNs of yours")
 		}
 	case "none":
 		if s.BasicAuth == nil && s.Token == nil && !s.AllowIPs.Given() {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -14,6 +15,9 @@ import (
 // example is the file that make run starts on.
 const example = "../../grapnel.yaml"
 
+// noon is when warnings are asked for.
+var noon = time.Date(2026, time.January, 2, 12, 0, 0, 0, time.UTC)
+
 func TestTheExampleRunsAndWarns(t *testing.T) {
 	c, err := config.Load(example, environment(nil))
 	require.NoError(t, err)
@@ -21,7 +25,7 @@ func TestTheExampleRunsAndWarns(t *testing.T) {
 	require.Equal(t, "zoom", c.Sources["zoom"].Provider)
 	require.Equal(t, config.DevelopmentSecret, c.Sources["zoom"].Credentials()[0].Value)
 	require.Empty(t, c.Destinations)
-	w := c.Warnings()
+	w := c.Warnings(noon)
 	require.Len(t, w, 1)
 	require.Equal(t, "sources.zoom.secrets[0]", w[0].Path)
 	require.Contains(t, w[0].Message, "everyone knows")
@@ -94,6 +98,11 @@ func TestWarnings(t *testing.T) {
 			"a token in clear", `sources: {a: {verify: {algorithm: token, signature: {headers: [x-token], encoding: text}, dedupe: none}, secrets: ["${A}"], allow_ips: [192.0.2.1]}}`,
 			"sources.a", "require_https",
 		},
+		{
+			"a secret whose time is over", `sources: {zoom: {provider: zoom, secrets: ["${A}", {value: "${B}", valid_until: 2026-01-02T12:00:00Z}]}}`,
+			"sources.zoom.secrets[1]", "counts no more",
+		},
+		{"topics of anybody", `sources: {aws: {provider: aws-sns}}`, "sources.aws", "ARNs of yours"},
 		{"nothing is asked for", `sources: {a: {verify: {algorithm: none, dedupe: none}}}`, "sources.a", "anyone can send"},
 		{
 			"a password in clear", `sources: {zoom: {provider: zoom, secrets: ["${A}"], basic_auth: {username: a, password: "${B}"}}}`,
@@ -122,28 +131,30 @@ func TestWarnings(t *testing.T) {
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			var found bool
-			for _, w := range parse(t, tc.text, long).Warnings() {
+			for _, w := range parse(t, tc.text, long).Warnings(noon) {
 				found = found || w.Path == tc.path && strings.Contains(w.Message, tc.says)
 				require.Positive(t, w.Line)
 			}
-			require.True(t, found, "%v", parse(t, tc.text, long).Warnings())
+			require.True(t, found, "%v", parse(t, tc.text, long).Warnings(noon))
 		})
 	}
 	t.Run("a careful file has none", func(t *testing.T) {
 		c := parse(t, `
 trusted_proxies: [10.0.0.0/8]
-sources: {zoom: {provider: zoom, secrets: ["${A}"], require_https: true, token: {header: x, value: "${B}"}}}
+sources:
+  zoom: {provider: zoom, secrets: [{value: "${A}", valid_until: 2026-01-02T12:00:01Z}], require_https: true, token: {header: x, value: "${B}"}}
+  aws: {provider: aws-sns, params: {topics: "arn:aws:sns:eu-west-1:123456789012:orders"}}
 destinations: {crm: {events: ["zoom/*"], http: {url: "https://example.com/", secrets: [whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz]}}}
 `, long)
-		require.Empty(t, c.Warnings())
+		require.Empty(t, c.Warnings(noon))
 	})
 	t.Run("a secret file that anyone can read", func(t *testing.T) {
 		name := filepath.Join(t.TempDir(), "key")
 		require.NoError(t, os.WriteFile(name, []byte("0123456789abcdef"), 0o600))
 		text := `sources: {zoom: {provider: zoom, secrets: ["file:` + name + `"]}}`
-		require.Empty(t, parse(t, text, nil).Warnings())
+		require.Empty(t, parse(t, text, nil).Warnings(noon))
 		require.NoError(t, os.Chmod(name, 0o644))
-		w := parse(t, text, nil).Warnings()
+		w := parse(t, text, nil).Warnings(noon)
 		require.Len(t, w, 1)
 		require.Contains(t, w[0].Message, "chmod")
 	})

@@ -188,3 +188,12 @@ func withSpool(t *testing.T, options spool.Options) (*spool.Spool, func(*starter
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return s, func(o *starter.Options) { o.Spool = s }
 }
+
+// read reads an answer to its end.
+func read(t *testing.T, res *http.Response) reply {
+	t.Helper()
+	text, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	return reply{status: res.StatusCode, header: res.Header, body: string(text)}
+}

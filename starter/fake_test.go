@@ -51,6 +51,9 @@ type fakeStart struct {
 }
 
 func (f *fakeTemporal) ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, kind any, args ...any) (client.WorkflowRun, error) {
+	if _, err := converter.GetDefaultDataConverter().ToPayloads(args...); err != nil {
+		return nil, err //nolint:wrapcheck // As the SDK gives it.
+	}
 	f.mu.Lock()
 	s := fakeStart{options: o}
 	s.event, _ = args[0].(event.Event)

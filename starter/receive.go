@@ -117,8 +117,11 @@ func (s *Starter) accept(x *exchange, o Outcome) error {
 		x.ctx.Set(fiber.HeaderContentType, p.Ack.ContentType)
 		return x.ctx.Status(status).SendString(p.Ack.Body)
 	}
+	if o == Ignored {
+		return x.json(status, success{Success: true, Ignored: true})
+	}
 	return x.json(status, success{
-		Success: true, EventID: x.event.ID, Ignored: o == Ignored,
+		Success: true, EventID: x.event.ID,
 		Duplicate: o == Duplicate || o == Abandoned, Replayed: o == Replayed, Queued: o == Queued,
 	})
 }
@@ -171,10 +174,26 @@ func (d *door) identify(x *exchange) (Incoming, error) {
 	}
 	said := d.verifier.Identify(r)
 	in := Incoming{Body: r.Body, Live: true, Event: event.Event{
-		Source: d.source.Name, Type: said.Type, SenderID: said.ID, Subject: said.Subject, Time: said.Time,
+		Source: d.source.Name, Type: said.Type, SenderID: said.ID, Subject: said.Subject, Time: writable(said.Time),
 		DataContentType: string(x.ctx.Request().Header.ContentType()),
 		Received:        time.Now().UTC(),
 	}}
 	in.Event.ID, in.Digest = d.identity(in)
+	for _, text := range []*string{&in.Event.Type, &in.Event.SenderID, &in.Event.Subject} {
+		*text = event.Cut(*text, maxText)
+	}
 	return in, nil
+}
+
+// maxText is what an event carries of each of its sender's texts, in bytes: they
+// travel beside the body, and both together must not be more than the engine
+// takes.
+const maxText = 4 << 10
+
+// writable is a time as JSON can hold it, else none: the sender may write any.
+func writable(t time.Time) time.Time {
+	if t = t.UTC(); t.Year() < 1 || t.Year() > 9999 {
+		return time.Time{}
+	}
+	return t
 }

@@ -117,6 +117,7 @@ func endedBody(uuid string) string {
 }
 
 func TestMeetingHearsItsEventsInAnyOrderTwiceAndLate(t *testing.T) {
+	t.Parallel()
 	m := newMeetings(t, enginetest.Shared(t).Client)
 	const uuid = "/order+C4rd9Tk3Eo/=="
 	for range 2 {
@@ -150,6 +151,7 @@ func TestMeetingHearsItsEventsInAnyOrderTwiceAndLate(t *testing.T) {
 }
 
 func TestMeetingBeginsAnewAfterARunThatLeftNoLedger(t *testing.T) {
+	t.Parallel()
 	m := newMeetings(t, enginetest.Shared(t).Client)
 	const uuid = "terminated=="
 	require.NoError(t, m.handle(t.Context(), "meeting.participant_joined", joinedBody(uuid, "ann", 1)))
@@ -166,6 +168,7 @@ func TestMeetingBeginsAnewAfterARunThatLeftNoLedger(t *testing.T) {
 }
 
 func TestMeetingKeepsAFactThatComesWhileItsRunCloses(t *testing.T) {
+	t.Parallel()
 	m := newMeetings(t, enginetest.Shared(t).Client)
 	const uuid = "race=="
 	m.tellWhileClosing(t, uuid)
@@ -186,6 +189,7 @@ func TestMeetingKeepsAFactThatComesWhileItsRunCloses(t *testing.T) {
 }
 
 func TestMeetingLosesNothingWhenItContinuesAsNew(t *testing.T) {
+	t.Parallel()
 	binary, err := enginetest.Binary()
 	require.NoError(t, err)
 	server, err := testsuite.StartDevServer(t.Context(), testsuite.DevServerOptions{

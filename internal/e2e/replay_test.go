@@ -33,6 +33,7 @@ func (f *flaky) handle(_ context.Context, e handler.Event[[]byte]) error {
 const deadLetters = `WorkflowType="DeadLetter" AND ExecutionStatus="Failed"`
 
 func TestAFailedEventIsADeadLetterThatAnyResetReplays(t *testing.T) {
+	t.Parallel()
 	for name, reset := range map[string]func(t *testing.T, s *system, id string){
 		"the temporal command": func(t *testing.T, s *system, id string) {
 			s.temporal(t, "workflow", "reset", "--workflow-id", id, "--type", "FirstWorkflowTask", "--reason", "mended")
@@ -48,6 +49,7 @@ func TestAFailedEventIsADeadLetterThatAnyResetReplays(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			good, bad := &flaky{}, &flaky{}
 			good.mended.Store(true)
 			s := up(t, yaml(), func(table *handler.Table) {
@@ -113,6 +115,7 @@ func (s *system) keepReset(t *testing.T, id string) {
 }
 
 func TestAReplayThatFailsIsADeadLetterAgain(t *testing.T) {
+	t.Parallel()
 	bad := &flaky{}
 	s := up(t, yaml(), func(table *handler.Table) {
 		handler.On(table, "zoom", "*", bad.handle, handler.Attempts(1))
@@ -137,6 +140,7 @@ func TestAReplayThatFailsIsADeadLetterAgain(t *testing.T) {
 }
 
 func TestAReplayFindsTheHandlerOfALaterDeploy(t *testing.T) {
+	t.Parallel()
 	server := up(t, yaml(), nil)
 	id := server.send(t, zoom(t, "foo.bar")).EventID
 	server.dead(t, id)
@@ -154,6 +158,7 @@ func TestAReplayFindsTheHandlerOfALaterDeploy(t *testing.T) {
 }
 
 func TestAnEventIsTriedWithRestsThatGrow(t *testing.T) {
+	t.Parallel()
 	bad := &flaky{}
 	s := up(t, yaml(), func(table *handler.Table) { handler.On(table, "zoom", "*", bad.handle) })
 	id := s.send(t, zoom(t, "meeting.started")).EventID
@@ -178,6 +183,7 @@ func TestAnEventIsTriedWithRestsThatGrow(t *testing.T) {
 }
 
 func TestAnEventThatIsMendedInTimeIsHandled(t *testing.T) {
+	t.Parallel()
 	f := &flaky{}
 	s := up(t, yaml(), func(table *handler.Table) {
 		handler.On(table, "zoom", "*", func(ctx context.Context, e handler.Event[[]byte]) error {
@@ -192,6 +198,7 @@ func TestAnEventThatIsMendedInTimeIsHandled(t *testing.T) {
 }
 
 func TestAPermanentErrorIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
 	type payload struct {
 		Event int `json:"event"` // it is a text
 	}
@@ -206,6 +213,7 @@ func TestAPermanentErrorIsNotTriedAgain(t *testing.T) {
 }
 
 func TestAPanicIsADeadLetterWithItsStack(t *testing.T) {
+	t.Parallel()
 	s := up(t, yaml(), func(table *handler.Table) {
 		handler.On(table, "zoom", "*", func(context.Context, handler.Event[[]byte]) error { panic("at the disco") }, handler.Attempts(1))
 	})

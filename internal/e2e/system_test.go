@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -38,9 +39,31 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(childVariable) != "" {
+		child()
+		return
+	}
 	flag.Bool("record", false, "write the histories of shapes that have none yet")
 	flag.Parse()
+	if err := atOnce(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	enginetest.Main(m)
+	if err := removeBinary(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+}
+
+// atOnce lets more tests run at once than there are processors, unless the
+// command line says how many: most of the time they wait for the engine.
+func atOnce() error {
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if given {
+		return nil
+	}
+	return flag.Set("test.parallel", "8")
 }
 
 // secret signs the events of the tests.
@@ -52,8 +75,31 @@ type system struct {
 	client client.Client
 	queue  string
 	url    string
+	// secret signs what is sent.
+	secret string
+	// answers are the outcomes that the receiver tells its observer, in order.
+	answers *answers
 	// stopWorker stops the system's worker before the test ends.
 	stopWorker func()
+}
+
+// answers collects what the receiver tells of its answers.
+type answers struct {
+	mu  sync.Mutex
+	all []starter.Answer
+}
+
+// Answered implements starter.Observer.
+func (a *answers) Answered(one starter.Answer) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.all = append(a.all, starter.Answer{Outcome: one.Outcome, Collided: one.Collided, Status: one.Status})
+}
+
+func (a *answers) last() starter.Answer {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.all[len(a.all)-1]
 }
 
 // yaml is a configuration with one Zoom source and what the test adds.
@@ -64,16 +110,33 @@ func yaml(more ...string) string {
 // up starts a system with the handlers of the table.
 func up(t *testing.T, src string, bind func(*handler.Table)) *system {
 	t.Helper()
-	server := enginetest.Shared(t)
-	s := &system{Server: server, client: server.Client, queue: t.Name()}
+	return upOn(t, enginetest.Shared(t), src, bind)
+}
+
+// upOn starts a system on a server of the test's own.
+func upOn(t *testing.T, server *enginetest.Server, src string, bind func(*handler.Table)) *system {
+	t.Helper()
+	s := &system{Server: server, client: server.Client, queue: t.Name(), secret: secret, answers: &answers{}}
 	cfg := mustParse(t, src)
+	s.worker(t, cfg, tableOf(bind))
+	s.url = s.receiver(t, cfg)
+	return s
+}
+
+func tableOf(bind func(*handler.Table)) *handler.Table {
 	table := &handler.Table{}
 	if bind != nil {
 		bind(table)
 	}
-	s.worker(t, cfg, table)
-	s.url = s.receiver(t, cfg)
-	return s
+	return table
+}
+
+// redeploy stops the worker and starts one with other handlers and another
+// configuration.
+func (s *system) redeploy(t *testing.T, src string, bind func(*handler.Table)) {
+	t.Helper()
+	s.stopWorker()
+	s.worker(t, mustParse(t, src), tableOf(bind))
 }
 
 func mustParse(t *testing.T, src string) *config.Config {
@@ -87,6 +150,7 @@ func (s *system) receiver(t *testing.T, cfg *config.Config) string {
 	t.Helper()
 	r, err := starter.New(starter.Options{
 		Config: cfg, Temporal: s.client, Namespace: s.Namespace, TaskQueue: s.queue, Log: zap.NewNop(),
+		Observer: s.answers,
 	})
 	require.NoError(t, err)
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -109,7 +173,9 @@ func (s *system) worker(t *testing.T, cfg *config.Config, table *handler.Table) 
 		require.NoError(t, err)
 		ds = append(ds, activities.Destination{Name: name, Events: d.Events, Timeout: d.HTTP.Timeout, Retry: d.Retry, HTTP: h})
 	}
-	a.Configure(activities.Configuration{Destinations: ds})
+	a.Configure(activities.Configuration{Destinations: ds, Ignores: func(source string) bool {
+		return cfg.Sources[source].Unmatched == config.UnmatchedIgnore
+	}})
 	w := worker.New(s.client, worker.Options{TaskQueue: s.queue, Activities: a})
 	require.NoError(t, w.Start())
 	s.stopWorker = sync.OnceFunc(w.Stop)
@@ -139,7 +205,7 @@ func zoomOf(object, typ string) string {
 func (s *system) send(t *testing.T, body string) answer {
 	t.Helper()
 	ts := strconv.FormatInt(time.Now().Unix(), 10)
-	return s.post(t, body, ts, sign(secret, ts, body))
+	return s.post(t, body, ts, sign(s.secret, ts, body))
 }
 
 func sign(secret, ts, body string) string {
@@ -150,11 +216,19 @@ func sign(secret, ts, body string) string {
 
 func (s *system) post(t *testing.T, body, ts, signature string) answer {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/webhooks/zoom", strings.NewReader(body))
+	return s.request(t, "zoom", body, map[string]string{
+		"Content-Type": "application/json", "x-zm-request-timestamp": ts, "x-zm-signature": signature,
+	})
+}
+
+// request posts a body to the door of a source.
+func (s *system) request(t *testing.T, source, body string, header map[string]string) answer {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/webhooks/"+source, strings.NewReader(body))
 	require.NoError(t, err)
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("x-zm-request-timestamp", ts)
-	req.Header.Set("x-zm-signature", signature)
+	for name, value := range header {
+		req.Header.Set(name, value)
+	}
 	res, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
 	defer func() { _ = res.Body.Close() }()
@@ -168,7 +242,7 @@ func (s *system) post(t *testing.T, body, ts, signature string) answer {
 // result waits until the latest run of an event ends.
 func (s *system) result(t *testing.T, id string) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	return s.client.GetWorkflow(ctx, id, "").Get(ctx, nil)
 }
@@ -181,10 +255,14 @@ func (s *system) latest(t *testing.T, id string) *workflow.WorkflowExecutionInfo
 	return d.GetWorkflowExecutionInfo()
 }
 
+// patience is how long a test waits for what becomes true by itself: visibility
+// takes a minute now and then, and the machine may be slow.
+const patience = 3 * time.Minute
+
 // until waits for what becomes true by itself.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	require.Eventually(t, ok, time.Minute, 50*time.Millisecond, what)
+	require.Eventually(t, ok, patience, 50*time.Millisecond, what)
 }
 
 // dead waits until an event is a dead letter and gives its text.
@@ -209,8 +287,13 @@ func (s *system) count(t *testing.T, query string) int64 {
 // history lists the events of a run; an empty run is the latest.
 func (s *system) history(t *testing.T, id, run string) []*historypb.HistoryEvent {
 	t.Helper()
+	return historyOf(t, s.client, id, run)
+}
+
+func historyOf(t *testing.T, c client.Client, id, run string) []*historypb.HistoryEvent {
+	t.Helper()
 	var all []*historypb.HistoryEvent
-	events := s.client.GetWorkflowHistory(t.Context(), id, run, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	events := c.GetWorkflowHistory(t.Context(), id, run, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for events.HasNext() {
 		e, err := events.Next()
 		require.NoError(t, err)

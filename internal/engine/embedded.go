@@ -5,7 +5,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"time"
 )
@@ -105,7 +104,7 @@ func startLocked(ctx context.Context, o EmbeddedOptions, held *locks) (*Embedded
 		err = errors.Join(err, e.process.stop(cleared))
 		cancel()
 		faults = errors.Join(faults, err)
-		if !strings.Contains(err.Error(), "address already in use") {
+		if !e.process.portTaken() {
 			break
 		}
 	}

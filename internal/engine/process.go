@@ -69,21 +69,36 @@ func (p *process) fault() error {
 
 // tail gives the last lines that this run wrote to the log.
 func (p *process) tail() string {
-	f, err := os.Open(p.logFile)
+	text, err := p.wrote()
 	if err != nil {
 		return err.Error()
+	}
+	text = text[max(len(text)-tailSize, 0):]
+	return strings.TrimSpace(strings.ToValidUTF8(text, "?"))
+}
+
+// portTaken tells whether this run found one of its ports in use. An engine that
+// loses a port after it has looked panics, with a stack longer than the tail.
+func (p *process) portTaken() bool {
+	text, err := p.wrote()
+	return err == nil && strings.Contains(text, "address already in use")
+}
+
+// wrote gives what this run wrote to the log, up to the size from which a log is
+// set aside.
+func (p *process) wrote() (string, error) {
+	f, err := os.Open(p.logFile)
+	if err != nil {
+		return "", err
 	}
 	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	if err != nil {
-		return err.Error()
+		return "", err
 	}
-	from := max(p.logFrom, info.Size()-tailSize)
-	text, err := io.ReadAll(io.NewSectionReader(f, from, tailSize))
-	if err != nil {
-		return err.Error()
-	}
-	return strings.TrimSpace(strings.ToValidUTF8(string(text), "?"))
+	from := max(p.logFrom, info.Size()-logMax)
+	text, err := io.ReadAll(io.NewSectionReader(f, from, logMax))
+	return string(text), err
 }
 
 // stop asks the process to stop, and ends it when ctx is over first. It gives

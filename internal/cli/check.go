@@ -122,7 +122,7 @@ func (up *checkup) write(p Program, asJSON bool) error {
 
 // askTemporal looks at the Temporal that is configured.
 func (p Program) askTemporal(ctx context.Context, up *checkup) *temporalState {
-	settings, err := engine.Resolve(p.Environ)
+	settings, err := p.reach(ctx)
 	if err != nil {
 		up.add(err)
 		return nil

@@ -76,12 +76,29 @@ func (p *process) dial() error {
 }
 
 // dial makes a client for a command that only asks.
-func (p Program) dial(*cobra.Command) (client.Client, error) {
-	settings, err := engine.Resolve(p.Environ)
+func (p Program) dial(c *cobra.Command) (client.Client, error) {
+	settings, err := p.reach(c.Context())
 	if err != nil {
 		return nil, err
 	}
 	return engine.Dial(settings, engine.DialOptions{})
+}
+
+// reach finds the Temporal to ask: the one that is configured, else the embedded
+// engine of the data directory, if it runs.
+func (p Program) reach(ctx context.Context) (engine.Settings, error) {
+	settings, err := engine.Resolve(p.Environ)
+	if err != nil || settings.Configured() {
+		return settings, err
+	}
+	dir, ok := p.lookup("GRAPNEL_DATA_DIR")
+	if !ok || dir == "" {
+		dir = defaultDataDir
+	}
+	if running, ok := engine.Running(ctx, dir, settings.Namespace); ok {
+		return running, nil
+	}
+	return settings, nil
 }
 
 // setup makes namespace and search attributes, and keeps at it while Temporal is

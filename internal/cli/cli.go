@@ -78,7 +78,7 @@ Start with 'grapnel up', then 'grapnel send zoom' in another terminal.`,
 	root.AddGroup(&cobra.Group{ID: groupRun, Title: "Run it:"}, &cobra.Group{ID: groupTry, Title: "Try and inspect it:"})
 	p.add(root, groupRun, upCommand(p), starterCommand(p), workerCommand(p), setupCommand(p))
 	p.add(root, groupTry, sendCommand(p), verifyCommand(p), providersCommand(p), checkCommand(p), healthCommand(p),
-		spoolCommand(p), meetingsCommand(p.dial))
+		spoolCommand(p), meetingsCommand(p.dial), benchCommand(p))
 	return root
 }
 

@@ -1,0 +1,118 @@
+// Package bench measures what an event costs, as ratios taken in one run against
+// one engine: the machine's own speed and noise cancel out. It knows neither
+// receiver nor worker; a Plant runs them.
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"google.golang.org/grpc"
+)
+
+// Plant runs what is measured.
+type Plant interface {
+	// Client makes a client of the engine; the caller closes it.
+	Client(o ...grpc.DialOption) (client.Client, error)
+	// Start runs receiver and worker as Setup says.
+	Start(ctx context.Context, s Setup) (*Running, error)
+}
+
+// Setup says how receiver and worker run.
+type Setup struct {
+	// Queue is their task queue.
+	Queue string
+	// Split gives receiver and worker a client each, as two processes have.
+	Split bool
+	// Spool gives the receiver a disk queue in a new directory, and drains it.
+	Spool bool
+	// Idle leaves the engine out: each start succeeds at once, and no worker runs.
+	Idle bool
+	// Handle is the handler of all events.
+	Handle func(body []byte) error
+	// Calls counts the calls to the engine.
+	Calls *Calls
+}
+
+// Running is a receiver, and perhaps a worker, that run.
+type Running struct {
+	// Addr is host:port of the receiver.
+	Addr string
+	// Stop ends them.
+	Stop func()
+}
+
+// Options say what to measure.
+type Options struct {
+	Plant Plant
+	// Namespace is the one that Plant's clients use.
+	Namespace string
+	// Secret is what the zoom source of Plant's receiver verifies by.
+	Secret string
+	// Rounds is how often each rate is measured, in turn with the others.
+	Rounds int
+	// Events is the number of events of a round.
+	Events int
+	// EnginePID is the engine's process, where it is our own; else zero.
+	EnginePID int
+	// EngineDir holds the engine's database, where it is our own.
+	EngineDir string
+	// Progress hears what is being measured.
+	Progress io.Writer
+}
+
+// bench is one run.
+type bench struct {
+	Options
+	client client.Client
+	report *Report
+	serial int
+}
+
+// Run measures everything. It takes a minute or two with the usual options.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	c, err := o.Plant.Client()
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	b := &bench{Options: o, client: c, report: newReport(o)}
+	if err := b.describeEngine(ctx); err != nil {
+		return nil, err
+	}
+	steps := []struct {
+		name string
+		run  func(context.Context) error
+	}{
+		{"rates, in alternating rounds", b.rates},
+		{"latency at 50 events/s", b.latency},
+		{"bursts, in alternating rounds", b.bursts},
+		{"replay of dead letters", b.replays},
+		{"receiver with Temporal left out", b.receiver},
+		{"an engine that hangs", b.hang},
+		{"bytes on disk", b.bytes},
+	}
+	for _, s := range steps {
+		b.say("%s", s.name)
+		if err := s.run(ctx); err != nil {
+			return nil, fmt.Errorf("measure %s: %w", s.name, err)
+		}
+	}
+	b.report.EngineRSS, b.report.RSS = rss(o.EnginePID), rss(os.Getpid())
+	b.clean(ctx)
+	return b.report, nil
+}
+
+func (b *bench) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(b.Progress, format+"\n", args...)
+}
+
+// queue names a task queue that no other measurement uses.
+func (b *bench) queue(name string) string {
+	b.serial++
+	return fmt.Sprintf("grapnel-bench-%s-%d-%d", name, time.Now().UnixNano(), b.serial)
+}

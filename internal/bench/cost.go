@@ -1,0 +1,119 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// receiver measures what a request costs the receiver alone. The load generator
+// runs in this process too, so a bare HTTP server is measured beside it.
+func (b *bench) receiver(ctx context.Context) error {
+	run, err := b.Plant.Start(ctx, Setup{Queue: b.queue("receiver"), Idle: true})
+	if err != nil {
+		return err
+	}
+	defer run.Stop()
+	if b.report.Receiver, err = b.cost(ctx, run.Addr); err != nil {
+		return err
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	answer := []byte(`{"success":true,"eventId":"` + strings.Repeat("0", 64) + `"}`)
+	plain := &fasthttp.Server{Handler: func(c *fasthttp.RequestCtx) {
+		c.SetContentType("application/json")
+		c.SetBody(answer)
+	}}
+	served := make(chan error, 1)
+	go func() { served <- plain.Serve(l) }()
+	b.report.Plain, err = b.cost(ctx, l.Addr().String())
+	if err != nil {
+		return err
+	}
+	if err := plain.ShutdownWithContext(ctx); err != nil {
+		return fmt.Errorf("stop the bare HTTP server: %w", err)
+	}
+	return <-served
+}
+
+// cost is what each of many requests adds to this process.
+func (b *bench) cost(ctx context.Context, addr string) (Cost, error) {
+	if _, err := send(ctx, addr, newBatch(200, b.Secret), connections, 0); err != nil { // to warm up
+		return Cost{}, err
+	}
+	events := newBatch(b.Events*burstFactor, b.Secret)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	cpu := cpuTime()
+	if _, err := send(ctx, addr, events, connections, 0); err != nil {
+		return Cost{}, err
+	}
+	cpu = cpuTime() - cpu
+	runtime.ReadMemStats(&after)
+	n := float64(len(events.requests))
+	return Cost{
+		Allocs: float64(after.Mallocs-before.Mallocs) / n,
+		Bytes:  float64(after.TotalAlloc-before.TotalAlloc) / n,
+		CPU:    cpu / time.Duration(len(events.requests)),
+	}, nil
+}
+
+// bytes measures how much the engine's files grow with each event. What SQLite
+// still has in its write-ahead log is part of it.
+func (b *bench) bytes(ctx context.Context) error {
+	if b.EngineDir == "" {
+		return nil
+	}
+	grown := func(run func(context.Context) (float64, error), n int) (int64, error) {
+		before := size(b.EngineDir)
+		if _, err := run(ctx); err != nil {
+			return 0, err
+		}
+		return (size(b.EngineDir) - before) / int64(n), nil
+	}
+	var err error
+	b.report.Bytes, err = grown(func(ctx context.Context) (float64, error) { return b.handled(ctx, false) }, b.Events)
+	if err != nil {
+		return err
+	}
+	b.report.TextbookBytes, err = grown(b.textbook, max(b.Events/2, 1))
+	return err
+}
+
+// size is that of the database under a directory.
+func size(dir string) (total int64) {
+	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.Contains(filepath.Base(path), ".db") {
+			return nil
+		}
+		if info, err := d.Info(); err == nil {
+			total += info.Size()
+		}
+		return nil
+	})
+	return total
+}
+
+// rss is the memory of a process in bytes, or zero where that can't be told.
+func rss(pid int) int64 {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if pid == 0 || err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(text), "VmRSS:")
+	var kilobytes int64
+	_, _ = fmt.Sscan(rest, &kilobytes)
+	return kilobytes << 10
+}

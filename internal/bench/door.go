@@ -1,0 +1,166 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.temporal.io/api/common/v1"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"golang.org/x/sync/errgroup"
+)
+
+// latency sends events gently and looks how long each takes to its handler.
+func (b *bench) latency(ctx context.Context) error {
+	const every = 20 * time.Millisecond
+	events, calls := newBatch(min(max(b.Events/2, 100), 500), b.Secret), &Calls{}
+	run, err := b.Plant.Start(ctx, Setup{Queue: b.queue("latency"), Spool: true, Handle: events.handle, Calls: calls})
+	if err != nil {
+		return err
+	}
+	defer run.Stop()
+	if _, err := send(ctx, run.Addr, events, connections, every); err != nil {
+		return err
+	}
+	if err := events.await(ctx); err != nil {
+		return err
+	}
+	b.report.Latency, b.report.LatencyCalls = newTimes(events.latencies()), perEvent(calls, events)
+	return nil
+}
+
+const (
+	// burstConnections is how many senders burst at once.
+	burstConnections = 64
+	// burstFactor is how much larger a burst is than a round of the rates.
+	burstFactor = 10
+)
+
+// bursts measures what the door accepts of many events at once.
+func (b *bench) bursts(ctx context.Context) error {
+	for round := range b.Rounds {
+		if err := b.burst(ctx, true, b.Events*burstFactor, &b.report.Burst); err != nil {
+			return err
+		}
+		if err := b.burst(ctx, false, b.Events, &b.report.BurstNoSpool); err != nil {
+			return err
+		}
+		last := func(s Series) float64 { return s.Values[len(s.Values)-1] }
+		b.say("  round %d: with the spool %.0f/s, without %.0f/s", round+1,
+			last(b.report.Burst.Accepted), last(b.report.BurstNoSpool.Accepted))
+	}
+	for _, r := range []*Burst{&b.report.Burst, &b.report.BurstNoSpool} {
+		r.Answers = newTimes(r.answers)
+	}
+	return nil
+}
+
+func (b *bench) burst(ctx context.Context, spool bool, n int, into *Burst) error {
+	events := newBatch(n, b.Secret)
+	run, err := b.Plant.Start(ctx, Setup{Queue: b.queue("burst"), Spool: spool, Handle: events.handle})
+	if err != nil {
+		return err
+	}
+	defer run.Stop() // What the spool still holds goes with its directory.
+	s, err := send(ctx, run.Addr, events, burstConnections, 0)
+	if err != nil {
+		return err
+	}
+	into.Accepted.add(s.perSecond())
+	into.Refused += s.refused
+	into.Handled += n - int(events.left.Load())
+	into.answers = append(into.answers, s.answers...)
+	return nil
+}
+
+// errNotYet is what the handler says of events that are to become dead letters.
+var errNotYet = errors.New("not yet")
+
+// replays makes dead letters and plays them again.
+func (b *bench) replays(ctx context.Context) error {
+	for range min(b.Rounds, 3) {
+		rate, err := b.replay(ctx, max(b.Events/4, 20))
+		if err != nil {
+			return err
+		}
+		b.report.Replays.add(rate)
+	}
+	return nil
+}
+
+func (b *bench) replay(ctx context.Context, n int) (float64, error) {
+	events, fails := newBatch(n, b.Secret), newBatch(n, b.Secret)
+	handle := func(body []byte) error {
+		select {
+		case <-fails.done:
+			return events.handle(body)
+		default:
+			_ = fails.handle(body) // It counts what has failed.
+			return errNotYet
+		}
+	}
+	run, err := b.Plant.Start(ctx, Setup{Queue: b.queue("replay"), Spool: true, Handle: handle})
+	if err != nil {
+		return 0, err
+	}
+	defer run.Stop()
+	s, err := send(ctx, run.Addr, events, connections, 0)
+	if err != nil {
+		return 0, err
+	}
+	if err := fails.await(ctx); err != nil {
+		return 0, err
+	}
+	for _, id := range s.ids {
+		if err := b.client.GetWorkflow(ctx, id, "").Get(ctx, nil); err == nil {
+			return 0, fmt.Errorf("event %s is no dead letter", id)
+		}
+	}
+	began := time.Now()
+	if err := b.resets(ctx, s.ids); err != nil {
+		return 0, err
+	}
+	if err := events.await(ctx); err != nil {
+		return 0, err
+	}
+	return float64(n) / time.Since(began).Seconds(), nil
+}
+
+// resets plays dead letters again, so many at once as there are senders.
+func (b *bench) resets(ctx context.Context, ids []string) error {
+	var g errgroup.Group
+	for chunk := range slices.Chunk(ids, (len(ids)+connections-1)/connections) {
+		g.Go(func() error {
+			for _, id := range chunk {
+				if err := b.reset(ctx, id); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait() //nolint:wrapcheck // Ours.
+}
+
+func (b *bench) reset(ctx context.Context, id string) error {
+	d, err := b.client.DescribeWorkflowExecution(ctx, id, "")
+	if err != nil {
+		return fmt.Errorf("look at dead letter %s: %w", id, err)
+	}
+	info := d.GetWorkflowExecutionInfo()
+	if info.GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_FAILED {
+		return fmt.Errorf("dead letter %s is %s", id, info.GetStatus())
+	}
+	_, err = b.client.ResetWorkflowExecution(ctx, &workflowservice.ResetWorkflowExecutionRequest{
+		Namespace: b.Namespace, Reason: "bench", RequestId: "replay-" + info.GetExecution().GetRunId(),
+		WorkflowExecution:         &common.WorkflowExecution{WorkflowId: id, RunId: info.GetExecution().GetRunId()},
+		WorkflowTaskFinishEventId: info.GetHistoryLength() - 1,
+	})
+	if err != nil {
+		return fmt.Errorf("replay dead letter %s: %w", id, err)
+	}
+	return nil
+}

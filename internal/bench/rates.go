@@ -1,0 +1,151 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	batchpb "go.temporal.io/api/batch/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+)
+
+// connections is how many senders there are: enough to keep a small engine busy.
+const connections = 16
+
+// rates measures what the engine takes bare, and what each design handles of it.
+func (b *bench) rates(ctx context.Context) error {
+	measures := []struct {
+		into *Series
+		name string
+		run  func(context.Context) (float64, error)
+	}{
+		{&b.report.Bare, "bare StartWorkflowExecution", b.bare},
+		{&b.report.Textbook, "textbook design", b.textbook},
+		{&b.report.Up, "grapnel up", func(ctx context.Context) (float64, error) { return b.handled(ctx, false) }},
+		{&b.report.Split, "starter and worker apart", func(ctx context.Context) (float64, error) { return b.handled(ctx, true) }},
+	}
+	for round := range b.Rounds {
+		for _, m := range measures {
+			rate, err := m.run(ctx)
+			if err != nil {
+				return fmt.Errorf("%s: %w", m.name, err)
+			}
+			m.into.add(rate)
+			b.say("  round %d: %-28s %7.0f/s", round+1, m.name, rate)
+		}
+	}
+	return nil
+}
+
+// bare starts workflows that nobody runs.
+func (b *bench) bare(ctx context.Context) (float64, error) {
+	events := newBatch(b.Events, b.Secret)
+	s, err := starts(ctx, b.client, events, client.StartWorkflowOptions{TaskQueue: b.queue("bare")}, bareWorkflow)
+	return s.perSecond(), err
+}
+
+// textbook handles events by a workflow with one activity, without a receiver:
+// the design, not its door, is what is compared.
+func (b *bench) textbook(ctx context.Context) (float64, error) {
+	events, calls := newBatch(max(b.Events/2, 1), b.Secret), &Calls{}
+	c, err := b.Plant.Client(calls.Option())
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	queue := b.queue("textbook")
+	stop, err := textbookWorker(c, queue, events)
+	if err != nil {
+		return 0, err
+	}
+	defer stop()
+	began := time.Now()
+	if _, err = starts(ctx, c, events, client.StartWorkflowOptions{TaskQueue: queue}, textbookWorkflow); err != nil {
+		return 0, err
+	}
+	if err := events.await(ctx); err != nil {
+		return 0, err
+	}
+	took := time.Since(began)
+	b.report.TextbookHistory, err = b.historyLength(ctx, queue+"-0")
+	b.report.TextbookCalls = perEvent(calls, events)
+	return float64(len(events.requests)) / took.Seconds(), err
+}
+
+// handled handles events by grapnel, from the socket on.
+func (b *bench) handled(ctx context.Context, split bool) (float64, error) {
+	events, calls := newBatch(b.Events, b.Secret), &Calls{}
+	run, err := b.Plant.Start(ctx, Setup{Queue: b.queue("grapnel"), Split: split, Spool: true, Handle: events.handle, Calls: calls})
+	if err != nil {
+		return 0, err
+	}
+	defer run.Stop()
+	began := time.Now()
+	s, err := send(ctx, run.Addr, events, connections, 0)
+	if err != nil {
+		return 0, err
+	}
+	if err := events.await(ctx); err != nil {
+		return 0, err
+	}
+	took := time.Since(began)
+	if split {
+		b.report.SplitCalls = perEvent(calls, events)
+	} else {
+		b.report.UpCalls = perEvent(calls, events)
+		b.report.History, err = b.historyLength(ctx, s.ids[0])
+	}
+	b.report.Repeats += int(events.repeats.Load())
+	return float64(len(events.requests)) / took.Seconds(), err
+}
+
+// perEvent is the number of calls that each event took. The answer to the last
+// task may still be on its way.
+func perEvent(c *Calls, b *batch) float64 { return float64(c.Count()) / float64(len(b.requests)) }
+
+// historyLength waits until a workflow is closed and gives its history's length.
+func (b *bench) historyLength(ctx context.Context, id string) (int64, error) {
+	if err := b.client.GetWorkflow(ctx, id, "").Get(ctx, nil); err != nil {
+		return 0, fmt.Errorf("wait for the end of %s: %w", id, err)
+	}
+	d, err := b.client.DescribeWorkflowExecution(ctx, id, "")
+	if err != nil {
+		return 0, fmt.Errorf("look at %s: %w", id, err)
+	}
+	return d.GetWorkflowExecutionInfo().GetHistoryLength(), nil
+}
+
+// describeEngine asks what engine it is.
+func (b *bench) describeEngine(ctx context.Context) error {
+	info, err := b.client.WorkflowService().GetClusterInfo(ctx, &workflowservice.GetClusterInfoRequest{})
+	if err != nil {
+		return fmt.Errorf("ask the engine what it is: %w", err)
+	}
+	kind := "a cluster"
+	if b.EnginePID != 0 {
+		kind = "embedded dev server"
+	}
+	b.report.Engine = fmt.Sprintf("Temporal %s, %s, %d history shards, %s",
+		info.GetServerVersion(), info.GetPersistenceStore(), info.GetHistoryShardCount(), kind)
+	return nil
+}
+
+// clean ends the workflows that bare starts left open, where the engine outlives
+// the bench. It is best effort: they are told by their type.
+func (b *bench) clean(ctx context.Context) {
+	if b.EnginePID != 0 {
+		return
+	}
+	_, err := b.client.WorkflowService().StartBatchOperation(ctx, &workflowservice.StartBatchOperationRequest{
+		Namespace: b.Namespace, JobId: b.queue("clean"), Reason: "the bench is over",
+		VisibilityQuery: fmt.Sprintf(`WorkflowType=%q AND ExecutionStatus="Running"`, bareWorkflow),
+		Operation: &workflowservice.StartBatchOperationRequest_TerminationOperation{
+			TerminationOperation: &batchpb.BatchOperationTermination{},
+		},
+	})
+	if err != nil {
+		b.say("  could not end the workflows of type %s: %v", bareWorkflow, err)
+	}
+}
+

@@ -1,0 +1,128 @@
+package bench
+
+import (
+	"runtime"
+	"slices"
+	"time"
+)
+
+// Report is everything that was measured. Rates are per second, times in
+// nanoseconds, sizes in bytes.
+type Report struct {
+	Engine string    `json:"engine"`
+	When   time.Time `json:"when"`
+	System string    `json:"system"`
+	CPUs   int       `json:"cpus"`
+	Rounds int       `json:"rounds"`
+	Events int       `json:"events"`
+	// Bare is StartWorkflowExecution and nothing else.
+	Bare Series `json:"bare"`
+	// Textbook is a workflow with one ordinary activity, handled.
+	Textbook Series `json:"textbook"`
+	// Up is receiver and worker in one process, from the socket to handled.
+	Up Series `json:"up"`
+	// Split is receiver and worker with a client each.
+	Split Series `json:"split"`
+	// Repeats counts events that were handled twice.
+	Repeats int `json:"repeats"`
+	// Calls to the engine and history events, for each event handled.
+	UpCalls         float64 `json:"upCalls"`
+	SplitCalls      float64 `json:"splitCalls"`
+	TextbookCalls   float64 `json:"textbookCalls"`
+	History         int64   `json:"history"`
+	TextbookHistory int64   `json:"textbookHistory"`
+	// Latency is from the socket to the handler, at 50 events/s.
+	Latency      Times   `json:"latency"`
+	LatencyCalls float64 `json:"latencyCalls"`
+	// Burst is what is accepted of many at once, with and without a spool.
+	Burst        Burst `json:"burst"`
+	BurstNoSpool Burst `json:"burstNoSpool"`
+	// Replays is dead letters played again, until they are handled.
+	Replays Series `json:"replays"`
+	// Receiver is what a request costs with the Temporal call left out.
+	Receiver Cost `json:"receiver"`
+	// Plain is the same for a bare HTTP server of the same kind.
+	Plain Cost `json:"plain"`
+	// Hang is what the door does while the engine hangs.
+	Hang *Hang `json:"hang,omitempty"`
+	// Bytes on the engine's disk for each event, after it is handled; zero where
+	// the engine is not our own.
+	Bytes         int64 `json:"bytes,omitempty"`
+	TextbookBytes int64 `json:"textbookBytes,omitempty"`
+	// RSS is this process with its load generator, EngineRSS the engine.
+	RSS       int64 `json:"rss,omitempty"`
+	EngineRSS int64 `json:"engineRSS,omitempty"`
+}
+
+func newReport(o Options) *Report {
+	return &Report{
+		When: time.Now().UTC().Truncate(time.Second), Rounds: o.Rounds, Events: o.Events,
+		System: runtime.GOOS + "/" + runtime.GOARCH + " " + runtime.Version(), CPUs: runtime.NumCPU(),
+	}
+}
+
+// Series is one figure of every round.
+type Series struct {
+	Values []float64 `json:"values"`
+	Median float64   `json:"median"`
+}
+
+func (s *Series) add(v float64) {
+	s.Values = append(s.Values, v)
+	sorted := slices.Sorted(slices.Values(s.Values))
+	n := len(sorted)
+	s.Median = (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
+
+// Times are the spread of many times.
+type Times struct {
+	Count int           `json:"count"`
+	P50   time.Duration `json:"p50"`
+	P99   time.Duration `json:"p99"`
+	Max   time.Duration `json:"max"`
+}
+
+func newTimes(all []time.Duration) Times {
+	if len(all) == 0 {
+		return Times{}
+	}
+	slices.Sort(all)
+	at := func(part float64) time.Duration { return all[min(int(part*float64(len(all))), len(all)-1)] }
+	return Times{Count: len(all), P50: at(0.5), P99: at(0.99), Max: all[len(all)-1]}
+}
+
+// Burst is many events at once.
+type Burst struct {
+	Accepted Series `json:"accepted"`
+	// Answers are those of all rounds.
+	Answers Times `json:"answers"`
+	// Refused counts those that were answered 503.
+	Refused int `json:"refused"`
+	// Handled counts what was handled while the burst went on.
+	Handled int `json:"handled"`
+
+	answers []time.Duration
+}
+
+// Cost is what one request takes.
+type Cost struct {
+	Allocs float64       `json:"allocs"`
+	Bytes  float64       `json:"bytes"`
+	CPU    time.Duration `json:"cpu"`
+}
+
+// Hang is what happens while the engine is stopped, and after it goes on.
+type Hang struct {
+	Answers Times `json:"answers"`
+	Refused int   `json:"refused"`
+	// Recovered is the time from the engine's return until all was handled.
+	Recovered time.Duration `json:"recovered"`
+}
+
+// Ratio is a series against another; zero where there is nothing to divide by.
+func (s Series) Ratio(to Series) float64 {
+	if to.Median == 0 {
+		return 0
+	}
+	return s.Median / to.Median
+}

@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/grapnel/grapnel/internal/bench"
+	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/engine"
+	"github.com/grapnel/grapnel/internal/telemetry"
+)
+
+// benching is what the flags of bench say.
+type benching struct {
+	rounds, events int
+	quick, asJSON  bool
+	svg            string
+}
+
+func benchCommand(p Program) *cobra.Command {
+	var f benching
+	c := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure what an event costs, as ratios on this machine",
+		Long: `Measure what an event costs and what the door takes, in alternating rounds against one
+engine: an embedded one in a new directory, or that of TEMPORAL_ADDRESS, in whose
+namespace the events then stay for its retention. It takes a few minutes and all of the
+machine; --quick is for a first look.`,
+		RunE: func(c *cobra.Command, _ []string) error { return p.bench(c.Context(), f) },
+	}
+	c.Flags().IntVar(&f.rounds, "rounds", 5, "how often each rate is measured; the median counts")
+	c.Flags().IntVar(&f.events, "events", 2000, "events of a round")
+	c.Flags().BoolVar(&f.quick, "quick", false, "two rounds of 300 events")
+	c.Flags().BoolVar(&f.asJSON, "json", false, "print the report as JSON")
+	c.Flags().StringVar(&f.svg, "svg", "", "draw a chart into this file too")
+	return c
+}
+
+func (p Program) bench(ctx context.Context, f benching) (err error) {
+	if f.quick {
+		f.rounds, f.events = 2, 300
+	}
+	if f.rounds < 1 || f.events < 20 {
+		return &usageError{errors.New("at least 1 round of 20 events")}
+	}
+	dir, err := os.MkdirTemp("", "grapnel-bench-")
+	if err != nil {
+		return fmt.Errorf("make a directory to work in: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	plant, o, err := p.plant(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, plant.close()) }()
+	o.Plant, o.Rounds, o.Events, o.Progress = plant, f.rounds, f.events, p.Stderr
+	report, err := bench.Run(ctx, o)
+	if err != nil {
+		return err
+	}
+	if f.svg != "" {
+		if err := writeFile(f.svg, report.SVG); err != nil {
+			return err
+		}
+	}
+	if !f.asJSON {
+		return report.Print(p.Stdout)
+	}
+	e := json.NewEncoder(p.Stdout)
+	e.SetIndent("", "  ")
+	return e.Encode(report)
+}
+
+func writeFile(name string, write func(io.Writer) error) error {
+	file, err := os.Create(name)
+	if err != nil {
+		return fmt.Errorf("draw the chart: %w", err)
+	}
+	return errors.Join(write(file), file.Close())
+}
+
+// plant makes the engine and all that receivers and workers share.
+func (p Program) plant(ctx context.Context, dir string) (*plant, bench.Options, error) {
+	o := bench.Options{Secret: "the bench's own secret"}
+	cfg, err := config.Parse("bench.yaml", []byte("sources: {zoom: {provider: zoom, secrets: ["+o.Secret+"]}}\n"), p.lookup)
+	if err != nil {
+		return nil, o, err
+	}
+	// Where up would write to a terminal: a line for each event is part of its cost.
+	file, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		return nil, o, fmt.Errorf("make a log: %w", err)
+	}
+	pl := &plant{program: p, dir: dir, config: cfg, file: file}
+	if pl.log, err = telemetry.NewLogger("info", telemetry.FormatConsole, file); err != nil {
+		return nil, o, err
+	}
+	if pl.settings, err = engine.Resolve(p.Environ); err != nil {
+		return nil, o, err
+	}
+	if !pl.settings.Configured() {
+		e, err := engine.Start(ctx, engine.EmbeddedOptions{
+			DataDir: filepath.Join(dir, "engine"), AnyPorts: true, Environ: p.Environ,
+		})
+		if err != nil {
+			return nil, o, err
+		}
+		pl.engine, pl.settings = e, e.Settings()
+		o.EnginePID, o.EngineDir = e.PID, filepath.Join(dir, "engine")
+	}
+	o.Namespace = pl.settings.Namespace
+	return pl, o, nil
+}

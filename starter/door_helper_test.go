@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -160,7 +161,7 @@ func (r reply) taken(t *testing.T) accepted {
 func (r reply) refused(t *testing.T, status int, text string) {
 	t.Helper()
 	require.Equal(t, status, r.status, r.body)
-	require.Equal(t, `{"error":"`+text+`"}`+"\n", r.body)
+	require.Equal(t, `{"error":"`+text+`"}`, strings.TrimSuffix(r.body, "\n"))
 	require.Equal(t, "application/json", r.header.Get("Content-Type"))
 	require.Equal(t, "nosniff", r.header.Get("X-Content-Type-Options"))
 }

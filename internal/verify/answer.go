@@ -52,7 +52,8 @@ func (q *reading) matches(h *handshake) bool {
 			return false
 		}
 	}
-	if h.challenge != nil {
+	if h.challenge != nil && len(h.equals) == 0 {
+		// Nothing but its challenge tells it from an event.
 		_, n := q.read(h.challenge)
 		return n != absent
 	}

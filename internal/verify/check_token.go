@@ -5,32 +5,47 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"strings"
+	"time"
 )
 
-// checkToken compares what the sender shows with the secrets. Both are hashed
-// first, so that not even a length is told.
+// checkToken compares what the sender shows with the secrets, once or, where
+// each element of a list shows it, every time. Both are hashed first, so that
+// not even a length is told.
 func (q *reading) checkToken(secrets []Secret, o *Options) *Failure {
-	text, ok := q.shown(q.sigs[0].text)
-	if !ok || len(q.sigs) > 1 {
+	if len(q.sigs) > 1 && q.v.each == nil {
 		return refuse(MalformedSignature, StepCredentials, "the credentials are not written as this sender writes them")
+	}
+	for i := range q.sigs {
+		text, ok := q.shown(q.sigs[i].text)
+		if !ok {
+			return refuse(MalformedSignature, StepCredentials, "the credentials are not written as this sender writes them")
+		}
+		q.sigs[i].text = text
 	}
 	if f := q.checkGuards(); f != nil {
 		return f
 	}
+	for i := range q.sigs {
+		if !isOneOf(q.sigs[i].text, secrets, o.Now) {
+			return refuse(TokenMismatch, StepCredentials, "the credentials are none of the source's")
+		}
+	}
+	return nil
+}
+
+// isOneOf tells whether a text is one of the secrets that count now.
+func isOneOf(text string, secrets []Secret, now time.Time) bool {
 	got := sha256.Sum256([]byte(text))
 	match := 0
 	for i := range secrets {
 		s := &secrets[i]
-		if s.Value == "" || !s.Active(o.Now) {
+		if s.Value == "" || !s.Active(now) {
 			continue
 		}
 		want := sha256.Sum256([]byte(s.Value))
 		match |= subtle.ConstantTimeCompare(got[:], want[:])
 	}
-	if match == 0 {
-		return refuse(TokenMismatch, StepCredentials, "the credentials are none of the source's")
-	}
-	return nil
+	return match == 1
 }
 
 // shown takes the credentials out of an Authorization header (RFC 7617, 6750).

@@ -40,7 +40,7 @@ func (c *compiler) signature() {
 		c.oneOf("signature.encoding", s.Encoding, encHex, encBase64, encBase64URL)
 	}
 	c.headers(s)
-	c.v.from = c.source("signature.from", s.From)
+	c.v.from = c.source("signature.from", c.each(s.From))
 	if len(s.Headers) == 0 && s.Pattern == "" && s.From == "" {
 		c.fault("signature", "needs headers, pattern or from")
 	}

@@ -17,6 +17,8 @@ func (q *reading) collect() *Failure {
 	switch {
 	case f != nil || found:
 		return f
+	case q.v.each != nil:
+		return q.addEach()
 	case q.v.from != nil:
 		return q.addFrom()
 	default:

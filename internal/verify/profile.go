@@ -67,6 +67,8 @@ type Signature struct {
 	// KeyPerHeader checks the n-th of Headers with the n-th secret only (Box).
 	KeyPerHeader bool `yaml:"key_per_header"`
 	// From is a source of the signature that is no header: body:, query:, form:.
+	// body:value[].state takes the token of every element of a list; all of them
+	// must be good.
 	From string `yaml:"from"`
 	// Grammar is plain (default), kv (t=1,v1=ab) or list (v1,ab v1,cd).
 	Grammar string `yaml:"grammar"`

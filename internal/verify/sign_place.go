@@ -59,6 +59,10 @@ func (w *signer) place(raw []byte) (Additions, error) {
 
 // showToken writes credentials.
 func (w *signer) showToken(s Secret) (Additions, error) {
+	if w.v.each != nil {
+		err := w.showEach(s.Value)
+		return Additions{Body: w.r.Body}, err
+	}
 	if len(w.v.headers) == 0 {
 		if p := w.v.from[0].places[0]; p.kind == placeBody {
 			err := w.splice(p.path, s.Value)

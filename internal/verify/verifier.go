@@ -20,6 +20,7 @@ type Verifier struct {
 	patternHead, patternTail string
 	separator                string
 	from, stamp, id, keyID   source
+	each                     *eachPath
 	signsStamp               bool
 	past, future             time.Duration
 	guards                   []guard

@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -293,7 +292,7 @@ func TestPresetsThatOnlyTheirSenderSigns(t *testing.T) {
 			require.Error(t, err)
 			err = v.Verify(request(s), []verify.Secret{{Value: "x"}}, verify.Options{Now: time.Unix(1_700_000_000, 0)})
 			var f *verify.Failure
-			require.True(t, errors.As(err, &f), "an unsigned request must be refused, got %v", err)
+			require.ErrorAs(t, err, &f, "an unsigned request must be refused, got %v", err)
 		})
 	}
 }

@@ -39,7 +39,7 @@ func TestEveryPresetIsDocumented(t *testing.T) {
 		require.NotContains(t, text, "—")
 		require.Contains(t, table, "| "+name+" |")
 	}
-	for _, line := range strings.Split(strings.TrimSpace(table), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(table), "\n") {
 		require.Equal(t, 8, strings.Count(strings.ReplaceAll(line, `\|`, ""), "|"), line)
 	}
 	_, ok := provider.Doc("nobody")

@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -16,9 +17,7 @@ func compile(t testing.TB, name string) *verify.Verifier {
 	p, ok := provider.Get(name)
 	require.True(t, ok, "preset %s", name)
 	params := map[string]string{}
-	for k, v := range p.Params {
-		params[k] = v
-	}
+	maps.Copy(params, p.Params)
 	for _, s := range p.Settings {
 		if s.Required {
 			params[s.Name] = "example"

@@ -171,13 +171,14 @@ func (c *remoteCache[T]) load(ctx context.Context, fetch Fetch, url string) (rem
 // wait returns what the flight brought, or the context's error when that ends first. A nil context
 // never ends; the fetch itself does.
 func (f *remoteFlight[T]) wait(ctx context.Context) (remoteDoc[T], error) {
-	if ctx == nil {
-		ctx = context.Background()
+	var ended <-chan struct{}
+	if ctx != nil {
+		ended = ctx.Done()
 	}
 	select {
 	case <-f.done:
 		return f.doc, f.err
-	case <-ctx.Done():
+	case <-ended:
 		return remoteDoc[T]{}, ctx.Err()
 	}
 }

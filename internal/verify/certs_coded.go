@@ -13,7 +13,7 @@ import (
 
 // codedFailure makes the failure of a coded verifier; the step follows from the reason.
 func codedFailure(reason Reason, detail string) *Failure {
-	step := StepSignature
+	var step Step
 	switch reason {
 	case MissingSignature, MissingID:
 		step = StepPresence
@@ -25,6 +25,8 @@ func codedFailure(reason Reason, detail string) *Failure {
 		step = StepCredentials
 	case Unavailable:
 		step = StepService
+	default:
+		step = StepSignature
 	}
 	return &Failure{Reason: reason, Step: step, Detail: detail}
 }

@@ -16,8 +16,7 @@ func retryAfterFailure(err error) time.Duration {
 // definiteFetch reports whether a fetch failed because of what the server holds, not because of the
 // way to it.
 func definiteFetch(err error) bool {
-	var refused *FetchError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*FetchError](err); ok {
 		return refused.definite()
 	}
 	return errors.Is(err, errDocument)

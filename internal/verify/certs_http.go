@@ -48,7 +48,7 @@ func HTTPFetch(client *http.Client) Fetch {
 	if client != nil {
 		own.Transport = client.Transport
 	}
-	return func(ctx context.Context, url string) ([]byte, error) {
+	return func(ctx context.Context, url string) (_ []byte, err error) {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			return nil, fmt.Errorf("build the request: %w", err)
@@ -57,13 +57,13 @@ func HTTPFetch(client *http.Client) Fetch {
 		if err != nil {
 			return nil, fmt.Errorf("fetch the document: %w", err)
 		}
+		defer func() { err = errors.Join(err, response.Body.Close()) }()
 		return readDocument(response)
 	}
 }
 
-// readDocument reads and closes the body of a 200 answer, refusing one that is too large.
-func readDocument(response *http.Response) (_ []byte, err error) {
-	defer func() { err = errors.Join(err, response.Body.Close()) }()
+// readDocument reads the body of a 200 answer, refusing one that is too large.
+func readDocument(response *http.Response) ([]byte, error) {
 	if response.StatusCode != http.StatusOK {
 		return nil, &FetchError{Status: response.StatusCode}
 	}

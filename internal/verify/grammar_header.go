@@ -74,14 +74,15 @@ func (q *reading) collectFirst() (found bool, f *Failure) {
 // addFrom takes a signature that stands in no header.
 func (q *reading) addFrom() *Failure {
 	text, n := q.read(q.v.from)
-	switch {
-	case n == doubled:
+	switch n {
+	case doubled:
 		return refuse(MalformedSignature, StepPresence, "the signature is there twice")
-	case n == absent:
+	case absent:
 		return refuse(MissingSignature, StepPresence, "the request carries no signature")
+	default:
+		q.fromBody = true
+		return q.add(text, -1)
 	}
-	q.fromBody = true
-	return q.add(text, -1)
 }
 
 // addHeader takes the signatures of one header. A header that is there twice is

@@ -93,8 +93,7 @@ func (j *jwt) parse(text string) (*jose.JSONWebSignature, error) {
 		}
 	}
 	token, err := jose.ParseSignedCompact(text, j.algorithms)
-	var other *jose.ErrUnexpectedSignatureAlgorithm
-	if errors.As(err, &other) {
+	if _, ok := errors.AsType[*jose.ErrUnexpectedSignatureAlgorithm](err); ok {
 		return nil, codedFailure(UnsupportedAlgorithm, "The token's algorithm is not allowed.")
 	}
 	if err != nil || len(token.Signatures) != 1 {

@@ -24,8 +24,7 @@ func FuzzJWT(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		err := coded.Verify(codedRequest("", "", "Authorization", text), secretsOf("a secret nobody knows"), verify.Options{Now: codedNow})
-		var failure *verify.Failure
-		if !errors.As(err, &failure) {
+		if _, ok := errors.AsType[*verify.Failure](err); !ok {
 			t.Fatalf("the token %q gave %v", text, err)
 		}
 	})
@@ -77,8 +76,7 @@ func FuzzGraphBody(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body string) {
 		err := coded.Verify(codedRequest("", body), secretsOf("a secret nobody knows"), verify.Options{Now: codedNow})
-		var failure *verify.Failure
-		if !errors.As(err, &failure) {
+		if _, ok := errors.AsType[*verify.Failure](err); !ok {
 			t.Fatalf("the body %q gave %v", body, err)
 		}
 	})

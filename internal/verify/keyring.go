@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"hash"
+	"maps"
 	"sync"
 )
 
@@ -37,9 +38,7 @@ func (v *Verifier) key(text string) *key {
 	defer v.keysMu.Unlock()
 	grown := map[string]*key{text: k}
 	if known = v.keys.Load(); known != nil && len(*known) < maxKeys {
-		for t, old := range *known {
-			grown[t] = old
-		}
+		maps.Copy(grown, *known)
 	}
 	v.keys.Store(&grown)
 	return k

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -54,7 +55,7 @@ func (h HTTPHeader) Values(name string) []string {
 	for k, v := range h {
 		if k != canonical && http.CanonicalHeaderKey(k) == canonical {
 			if found {
-				values = append(values[:len(values):len(values)], v...)
+				values = append(slices.Clip(values), v...)
 				continue
 			}
 			values, found = v, true

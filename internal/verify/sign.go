@@ -81,21 +81,22 @@ func (w *signer) add(name, value string) {
 }
 
 // supply puts a text where a source's first place is, unless it is there.
-func (w *signer) supply(s source, replace bool, make func() string) error {
+func (w *signer) supply(s source, replace bool, text func() string) error {
 	if len(s) == 0 || len(s[0].places) != 1 {
 		return nil
 	}
 	switch p := &s[0].places[0]; p.kind {
 	case placeHeader:
 		if _, n := single(w.over.Values(p.name)); n == absent {
-			w.add(p.name, make())
+			w.add(p.name, text())
 		}
 	case placeKey:
-		w.kv = append(w.kv, p.name+"="+make())
+		w.kv = append(w.kv, p.name+"="+text())
 	case placeBody:
 		if replace {
-			return w.splice(p.path, make())
+			return w.splice(p.path, text())
 		}
+	default: // What stands in the URL or a form is the caller's.
 	}
 	return nil
 }

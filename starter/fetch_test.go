@@ -95,7 +95,7 @@ func TestKeysThatCanNotBeFetched(t *testing.T) {
 			r := w.post(t, "a", "{}", keys.bearer(t)...)
 			require.Equal(t, http.StatusServiceUnavailable, r.status, "the sender is to try again")
 			require.NotEmpty(t, r.header.Get("Retry-After"))
-			require.EqualValues(t, before+1, keys.asked.Load())
+			require.Equal(t, before+1, keys.asked.Load())
 		})
 	}
 }
@@ -133,4 +133,29 @@ func TestRequestsInHandEndUnderTheOldTable(t *testing.T) {
 	require.Equal(t, http.StatusOK, (<-first).status)
 	go func() { <-w.engine.entered }()
 	require.Equal(t, http.StatusAccepted, w.post(t, "b", "{}", token()...).status)
+}
+
+func TestReloadUnderLoadLosesNothing(t *testing.T) {
+	w := openDoor(t, "sources:\n"+source("a", "rate_limit: {rate: 1000000}", "allow_ips: [127.0.0.1]"))
+	done := make(chan map[int]int)
+	const senders, each = 4, 25
+	for range senders {
+		go func() {
+			statuses := map[int]int{}
+			for range each {
+				statuses[w.post(t, "a", "{}", token()...).status]++
+			}
+			done <- statuses
+		}()
+	}
+	for left := senders; left > 0; {
+		select {
+		case statuses := <-done:
+			require.Equal(t, map[int]int{http.StatusOK: each}, statuses)
+			left--
+		default:
+			w.reload(t, "sources:\n"+source("a", "rate_limit_ip: {rate: 1000000}", "allow_ips: [127.0.0.0/8]"))
+		}
+	}
+	require.EqualValues(t, senders*each, w.engine.started.Load())
 }

@@ -96,15 +96,23 @@ func (d *door) authenticate(x *exchange) error {
 	}
 	if b := d.source.BasicAuth; b != nil {
 		want := base64.StdEncoding.EncodeToString([]byte(b.Username + ":" + b.Password.Reveal()))
-		scheme, got, _ := strings.Cut(x.ctx.Get(fiber.HeaderAuthorization), " ")
+		scheme, got, _ := strings.Cut(only(x, fiber.HeaderAuthorization), " ")
 		if !strings.EqualFold(scheme, "Basic") || !same(strings.TrimSpace(got), want) {
 			return badCredentials(`Basic realm="webhooks", charset="UTF-8"`)
 		}
 	}
-	if t := d.source.Token; t != nil && !same(x.ctx.Get(t.Header), t.Value.Reveal()) {
+	if t := d.source.Token; t != nil && !same(only(x, t.Header), t.Value.Reveal()) {
 		return badCredentials("")
 	}
 	return nil
+}
+
+// only is the value of a header that is there once, else empty.
+func only(x *exchange, name string) string {
+	if values := x.request.Header.Values(name); len(values) == 1 {
+		return values[0]
+	}
+	return ""
 }
 
 // limit takes a verified request from the source's rate.

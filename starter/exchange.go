@@ -60,9 +60,6 @@ func (x *exchange) read(d *door) error {
 		Header: header{&req.Header},
 		Body:   body,
 	}
-	if hasUnreadBody(&req.Header) {
-		x.ctx.Context().SetConnectionClose()
-	}
 	return x.decompress(d)
 }
 

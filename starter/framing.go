@@ -68,18 +68,3 @@ func field(line []byte) (name, value string, err error) {
 	}
 	return string(before), string(bytes.Trim(after, " \t")), nil
 }
-
-// hasUnreadBody tells whether a request has a body that the server leaves on the
-// connection: it reads none of GET and HEAD.
-func hasUnreadBody(h *fasthttp.RequestHeader) bool {
-	if !h.IsGet() && !h.IsHead() {
-		return false
-	}
-	for line := range bytes.Lines(h.RawHeaders()) {
-		name, value, _ := field(line)
-		if strings.EqualFold(name, "transfer-encoding") || strings.EqualFold(name, "content-length") && value != "0" {
-			return true
-		}
-	}
-	return false
-}

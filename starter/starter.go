@@ -121,12 +121,14 @@ func New(o Options) (*Starter, error) {
 		DisableStartupMessage: true,
 		// The body is read by us, after the checks that need none.
 		StreamRequestBody: true,
-		ReadBufferSize:    headerBytes,
-		ReadTimeout:       t.Header, // The body has its own time, see below.
-		WriteTimeout:      t.Write,
-		IdleTimeout:       t.Idle,
-		Concurrency:       connectionsPerRequest*o.Config.MaxRequests + 1, // Those that Serve lets in, and one.
-		ErrorHandler:      s.fault,
+		// Else a form would be read before them, into files, and its bytes be lost.
+		DisablePreParseMultipartForm: true,
+		ReadBufferSize:               headerBytes,
+		ReadTimeout:                  t.Header, // The body has its own time, see below.
+		WriteTimeout:                 t.Write,
+		IdleTimeout:                  t.Idle,
+		Concurrency:                  connectionsPerRequest*o.Config.MaxRequests + 1, // Those that Serve lets in, and one.
+		ErrorHandler:                 s.fault,
 	})
 	s.app.Server().HeaderReceived = func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
 		return fasthttp.RequestConfig{ReadTimeout: t.Read}

@@ -135,14 +135,14 @@ func node(text string) netip.Addr {
 	if a, ok := address(text); ok {
 		return a
 	}
-	name := text
+	var name string
 	if inner, ok := strings.CutPrefix(text, "["); ok {
 		var tail string
 		if name, tail, ok = strings.Cut(inner, "]"); !ok || !strings.HasPrefix(tail, ":_") {
 			return netip.Addr{}
 		}
-	} else if i := strings.Index(text, ":_"); i >= 0 {
-		name = text[:i]
+	} else {
+		name, _, _ = strings.Cut(text, ":_")
 	}
 	a, err := netip.ParseAddr(name)
 	if err != nil {

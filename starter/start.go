@@ -86,14 +86,12 @@ func (s *engine) startAs(ctx context.Context, id string, in Incoming) (Outcome, 
 	}
 	if known || len(in.Body) > largeBody {
 		o, err := s.judge(ctx, id, in)
-		var notFound *serviceerror.NotFound
-		if !errors.As(err, &notFound) {
+		if _, gone := errors.AsType[*serviceerror.NotFound](err); !gone {
 			return o, err
 		}
 	}
 	err := s.execute(ctx, in)
-	var already *serviceerror.WorkflowExecutionAlreadyStarted
-	if errors.As(err, &already) {
+	if _, already := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); already {
 		return s.judge(ctx, id, in)
 	}
 	if err != nil {

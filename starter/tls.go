@@ -104,7 +104,7 @@ func (i *identity) readFiles() (read [3][]byte, err error) {
 		if name == "" {
 			continue
 		}
-		if read[n], err = os.ReadFile(name); err != nil { //nolint:gosec // The owner of the configuration names it.
+		if read[n], err = os.ReadFile(name); err != nil {
 			return read, fmt.Errorf("read the certificate: %w", err)
 		}
 	}

@@ -93,9 +93,9 @@ func openTLSDoor(t *testing.T, files *config.TLS, yaml string) *doorway {
 }
 
 // transport trusts the authority and shows the certificates, if any.
-func (a *authority) transport(max uint16, own ...tls.Certificate) *http.Transport {
+func (a *authority) transport(highest uint16, own ...tls.Certificate) *http.Transport {
 	return &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
-		RootCAs: a.pool, Certificates: own, MinVersion: tls.VersionTLS10, MaxVersion: max,
+		RootCAs: a.pool, Certificates: own, MinVersion: tls.VersionTLS10, MaxVersion: highest,
 	}}
 }
 

@@ -68,9 +68,7 @@ func (p Program) run(ctx context.Context, which parts) error {
 	if err != nil {
 		return err
 	}
-	for _, w := range proc.config.Warnings(time.Now()) {
-		proc.log.Warn(w.String())
-	}
+	proc.warn()
 	defer func() { _ = proc.observer.close(context.WithoutCancel(ctx)) }()
 	if which.engine && proc.env.DataDir == "" {
 		proc.env.DataDir = defaultDataDir
@@ -83,11 +81,7 @@ func (p Program) run(ctx context.Context, which parts) error {
 		if err != nil {
 			return err
 		}
-		defer func() {
-			if err := e.Stop(context.WithoutCancel(ctx)); err != nil {
-				proc.log.Error("stop the engine", zap.Error(err))
-			}
-		}()
+		defer proc.stopEngine(context.WithoutCancel(ctx), e)
 		where.ui = e.UI
 		halves = append(halves, watch(e))
 	}
@@ -105,13 +99,20 @@ func (p Program) run(ctx context.Context, which parts) error {
 	if err != nil {
 		return err
 	}
-	setup, cancel := context.WithCancel(ctx)
-	defer cancel()
 	if which.engine && !embedded {
+		setup, cancel := context.WithCancel(ctx)
+		defer cancel()
 		go proc.setup(setup)
 	}
 	where.print(proc)
 	return proc.serve(ctx, append(more, halves...)...)
+}
+
+// warn says what of the configuration should be looked at.
+func (p *process) warn() {
+	for _, w := range p.config.Warnings(time.Now()) {
+		p.log.Warn(w.String())
+	}
 }
 
 // halves makes the parts, in the order in which they are stopped: what takes
@@ -158,6 +159,12 @@ func (p *process) startEngine(ctx context.Context) (*engine.Embedded, error) {
 	}
 	p.settings = e.Settings()
 	return e, nil
+}
+
+func (p *process) stopEngine(ctx context.Context, e *engine.Embedded) {
+	if err := e.Stop(ctx); err != nil {
+		p.log.Error("stop the engine", zap.Error(err))
+	}
 }
 
 // watch makes a part of the engine that ends when the engine does.

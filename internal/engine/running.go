@@ -12,7 +12,7 @@ import (
 // commands that ask it something. It takes no lock: a look must not be in the
 // way of a start.
 func Running(ctx context.Context, dir, namespace string) (Settings, bool) {
-	f, err := os.Open(filepath.Join(dir, engineLockName)) //nolint:gosec // G304: the data directory is the user's.
+	f, err := os.Open(filepath.Join(dir, engineLockName))
 	if err != nil {
 		return Settings{}, false
 	}

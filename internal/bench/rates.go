@@ -148,4 +148,3 @@ func (b *bench) clean(ctx context.Context) {
 		b.say("  could not end the workflows of type %s: %v", bareWorkflow, err)
 	}
 }
-

@@ -1,0 +1,195 @@
+// Package chaos_test kills the built program and its engine while a load goes
+// on, and compares afterwards what was acknowledged with what was handled. A
+// failure is replayed as far as the clock allows with CHAOS_SEED; CHAOS_DURATION
+// makes the runs longer, CHAOS_REPORT names the directory where reports are kept.
+package chaos_test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// program builds grapnel once for all tests.
+var program = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "grapnel-chaos-bin-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "grapnel")
+	out, err := exec.Command("go", "build", "-o", path, "../..").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build: %w: %s", err, out)
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if path, err := program(); err == nil {
+		_ = os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
+
+// process is one that is kept alive: when it ends, by a kill or by itself, it is
+// started again, as an orchestrator does.
+type process struct {
+	name string
+	path string
+	args []string
+	env  []string
+	dir  string
+	ends func(name string, at time.Time)
+
+	mu       sync.Mutex
+	cmd      *exec.Cmd
+	held     bool // it stays down after the next end
+	stopping bool
+	starts   int
+	down     chan struct{} // closed while it does not run
+}
+
+// restartAfter is how long a process stays down.
+const restartAfter = 200 * time.Millisecond
+
+// start starts the process and keeps it alive until the test ends.
+func (p *process) start(t *testing.T) {
+	t.Helper()
+	require.NoError(t, p.launch())
+	t.Cleanup(func() {
+		p.mu.Lock()
+		p.stopping = true
+		p.mu.Unlock()
+		p.kill()
+	})
+}
+
+func (p *process) launch() error {
+	log, err := os.OpenFile(filepath.Join(p.dir, p.name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }()
+	cmd := exec.Command(p.path, p.args...)
+	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = p.env, p.dir, log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	p.cmd, p.down = cmd, make(chan struct{})
+	p.starts++
+	go p.watch(cmd, p.down)
+	return nil
+}
+
+func (p *process) watch(cmd *exec.Cmd, down chan struct{}) {
+	_ = cmd.Wait() // How it ends does not matter.
+	p.ends(p.name, time.Now())
+	p.mu.Lock()
+	again := !p.stopping && !p.held
+	p.mu.Unlock()
+	close(down)
+	if again {
+		time.Sleep(restartAfter)
+		p.mu.Lock()
+		again = !p.stopping && !p.held
+		p.mu.Unlock()
+		if again {
+			_ = p.launch()
+		}
+	}
+}
+
+// signal sends a signal to the process, if it runs.
+func (p *process) signal(s syscall.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd != nil {
+		_ = p.cmd.Process.Signal(s) // It may have ended.
+	}
+}
+
+// kill ends the process at once and waits for its end. It comes back by itself.
+func (p *process) kill() {
+	p.mu.Lock()
+	down := p.down
+	p.mu.Unlock()
+	p.signal(syscall.SIGKILL)
+	<-down
+}
+
+// hold kills the process and keeps it down until release.
+func (p *process) hold() {
+	p.mu.Lock()
+	p.held = true
+	p.mu.Unlock()
+	p.kill()
+}
+
+func (p *process) release(t *testing.T) {
+	t.Helper()
+	p.mu.Lock()
+	p.held = false
+	p.mu.Unlock()
+	require.NoError(t, p.launch())
+}
+
+func (p *process) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.starts
+}
+
+// child gives the PID of the child whose command line holds a word, or 0.
+func (p *process) child(word string) int {
+	p.mu.Lock()
+	pid := p.cmd.Process.Pid
+	p.mu.Unlock()
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, list := range lists {
+		text, _ := os.ReadFile(list)
+		for child := range strings.FieldsSeq(string(text)) {
+			line, _ := os.ReadFile("/proc/" + child + "/cmdline")
+			if n, err := strconv.Atoi(child); err == nil && strings.Contains(string(line), word) {
+				return n
+			}
+		}
+	}
+	return 0
+}
+
+// freePort gives the address of a port that nobody has now.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+// answers waits until an address answers a GET at all.
+func answers(t *testing.T, url string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		res, err := http.Get(url)
+		if err != nil {
+			return false
+		}
+		_ = res.Body.Close()
+		return true
+	}, 2*time.Minute, 50*time.Millisecond, "%s never answers", url)
+}

@@ -1,0 +1,171 @@
+package chaos_test
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// seedOf is CHAOS_SEED, or one of the clock.
+func seedOf(t *testing.T) uint64 {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	if given := os.Getenv("CHAOS_SEED"); given != "" {
+		var err error
+		seed, err = strconv.ParseUint(given, 10, 64)
+		require.NoError(t, err, "CHAOS_SEED")
+	}
+	t.Logf("CHAOS_SEED=%d", seed)
+	return seed
+}
+
+// durationOf is how long the blows of a test go on.
+func durationOf(t *testing.T) time.Duration {
+	t.Helper()
+	if given := os.Getenv("CHAOS_DURATION"); given != "" {
+		d, err := time.ParseDuration(given)
+		require.NoError(t, err, "CHAOS_DURATION")
+		return d
+	}
+	return 10 * time.Second
+}
+
+// entry is one line of the record. The load writes what it means to send and
+// what was acknowledged, the destination what it was handed, the test whom it
+// struck, and who keeps the processes alive when they ended.
+type entry struct {
+	What string    `json:"what"`
+	At   time.Time `json:"at"`
+	// Key names an event, or a process.
+	Key string `json:"key"`
+	// Kind is how an event was sent.
+	Kind string `json:"kind,omitempty"`
+	// SHA is that of its body.
+	SHA string `json:"sha,omitempty"`
+	// Answer is what the receiver said, and how long that took.
+	Answer string        `json:"answer,omitempty"`
+	Took   time.Duration `json:"took,omitempty"`
+}
+
+// The kinds of entry.
+const (
+	meant   = "meant"
+	acked   = "acked"
+	refused = "refused"
+	handled = "handled"
+	blown   = "struck"
+	ended   = "ended"
+)
+
+// record is a file of entries, on which the checker relies alone.
+type record struct {
+	path string
+	mu   sync.Mutex
+	file *os.File
+}
+
+func newRecord(t *testing.T, dir string) *record {
+	t.Helper()
+	path := filepath.Join(dir, "record.jsonl")
+	f, err := os.Create(path)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = f.Close() })
+	return &record{path: path, file: f}
+}
+
+func (r *record) add(e entry) {
+	line, err := json.Marshal(e)
+	if err != nil {
+		panic(err) // An entry is always JSON.
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, _ = r.file.Write(append(line, '\n')) // A line that lacks makes the check fail.
+}
+
+func (r *record) ended(name string, at time.Time)  { r.add(entry{What: ended, At: at, Key: name}) }
+func (r *record) struck(name string, at time.Time) { r.add(entry{What: blown, At: at, Key: name}) }
+
+// read gives all entries of a kind, in the order of the file.
+func (r *record) read(t *testing.T) map[string][]entry {
+	t.Helper()
+	f, err := os.Open(r.path)
+	require.NoError(t, err)
+	defer func() { _ = f.Close() }()
+	all := map[string][]entry{}
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		var e entry
+		require.NoError(t, json.Unmarshal(lines.Bytes(), &e))
+		all[e.What] = append(all[e.What], e)
+	}
+	require.NoError(t, lines.Err())
+	return all
+}
+
+// target is the destination of all events: it lives in the test, is never hurt,
+// and writes down what it is handed.
+type target struct{ url string }
+
+func newTarget(t *testing.T, r *record) *target {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		at := time.Now()
+		body, err := io.ReadAll(req.Body)
+		if err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		r.add(entry{What: handled, At: at, Key: keyOf(string(body)), SHA: sha(body), Answer: req.Header.Get("webhook-id")})
+	}))
+	t.Cleanup(server.Close)
+	return &target{url: server.URL}
+}
+
+// keyOf finds the key that the load put into a body.
+func keyOf(body string) string {
+	_, rest, _ := strings.Cut(body, `"uuid":"`)
+	key, _, _ := strings.Cut(rest, `"`)
+	return key
+}
+
+func sha(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// report is what is kept of a run.
+type report struct {
+	Test    string         `json:"test"`
+	Seed    uint64         `json:"seed"`
+	Verdict *verdict       `json:"verdict"`
+	Ends    map[string]int `json:"ends"`
+	Blows   map[string]int `json:"blows"`
+}
+
+// keep writes the report into CHAOS_REPORT, or only into the log.
+func (r *report) keep(t *testing.T) {
+	t.Helper()
+	text, err := json.MarshalIndent(r, "", "  ")
+	require.NoError(t, err)
+	t.Logf("%s", text)
+	if dir := os.Getenv("CHAOS_REPORT"); dir != "" {
+		require.NoError(t, os.MkdirAll(dir, 0o700))
+		path := filepath.Join(dir, fmt.Sprintf("%s-%d.json", r.Test, r.Seed))
+		require.NoError(t, os.WriteFile(path, text, 0o600))
+	}
+}

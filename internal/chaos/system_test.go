@@ -1,0 +1,161 @@
+package chaos_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/grapnel/grapnel/internal/engine"
+	"github.com/grapnel/grapnel/internal/engine/enginetest"
+)
+
+// system is everything under test, its record and its dice.
+type system struct {
+	dir     string
+	receive string // host:port of the receiver
+	record  *record
+	target  *target
+	seed    uint64
+	dice    *rand.Rand
+
+	processes map[string]*process
+}
+
+// newSystem makes the configuration and the destination. Nothing runs yet.
+func newSystem(t *testing.T) *system {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it takes half a minute of real processes")
+	}
+	seed := seedOf(t)
+	s := &system{
+		dir: t.TempDir(), receive: freePort(t), seed: seed, dice: rand.New(rand.NewPCG(seed, 0)),
+		processes: map[string]*process{},
+	}
+	s.record = newRecord(t, s.dir)
+	s.target = newTarget(t, s.record)
+	config := fmt.Sprintf(`
+sources:
+  zoom: {provider: zoom, secrets: [%q]}
+destinations:
+  recorder:
+    events: ["zoom/chaos.load"]
+    http: {url: %q}
+    retry: {attempts: 60, schedule: [1s]}
+    allow_private: ["127.0.0.1"]
+`, secret, s.target.url)
+	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "grapnel.yaml"), []byte(config), 0o600))
+	t.Cleanup(func() { s.keepOnFailure(t) })
+	return s
+}
+
+// add makes a process of the program; env is added to the system's own.
+func (s *system) add(t *testing.T, name, command string, env ...string) *process {
+	t.Helper()
+	path, err := program()
+	require.NoError(t, err)
+	binary, err := enginetest.Binary()
+	require.NoError(t, err)
+	p := &process{
+		name: name, path: path, args: []string{command}, dir: s.dir, ends: s.record.ended,
+		env: append([]string{
+			"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "TEMPORAL_CLI=" + binary,
+			"GRAPNEL_CONFIG=" + filepath.Join(s.dir, "grapnel.yaml"),
+			"GRAPNEL_LISTEN=" + s.receive, "GRAPNEL_ADMIN_LISTEN=" + freePort(t),
+		}, env...),
+	}
+	s.processes[name] = p
+	return p
+}
+
+// addEngine makes a Temporal of its own process. CHAOS_ENGINE gives a command for
+// another one, on PostgreSQL for example, that serves on CHAOS_ENGINE_ADDRESS
+// with the search attributes in place.
+func (s *system) addEngine(t *testing.T) (p *process, address string) {
+	t.Helper()
+	p = &process{name: "engine", dir: s.dir, ends: s.record.ended, env: os.Environ()}
+	s.processes["engine"] = p
+	if command := os.Getenv("CHAOS_ENGINE"); command != "" {
+		p.path, p.args = "/bin/sh", []string{"-c", "exec " + command}
+		return p, os.Getenv("CHAOS_ENGINE_ADDRESS")
+	}
+	binary, err := enginetest.Binary()
+	require.NoError(t, err)
+	address = freePort(t)
+	_, port, err := net.SplitHostPort(address)
+	require.NoError(t, err)
+	p.path = binary
+	p.args = []string{
+		"server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", port, "--log-level", "error",
+		"--db-filename", filepath.Join(s.dir, "temporal.db"),
+		"--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=full",
+	}
+	for name, kind := range engine.SearchAttributes() {
+		p.args = append(p.args, "--search-attribute", name+"="+kind.String())
+	}
+	return p, address
+}
+
+// awaitEngine waits until an address takes connections.
+func awaitEngine(t *testing.T, address string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			return false
+		}
+		_ = c.Close()
+		return true
+	}, 2*time.Minute, 50*time.Millisecond)
+}
+
+// blow is one way to hurt the system.
+type blow struct {
+	name   string
+	strike func()
+}
+
+// killer is a blow that kills processes all at once.
+func killer(name string, processes ...*process) blow {
+	return blow{name, func() {
+		for _, p := range processes {
+			p.signal(syscall.SIGKILL)
+		}
+	}}
+}
+
+// strike strikes at random moments until the duration is over.
+func (s *system) strike(t *testing.T, over time.Duration, every time.Duration, blows ...blow) {
+	t.Helper()
+	end := time.Now().Add(over)
+	for {
+		wait := every/2 + time.Duration(s.dice.Int64N(int64(every)))
+		if time.Now().Add(wait).After(end) {
+			return
+		}
+		time.Sleep(wait) // A random moment is what the test is about.
+		b := blows[s.dice.IntN(len(blows))]
+		s.record.struck(b.name, time.Now())
+		b.strike()
+	}
+}
+
+// keepOnFailure saves what a failed run left.
+func (s *system) keepOnFailure(t *testing.T) {
+	t.Helper()
+	if !t.Failed() {
+		return
+	}
+	kept, err := os.MkdirTemp("", "grapnel-chaos-failed-")
+	if err == nil {
+		err = os.CopyFS(kept, os.DirFS(s.dir))
+	}
+	t.Logf("seed %d; logs and records are kept in %s (%v)", s.seed, kept, err)
+}

@@ -1,13 +1,11 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strconv"
 	"time"
 
@@ -193,40 +191,4 @@ func (p Program) judgeBy(f judging) (*verify.Verifier, []verify.Secret, error) {
 	}
 	v, err := profile.Compile()
 	return v, secrets, err
-}
-
-func (p Program) judgeVectors(f judging) error {
-	src, err := os.ReadFile(f.vectors)
-	if err != nil {
-		return fmt.Errorf("read the vectors: %w", err)
-	}
-	results, err := provider.RunVectors(bytes.NewReader(src))
-	if err != nil {
-		return err
-	}
-	bad := 0
-	e := json.NewEncoder(p.Stdout)
-	for _, r := range results {
-		if !r.Agrees {
-			bad++
-		}
-		if f.asJSON {
-			if err := e.Encode(r); err != nil {
-				return fmt.Errorf("write a verdict: %w", err)
-			}
-			continue
-		}
-		mark := "ok  "
-		if !r.Agrees {
-			mark = "FAIL"
-		}
-		_, _ = fmt.Fprintf(p.Stdout, "%s %s %s: expected %s, got %s %s\n", mark, r.Scheme, r.ID, r.Expect, r.Got, r.Detail)
-	}
-	if !f.asJSON {
-		_, _ = fmt.Fprintf(p.Stdout, "%d vectors, %d disagree\n", len(results), bad)
-	}
-	if bad > 0 {
-		return errVerdict
-	}
-	return nil
 }

@@ -1,0 +1,58 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+)
+
+// banner says where everything is.
+type banner struct {
+	parts
+	receiver net.Addr
+	admin    string
+	ui       string
+	dataDir  string
+}
+
+func (b *banner) print(p *process) {
+	var s strings.Builder
+	row := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(&s, "  %-9s %s\n", name, value)
+		}
+	}
+	s.WriteString("grapnel is up\n")
+	sources := slices.Sorted(maps.Keys(p.config.Sources))
+	if b.receiver != nil {
+		for _, name := range sources {
+			row("receiver", "http://"+local(b.receiver)+"/webhooks/"+name)
+		}
+	}
+	row("Web UI", b.ui)
+	row("Temporal", p.settings.Address+", namespace "+p.settings.Namespace)
+	if b.worker {
+		row("worker", "task queue "+p.env.TaskQueue)
+	}
+	row("admin", b.admin)
+	row("data", b.dataDir)
+	if b.parts.receiver && len(sources) > 0 {
+		fmt.Fprintf(&s, "Try it in another terminal:\n  grapnel send %s\n", sources[0])
+	}
+	s.WriteString("Ctrl-C stops it.\n")
+	_, _ = fmt.Fprint(p.out, s.String())
+}
+
+// local is an address as one on this machine dials it.
+func local(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}

@@ -166,6 +166,8 @@ func (s *Starter) Reload(c *config.Config) error {
 
 // Serve answers requests until Shutdown. Its error is nil after that.
 func (s *Starter) Serve(l net.Listener) error {
+	// A Shutdown that comes before the listener is served knows nothing of it.
+	defer context.AfterFunc(s.alive, func() { _ = l.Close() })()
 	most := connectionsPerRequest * int64(s.table.Load().config.MaxRequests)
 	if err := s.app.Listener(&bounded{Listener: l, most: most}); err != nil {
 		return fmt.Errorf("receive on %s: %w", l.Addr(), err)

@@ -132,18 +132,19 @@ func TestATrailerAddsNothing(t *testing.T) {
 func TestWhatFollowsARefusedBodyIsNoRequest(t *testing.T) {
 	w, _ := openFake(t, yaml("", doorSource("zoom", "zoom", goodSecret, "max_body: 1000"), doorSource("meta", "meta", goodSecret)))
 	for name, request := range map[string]string{
-		"an unknown source":   fmt.Sprintf("POST /webhooks/none HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(hidden)),
-		"no path of ours":     fmt.Sprintf("POST /else HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(hidden)),
-		"a wrong method":      fmt.Sprintf("PUT /webhooks/zoom HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(hidden)),
-		"a body of GET":       fmt.Sprintf("GET /webhooks/meta HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(hidden)),
-		"a handshake by GET":  fmt.Sprintf("GET /webhooks/meta?hub.mode=subscribe&hub.challenge=1&hub.verify_token=%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", goodSecret, len(hidden)),
-		"a long body of GET":  fmt.Sprintf("GET /webhooks/meta HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", 30000+len(hidden), strings.Repeat("x", 30000)),
-		"a body of HEAD":      fmt.Sprintf("HEAD /webhooks/zoom HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(hidden)),
-		"chunks of GET":       "GET /webhooks/meta HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
-		"a length too large":  "POST /webhooks/zoom HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n",
-		"chunks that are":     "POST /webhooks/zoom HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n" + strings.Repeat("x", 2000-len(hidden)),
-		"an expectation":      fmt.Sprintf("POST /webhooks/none HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", len(hidden)),
-		"a strange expection": fmt.Sprintf("POST /webhooks/none HTTP/1.1\r\nHost: x\r\nExpect: nothing\r\nContent-Length: %d\r\n\r\n", len(hidden)),
+		"an unknown source":          fmt.Sprintf("POST /webhooks/none HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(hidden)),
+		"no path of ours":            fmt.Sprintf("POST /else HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(hidden)),
+		"a wrong method":             fmt.Sprintf("PUT /webhooks/zoom HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(hidden)),
+		"a body of GET":              fmt.Sprintf("GET /webhooks/meta HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(hidden)),
+		"a handshake by GET":         fmt.Sprintf("GET /webhooks/meta?hub.mode=subscribe&hub.challenge=1&hub.verify_token=%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", goodSecret, len(hidden)),
+		"a body of a made-up method": fmt.Sprintf("MADEUP /webhooks/zoom HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", 8192+len(hidden), strings.Repeat("x", 8192)),
+		"a long body of GET":         fmt.Sprintf("GET /webhooks/meta HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", 30000+len(hidden), strings.Repeat("x", 30000)),
+		"a body of HEAD":             fmt.Sprintf("HEAD /webhooks/zoom HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(hidden)),
+		"chunks of GET":              "GET /webhooks/meta HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"a length too large":         "POST /webhooks/zoom HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n",
+		"chunks that are":            "POST /webhooks/zoom HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n" + strings.Repeat("x", 2000-len(hidden)),
+		"an expectation":             fmt.Sprintf("POST /webhooks/none HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", len(hidden)),
+		"a strange expection":        fmt.Sprintf("POST /webhooks/none HTTP/1.1\r\nHost: x\r\nExpect: nothing\r\nContent-Length: %d\r\n\r\n", len(hidden)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			answer := w.raw(t, request+hidden)

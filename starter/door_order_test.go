@@ -99,12 +99,10 @@ func TestMethodsThatAreNoPOST(t *testing.T) {
 		t.Run(method+" is not taken", func(t *testing.T) {
 			answer := w.raw(t, method+" /webhooks/zoom HTTP/1.1\r\nHost: x\r\nX-Secret: do-not-echo\r\nContent-Length: 0\r\n\r\n")
 			status, _, _ := strings.Cut(answer, "\r\n")
-			require.Regexp(t, `^HTTP/1\.1 (405|400|501) `, status)
+			require.Equal(t, "HTTP/1.1 405 Method Not Allowed", status)
 			require.NotContains(t, answer, "do-not-echo", "a TRACE echoes nothing")
 			require.NotContains(t, answer, "X-Secret")
-			if strings.Contains(status, "405") && method != "PROPFIND" && method != "post" && method != "POSTX" {
-				require.Contains(t, answer, "\r\nAllow: POST\r\n")
-			}
+			require.Contains(t, answer, "\r\nAllow: POST\r\n")
 			if method == "HEAD" {
 				require.True(t, strings.HasSuffix(answer, "\r\n\r\n"), "an answer to HEAD has no body")
 			}

@@ -133,6 +133,7 @@ func New(o Options) (*Starter, error) {
 	s.app.Server().HeaderReceived = func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
 		return fasthttp.RequestConfig{ReadTimeout: t.Read}
 	}
+	s.app.Server().Handler = s.anyMethod(s.app.Server().Handler)
 	s.app.All("/webhooks/:source", s.receive)
 	return s, nil
 }

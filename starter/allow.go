@@ -64,6 +64,8 @@ type addressList struct {
 	ranges atomic.Pointer[ranges]
 	// again asks for a reading now.
 	again chan struct{}
+	// alive ends when no source has the list any more.
+	alive context.Context
 	stop  context.CancelFunc
 }
 
@@ -112,9 +114,8 @@ func (l *lists) keep(k listKey) *addressList {
 			it.ranges.Store(old.ranges.Load())
 		}
 	}
-	var ctx context.Context
-	ctx, it.stop = context.WithCancel(l.alive)
-	go l.watch(ctx, it)
+	it.alive, it.stop = context.WithCancel(l.alive)
+	go l.watch(it)
 	return it
 }
 
@@ -122,13 +123,14 @@ func (l *lists) keep(k listKey) *addressList {
 // doubles up to the list's own.
 const firstRetry = 5 * time.Second
 
-// watch reads a list until ctx is done. One that can't be read stays as it was.
-func (l *lists) watch(ctx context.Context, it *addressList) {
+// watch reads a list as long as a source has it. One that can't be read stays as
+// it was.
+func (l *lists) watch(it *addressList) {
 	retry, failing := firstRetry, false
 	for {
 		next := it.refresh
-		switch r, err := l.read(ctx, it.from, it.key); {
-		case ctx.Err() != nil:
+		switch r, err := l.read(it.alive, it.from, it.key); {
+		case it.alive.Err() != nil:
 			return
 		case err != nil:
 			if !failing {
@@ -146,7 +148,7 @@ func (l *lists) watch(ctx context.Context, it *addressList) {
 		}
 		timer := time.NewTimer(next)
 		select {
-		case <-ctx.Done():
+		case <-it.alive.Done():
 		case <-timer.C:
 		case <-it.again:
 		}

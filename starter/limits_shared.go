@@ -52,8 +52,8 @@ func newSharedBuckets(alive context.Context, url string, log *zap.Logger) (*shar
 	o.DisableIdentity = true
 	s := &sharedBuckets{dial: redis.NewDialer(o), client: redis.NewClient(o), alive: alive, log: log}
 	s.limiter = redis_rate.NewLimiter(s.client)
-	if err := s.probe(); err != nil {
-		s.lost(err)
+	if err := s.probe(alive); err != nil {
+		s.lost(alive, err)
 	}
 	return s, nil
 }
@@ -68,7 +68,7 @@ func (s *sharedBuckets) take(key string, r config.Rate) (g grant, ok bool) {
 	limit := redis_rate.Limit{Rate: 1, Burst: burst(r), Period: period(r)}
 	res, err := s.limiter.Allow(ctx, "grapnel:"+key, limit)
 	if err != nil {
-		s.lost(err)
+		s.lost(s.alive, err)
 		return grant{}, false
 	}
 	return grant{
@@ -83,25 +83,25 @@ func period(r config.Rate) time.Duration {
 }
 
 // lost notes that Redis does not answer, and begins to look for it.
-func (s *sharedBuckets) lost(err error) {
-	if s.alive.Err() != nil || !s.away.CompareAndSwap(false, true) {
+func (s *sharedBuckets) lost(alive context.Context, err error) {
+	if alive.Err() != nil || !s.away.CompareAndSwap(false, true) {
 		return
 	}
 	s.log.Warn("the rate store is away; each process counts for itself until it is back", zap.Error(err))
-	go s.find()
+	go s.find(alive)
 }
 
 // find waits until Redis answers.
-func (s *sharedBuckets) find() {
+func (s *sharedBuckets) find(alive context.Context) {
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
 	for {
 		select {
-		case <-s.alive.Done():
+		case <-alive.Done():
 			return
 		case <-tick.C:
 		}
-		if s.probe() == nil {
+		if s.probe(alive) == nil {
 			s.away.Store(false)
 			s.log.Info("the rate store is back")
 			return
@@ -111,8 +111,8 @@ func (s *sharedBuckets) find() {
 
 // probe asks whether Redis counts. It connects by itself first, because the
 // client writes about each failure to the standard error.
-func (s *sharedBuckets) probe() error {
-	ctx, cancel := context.WithTimeout(s.alive, probeWithin)
+func (s *sharedBuckets) probe(alive context.Context) error {
+	ctx, cancel := context.WithTimeout(alive, probeWithin)
 	defer cancel()
 	o := s.client.Options()
 	conn, err := s.dial(ctx, o.Network, o.Addr)

@@ -65,7 +65,8 @@ func failed(t event.Task, attempt int, err error) error {
 	return temporal.NewApplicationErrorWithOptions(event.Cut(err.Error(), maxText), typeOf(err),
 		temporal.ApplicationErrorOptions{
 			NonRetryable:   handler.IsPermanent(err),
-			NextRetryDelay: jitter(max(t.Route.Retry.Wait(attempt), handler.Hint(err)), t.Route.Retry.Jitter),
+			// What the other side asks for is the least, so jitter takes nothing off it.
+			NextRetryDelay: max(jitter(t.Route.Retry.Wait(attempt), t.Route.Retry.Jitter), handler.Hint(err)),
 			Details:        []any{detail},
 		})
 }

@@ -76,12 +76,14 @@ func TestALargeBodyThatTenDestinationsRefuseIsOneDeadLetter(t *testing.T) {
 	}
 }
 
-// onDisk is an engine that keeps its state in a directory.
-func onDisk(t *testing.T, dir string) (server *enginetest.Server, stop func()) {
+// serve starts an engine of the test's own.
+func serve(t *testing.T, o engine.EmbeddedOptions) (server *enginetest.Server, stop func()) {
 	t.Helper()
-	binary, err := enginetest.Binary()
+	var err error
+	o.AnyPorts = true
+	o.Binary, err = enginetest.Binary()
 	require.NoError(t, err)
-	running, err := engine.Start(t.Context(), engine.EmbeddedOptions{DataDir: dir, Binary: binary, AnyPorts: true})
+	running, err := engine.Start(t.Context(), o)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = running.Kill() })
 	c, err := engine.Dial(running.Settings(), engine.DialOptions{})
@@ -120,7 +122,7 @@ func TestAHundredRepeatsOfALargeEventCostLessThanOneBody(t *testing.T) {
 	run := func(t *testing.T, send func(t *testing.T, s *system)) (size int64) {
 		t.Helper()
 		t.Run("run", func(t *testing.T) {
-			server, stop := onDisk(t, dir)
+			server, stop := serve(t, engine.EmbeddedOptions{DataDir: dir})
 			t.Cleanup(stop)
 			send(t, upOn(t, server, yaml(), bind))
 		})

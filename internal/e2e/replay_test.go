@@ -12,7 +12,6 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/grapnel/grapnel/activities/handler"
-	"github.com/grapnel/grapnel/internal/event"
 )
 
 // flaky is a handler that fails until it is mended.
@@ -34,6 +33,7 @@ const deadLetters = `WorkflowType="DeadLetter" AND ExecutionStatus="Failed"`
 
 func TestAFailedEventIsADeadLetterThatAnyResetReplays(t *testing.T) {
 	t.Parallel()
+	server := ownServer(t)
 	for name, reset := range map[string]func(t *testing.T, s *system, id string){
 		"the temporal command": func(t *testing.T, s *system, id string) {
 			s.temporal(t, "workflow", "reset", "--workflow-id", id, "--type", "FirstWorkflowTask", "--reason", "mended")
@@ -52,7 +52,7 @@ func TestAFailedEventIsADeadLetterThatAnyResetReplays(t *testing.T) {
 			t.Parallel()
 			good, bad := &flaky{}, &flaky{}
 			good.mended.Store(true)
-			s := up(t, yaml(), func(table *handler.Table) {
+			s := upOn(t, server, yaml(), func(table *handler.Table) {
 				handler.On(table, "zoom", "meeting.started", good.handle, handler.Name("zoom/good"))
 				handler.On(table, "zoom", "meeting.*", bad.handle, handler.Name("zoom/bad"))
 			})
@@ -67,16 +67,10 @@ func TestAFailedEventIsADeadLetterThatAnyResetReplays(t *testing.T) {
 
 			bad.mended.Store(true)
 			reset(t, s, id)
-			until(t, "the event is handled", func() bool {
-				info := s.latest(t, id)
-				return info.GetType().GetName() == event.ProcessEvent &&
-					info.GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_COMPLETED
-			})
+			s.handled(t, id)
 			require.EqualValues(t, 4, bad.calls.Load())
 			require.EqualValues(t, 1, good.calls.Load(), "a route that succeeded runs once")
-			until(t, "no dead letter of it is listed", func() bool {
-				return s.count(t, deadLetters+` AND WorkflowId="`+id+`"`) == 0
-			})
+			s.unlisted(t, id)
 			keep(t, s, "handled_by_replay", id, s.latest(t, id).GetExecution().GetRunId())
 			s.keepReset(t, id)
 		})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -59,12 +60,15 @@ Exit code 0 means that every event was taken, or with --forge that every one was
 }
 
 func (p Program) send(ctx context.Context, name string, f sending) error {
+	if f.count < 1 {
+		return &usageError{fmt.Errorf("--count %d: send at least one", f.count)}
+	}
 	box, err := p.letterbox(name, f)
 	if err != nil {
 		return err
 	}
-	if f.forge {
-		box.secret.Value = forged(box.verifier.Profile().Key)
+	if err := box.choose(f); err != nil {
+		return err
 	}
 	bad := false
 	for range f.count {
@@ -84,6 +88,18 @@ func (p Program) send(ctx context.Context, name string, f sending) error {
 		return errVerdict
 	}
 	return nil
+}
+
+// choose takes the secret to sign with.
+func (b *letterbox) choose(f sending) (err error) {
+	profile := b.verifier.Profile()
+	switch {
+	case f.forge:
+		b.secret.Value, err = forged(profile)
+	case f.secret == "" && asymmetric(profile):
+		err = errors.New("the source's secret is a public key; give the private one that belongs to it with --secret")
+	}
+	return err
 }
 
 func btoi(b bool) int {

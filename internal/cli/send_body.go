@@ -2,13 +2,19 @@ package cli
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/grapnel/grapnel/internal/verify"
 )
 
 // setPaths changes a JSON body: each change is PATH=VALUE, the path in dots, the
@@ -72,19 +78,38 @@ func set(node any, path []string, value any) (any, error) {
 }
 
 // forged is a secret of the right form that nobody was given.
-func forged(key string) string {
+func forged(p verify.Profile) (string, error) {
 	b := make([]byte, 32)
 	_, _ = rand.Read(b) // never fails
-	switch key {
-	case "hex":
-		return hex.EncodeToString(b)
-	case "base64":
-		return base64.StdEncoding.EncodeToString(b)
-	case "base64url":
-		return base64.RawURLEncoding.EncodeToString(b)
-	case "whsec":
-		return "whsec_" + base64.StdEncoding.EncodeToString(b)
+	b64 := base64.StdEncoding.EncodeToString
+	switch key := p.Key; {
+	case p.Algorithm == "ecdsa-p256-sha256":
+		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			return "", fmt.Errorf("make a key: %w", err)
+		}
+		der, err := x509.MarshalPKCS8PrivateKey(k)
+		if err != nil {
+			return "", fmt.Errorf("write a key: %w", err)
+		}
+		return b64(der), nil
+	case key == "hex" || p.Algorithm == "adyen":
+		return hex.EncodeToString(b), nil
+	case key == "base64":
+		return b64(b), nil
+	case key == "base64url":
+		return base64.RawURLEncoding.EncodeToString(b), nil
+	case key == "whsec":
+		return "whsec_" + b64(b), nil
+	case key == "whpk":
+		return "whsk_" + b64(ed25519.NewKeyFromSeed(b)), nil
 	default:
-		return rand.Text()
+		return rand.Text(), nil
 	}
+}
+
+// asymmetric tells whether the receiver's secrets are public keys, with which
+// nobody can sign.
+func asymmetric(p verify.Profile) bool {
+	return p.Algorithm == "ecdsa-p256-sha256" || p.Algorithm == "ed25519" && p.Key != "qqbot"
 }

@@ -1,0 +1,311 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/common/v1"
+	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.uber.org/zap"
+
+	"github.com/grapnel/grapnel/internal/cli"
+	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/provider"
+	"github.com/grapnel/grapnel/internal/verify"
+	"github.com/grapnel/grapnel/starter"
+)
+
+// ran is how a run of the program ended.
+type ran struct {
+	code     int
+	out, err string
+}
+
+// run runs the program in process. environ is in the form of os.Environ.
+func run(t *testing.T, environ []string, args ...string) ran {
+	t.Helper()
+	return runWith(t, "", environ, args...)
+}
+
+func runWith(t *testing.T, stdin string, environ []string, args ...string) ran {
+	t.Helper()
+	var out, err bytes.Buffer
+	code := cli.Program{Args: args, Environ: environ, Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &err}.Run(t.Context())
+	return ran{code, out.String(), err.String()}
+}
+
+// memory is an engine that knows what was started.
+type memory struct {
+	mu     sync.Mutex
+	events map[string]event.Event
+}
+
+func (m *memory) ExecuteWorkflow(_ context.Context, o client.StartWorkflowOptions, _ any, args ...any) (client.WorkflowRun, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.events[o.ID]; ok {
+		return nil, serviceerror.NewWorkflowExecutionAlreadyStarted("already started", "", "")
+	}
+	m.events[o.ID], _ = args[0].(event.Event)
+	return nil, nil //nolint:nilnil // The door does not look at the run.
+}
+
+func (m *memory) DescribeWorkflowExecution(_ context.Context, id, _ string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.events[id]; !ok {
+		return nil, serviceerror.NewNotFound("no such workflow")
+	}
+	return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{
+		Execution: &common.WorkflowExecution{WorkflowId: id, RunId: "run"},
+	}}, nil
+}
+
+func (m *memory) ResetWorkflowExecution(context.Context, *workflowservice.ResetWorkflowExecutionRequest) (*workflowservice.ResetWorkflowExecutionResponse, error) {
+	return &workflowservice.ResetWorkflowExecutionResponse{}, nil
+}
+
+// types are the types of what was started, sorted.
+func (m *memory) types() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []string
+	for _, e := range m.events {
+		all = append(all, e.Type)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// receiver is a door on loopback, and the environment of those who send to it.
+type receiver struct {
+	*memory
+	environ []string
+}
+
+// receive serves a configuration until the test ends.
+func receive(t *testing.T, yaml string) receiver {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "grapnel.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(yaml), 0o600))
+	c, err := config.Load(path, func(string) (string, bool) { return "", false })
+	require.NoError(t, err)
+	m := &memory{events: map[string]event.Event{}}
+	s, err := starter.New(starter.Options{Config: c, Temporal: m, Namespace: "default", TaskQueue: "test", Log: zap.NewNop()})
+	require.NoError(t, err)
+	l, err := starter.Listen("127.0.0.1:0", nil, zap.NewNop())
+	require.NoError(t, err)
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		require.NoError(t, s.Shutdown(ctx))
+		require.NoError(t, <-served)
+	})
+	return receiver{m, []string{"GRAPNEL_CONFIG=" + path, "GRAPNEL_LISTEN=" + l.Addr().String()}}
+}
+
+// keys are a secret as the sender and as the receiver has it.
+func keys(t *testing.T, p verify.Profile) (signs, verifies string) {
+	t.Helper()
+	seed := make([]byte, 32)
+	_, err := rand.Read(seed)
+	require.NoError(t, err)
+	b64 := base64.StdEncoding.EncodeToString
+	private := ed25519.NewKeyFromSeed(seed)
+	public := private.Public().(ed25519.PublicKey)
+	switch {
+	case p.Algorithm == "basic":
+		return "user:" + hex.EncodeToString(seed), ""
+	case p.Algorithm == "ecdsa-p256-sha256":
+		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		require.NoError(t, err)
+		pkcs8, err := x509.MarshalPKCS8PrivateKey(k)
+		require.NoError(t, err)
+		spki, err := x509.MarshalPKIXPublicKey(&k.PublicKey)
+		require.NoError(t, err)
+		return b64(pkcs8), b64(spki)
+	case p.Key == "whsec":
+		return "whsec_" + b64(seed), ""
+	case p.Key == "whpk":
+		return "whsk_" + b64(private), "whpk_" + b64(public)
+	case p.Key == "hex" && p.Algorithm == "ed25519":
+		return hex.EncodeToString(seed), hex.EncodeToString(public)
+	case p.Key == "base64" && p.Algorithm == "ed25519":
+		return b64(seed), b64(public)
+	case p.Key == "hex", p.Algorithm == "adyen":
+		return hex.EncodeToString(seed), ""
+	default:
+		return b64(seed)[:40], ""
+	}
+}
+
+// onlyTheSender are the presets that nobody else can sign for.
+func onlyTheSender() []string {
+	return []string{"aws-sns", "fusionauth-jwt-public", "google-pubsub", "microsoft-graph-rich", "paypal"}
+}
+
+func TestSendPostsWhatTheReceiverTakesForEveryPresetThatCanSign(t *testing.T) {
+	signing := map[string]string{}
+	var yaml strings.Builder
+	yaml.WriteString("sources:\n")
+	for _, name := range provider.Names() {
+		if slices.Contains(onlyTheSender(), name) {
+			continue
+		}
+		p, ok := provider.Get(name)
+		require.True(t, ok)
+		v, err := p.Compile()
+		require.NoError(t, err)
+		signs, verifies := keys(t, v.Profile())
+		if verifies == "" {
+			verifies = signs
+		}
+		signing[name] = signs
+		yaml.WriteString("  " + name + ":\n    provider: " + name + "\n")
+		if p.Algorithm != "none" {
+			yaml.WriteString("    secrets: [\"" + verifies + "\"]\n")
+		}
+	}
+	for name, params := range map[string]string{
+		"aws-sns": "{topics: \"arn:aws:sns:eu-central-1:123456789012:t\"}", "paypal": "{}",
+		"google-pubsub": "{audience: a, email: e}", "microsoft-graph-rich": "{app_id: a}", "fusionauth-jwt-public": "{}",
+	} {
+		yaml.WriteString("  " + name + ":\n    provider: " + name + "\n    params: " + params + "\n" + secretsOf(name))
+	}
+	r := receive(t, yaml.String())
+	for name, secret := range signing {
+		p, _ := provider.Get(name)
+		t.Run(name, func(t *testing.T) {
+			args := []string{"send", name}
+			if p.Algorithm != "none" {
+				args = append(args, "--secret", secret)
+			}
+			got := run(t, r.environ, args...)
+			require.Zero(t, got.code, got.out+got.err)
+			if p.Algorithm == "none" {
+				return
+			}
+			got = run(t, r.environ, append(args, "--forge")...)
+			require.Zero(t, got.code, got.out+got.err)
+			status := got.out[:3]
+			require.Contains(t, []string{"401", "403", "498"}, status)
+		})
+	}
+	for _, name := range onlyTheSender() {
+		t.Run(name+" says who alone can sign", func(t *testing.T) {
+			got := run(t, r.environ, "send", name, "--secret", "x")
+			require.NotZero(t, got.code)
+			require.Regexp(t, `nobody but the sender can sign|only tokens of HS algorithms`, got.err)
+		})
+	}
+}
+
+// secretsOf are the secrets that a preset which only its sender signs must have.
+func secretsOf(name string) string {
+	if name == "fusionauth-jwt-public" || name == "paypal" {
+		return "    secrets: [a-secret-for-the-tests]\n"
+	}
+	return ""
+}
+
+const zoomOnly = "sources:\n  zoom:\n    provider: zoom\n    secrets: [a-secret-for-the-tests]\n"
+
+func TestSendChangesWhatItSends(t *testing.T) {
+	r := receive(t, zoomOnly+"  shop:\n    secrets: [a-secret-for-the-tests]\n    verify: {algorithm: hmac-sha256, signature: {headers: [X-Sig]}, identity: {type: \"body:event\", subject: \"body:a.b\"}}\n")
+	for _, test := range []struct {
+		name string
+		args []string
+		code int
+		out  string
+	}{
+		{"the first sample", []string{"send", "zoom"}, 0, `^200 {"success":true,"eventId":"[0-9a-f]{64}"}\n$`},
+		{"another type", []string{"send", "zoom", "--type", "meeting.ended"}, 0, `^200 `},
+		{"a type that no sample has", []string{"send", "zoom", "--type", "made.up"}, 0, `^200 `},
+		{"a handshake", []string{"send", "zoom", "--type", "endpoint.url_validation"}, 0, `^200 {"plainToken":"[^"]+","encryptedToken":"[0-9a-f]{64}"}\n$`},
+		{"values set", []string{"send", "zoom", "--set", "payload.object.topic=Review", "--set", "event_ts=1"}, 0, `^200 `},
+		{"three events", []string{"send", "zoom", "--count", "3"}, 0, `^(200 {"success":true,"eventId":"[0-9a-f]{64}"}\n){3}$`},
+		{"each twice", []string{"send", "zoom", "--duplicate"}, 0, `^200 [^\n]*\n200 {"success":true,"eventId":"[0-9a-f]{64}","duplicate":true}\n$`},
+		{"as JSON", []string{"send", "zoom", "--json"}, 0, `^{"body":"{\\"success\\":true[^\n]*,"status":200}\n$`},
+		{"forged", []string{"send", "zoom", "--forge"}, 0, `^401 {"error":"Invalid signature"}\n$`},
+		{"too old", []string{"send", "zoom", "--skew", "-10m"}, 1, `^400 {"error":"Request timestamp too old"}\n$`},
+		{"from the future", []string{"send", "zoom", "--skew", "10m"}, 1, `^400 {"error":"Request timestamp in the future"}\n$`},
+		{"a profile of the user's own", []string{"send", "shop", "--set", "event=x"}, 0, `^200 `},
+		{"to a wrong path", []string{"send", "none", "--provider", "zoom", "--secret", "s"}, 1, `^404 {"error":"Unknown source"}\n$`},
+		{"none", []string{"send", "zoom", "--count", "0"}, 2, `^$`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := run(t, r.environ, test.args...)
+			require.Equal(t, test.code, got.code, got.out+got.err)
+			require.Regexp(t, test.out, got.out)
+		})
+	}
+	require.Contains(t, r.types(), "made.up")
+	require.Contains(t, r.types(), "meeting.ended")
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	require.True(t, slices.ContainsFunc(mapValues(r.events), func(e event.Event) bool { return e.Subject == "Review" }))
+}
+
+func mapValues(m map[string]event.Event) []event.Event {
+	var all []event.Event
+	for _, e := range m {
+		all = append(all, e)
+	}
+	return all
+}
+
+func TestSendSaysWhatIsWrong(t *testing.T) {
+	r := receive(t, zoomOnly+"  discord:\n    provider: discord\n    secrets: [d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a]\n")
+	for _, test := range []struct {
+		name string
+		args []string
+		code int
+		err  string
+	}{
+		{"no source", []string{"send"}, 2, "arg"},
+		{"a source that is none", []string{"send", "nobody"}, 1, `no source "nobody"`},
+		{"a provider that is none", []string{"send", "nobody", "--secret", "s"}, 2, `no provider "nobody"`},
+		{"a flag that is none", []string{"send", "zoom", "--nothing"}, 2, "unknown flag"},
+		{"a count that is none", []string{"send", "zoom", "--count", "many"}, 2, "invalid argument"},
+		{"a path without a value", []string{"send", "zoom", "--set", "a"}, 2, "PATH=VALUE"},
+		{"a path below a text", []string{"send", "zoom", "--set", "event.a=1"}, 2, "below a value"},
+		{"a public key to sign with", []string{"send", "discord"}, 1, "--secret"},
+		{"nobody there", []string{"send", "zoom", "--url", "http://127.0.0.1:1"}, 1, "is 'grapnel up' running?"},
+		{"an address that is none", []string{"send", "zoom", "--url", "http://127.0.0.1:x"}, 2, "invalid port"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := run(t, r.environ, test.args...)
+			require.Equal(t, test.code, got.code, got.out+got.err)
+			require.Contains(t, got.err, test.err)
+			require.Empty(t, got.out)
+		})
+	}
+	t.Run("a receiver that sends elsewhere is not followed for ever", func(t *testing.T) {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusTemporaryRedirect) }))
+		defer s.Close()
+		require.Equal(t, 1, run(t, r.environ, "send", "zoom", "--url", s.URL).code)
+	})
+}

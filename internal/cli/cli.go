@@ -39,7 +39,7 @@ type usageError struct{ error }
 
 // Run runs the command that the arguments name and gives the exit code.
 func (p Program) Run(ctx context.Context) int {
-	root := p.root()
+	root := p.root() //nolint:contextcheck // ExecuteContext gives it to the command.
 	err := root.ExecuteContext(ctx)
 	var usage *usageError
 	switch {
@@ -91,6 +91,10 @@ const (
 func (p Program) add(root *cobra.Command, group string, commands ...*cobra.Command) {
 	for _, c := range commands {
 		c.GroupID = group
+		if c.HasSubCommands() && !c.Runnable() {
+			// Else cobra takes a command below it that is none for a wish for help.
+			c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+		}
 		args := c.Args
 		if args == nil {
 			args = cobra.NoArgs

@@ -114,7 +114,7 @@ func receive(t *testing.T, yaml string) receiver {
 	m := &memory{events: map[string]event.Event{}}
 	s, err := starter.New(starter.Options{Config: c, Temporal: m, Namespace: "default", TaskQueue: "test", Log: zap.NewNop()})
 	require.NoError(t, err)
-	l, err := starter.Listen("127.0.0.1:0", nil, zap.NewNop())
+	l, err := starter.Listen(t.Context(), "127.0.0.1:0", nil, zap.NewNop())
 	require.NoError(t, err)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
@@ -309,3 +309,5 @@ func TestSendSaysWhatIsWrong(t *testing.T) {
 		require.Equal(t, 1, run(t, r.environ, "send", "zoom", "--url", s.URL).code)
 	})
 }
+
+func base64Of(b []byte) string { return base64.StdEncoding.EncodeToString(b) }

@@ -137,8 +137,8 @@ func (d *door) identity(in Incoming) (id, digest string) {
 			return event.IDBySender(e.Source, e.SenderID), ""
 		}
 	case config.DedupeFields:
-		if id, ok := event.IDByFields(in.Body, d.source.Dedupe.Fields); ok {
-			return id, event.Digest(e.Source, in.Body)
+		if id, digest, ok := event.IDAndDigest(e.Source, in.Body, d.source.Dedupe.Fields); ok {
+			return id, digest
 		}
 	case config.DedupeBody:
 	}

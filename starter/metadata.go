@@ -1,7 +1,6 @@
 package starter
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -35,9 +34,12 @@ func attributes(e event.Event) temporal.SearchAttributes {
 // details are what the Web UI shows of an event, in Markdown.
 func details(e event.Event) string {
 	var b strings.Builder
+	b.Grow(detailsBytes)
 	row := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(&b, "- **%s**: %s\n", name, escape(event.Attribute(value)))
+			b.WriteString("- **" + name + "**: ")
+			escape(&b, event.Attribute(value))
+			b.WriteByte('\n')
 		}
 	}
 	row("source", e.Source)
@@ -52,9 +54,12 @@ func details(e event.Event) string {
 	return b.String()
 }
 
-// escape takes the meaning off every character that Markdown or HTML gives one.
-func escape(s string) string {
-	var b strings.Builder
+// detailsBytes is the usual length of details.
+const detailsBytes = 512
+
+// escape writes s without the meaning that Markdown or HTML gives to some
+// characters.
+func escape(b *strings.Builder, s string) {
 	for _, r := range s {
 		switch {
 		case r == '<':
@@ -68,5 +73,4 @@ func escape(s string) string {
 			b.WriteRune(r)
 		}
 	}
-	return b.String()
 }

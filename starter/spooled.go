@@ -55,11 +55,26 @@ func (s *Starter) Drain(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	if err := s.spool.Drain(ctx, s.drainOne, pace.Options{}); err != nil {
+	if err := s.spool.Drain(ctx, s.drainOne, drainPace()); err != nil {
 		return fmt.Errorf("drain the spool: %w", err)
 	}
 	return nil
 }
+
+// drainPace lets the drain take more at once than requests do: nobody waits for
+// it, and an engine that commits many starts together does more of them a second.
+func drainPace() pace.Options {
+	return pace.Options{First: firstStarts, Fast: drainFast, LastBackoff: drainLastBackoff}
+}
+
+const (
+	// drainFast is how long a start from the spool may take before there are fewer
+	// at once.
+	drainFast = 250 * time.Millisecond
+	// drainLastBackoff is the longest pause in which an engine that is back is not
+	// noticed.
+	drainLastBackoff = 5 * time.Second
+)
 
 // drainTimeout is what one start from the spool may take.
 const drainTimeout = 10 * time.Second
@@ -80,6 +95,7 @@ func (s *Starter) drainOne(ctx context.Context, entry spool.Entry) spool.Outcome
 		s.log.Debug("event stays in the spool", drained(in.Event, err)...)
 		return spool.Again()
 	}
+	s.admission.back()
 	in.Event.ID = id
 	s.log.Info("event started from the spool", append(drained(in.Event, nil), zap.String("outcome", string(outcome)))...)
 	return spool.Taken()

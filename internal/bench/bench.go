@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -57,6 +58,8 @@ type Options struct {
 	Rounds int
 	// Events is the number of events of a round.
 	Events int
+	// Only names the measurements to make; none means all. See Names.
+	Only []string
 	// EnginePID is the engine's process, where it is our own; else zero.
 	EnginePID int
 	// EngineDir holds the engine's database, where it is our own.
@@ -84,27 +87,45 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := b.describeEngine(ctx); err != nil {
 		return nil, err
 	}
-	steps := []struct {
-		name string
-		run  func(context.Context) error
-	}{
-		{"rates, in alternating rounds", b.rates},
-		{"latency at 50 events/s", b.latency},
-		{"bursts, in alternating rounds", b.bursts},
-		{"replay of dead letters", b.replays},
-		{"receiver with Temporal left out", b.receiver},
-		{"an engine that hangs", b.hang},
-		{"bytes on disk", b.bytes},
-	}
-	for _, s := range steps {
-		b.say("%s", s.name)
-		if err := s.run(ctx); err != nil {
-			return nil, fmt.Errorf("measure %s: %w", s.name, err)
+	for _, m := range measurements() {
+		if len(o.Only) > 0 && !slices.Contains(o.Only, m.name) {
+			continue
+		}
+		b.say("%s: %s", m.name, m.about)
+		if err := m.run(b, ctx); err != nil {
+			return nil, fmt.Errorf("measure %s: %w", m.name, err)
 		}
 	}
 	b.report.EngineRSS, b.report.RSS = rss(o.EnginePID), rss(os.Getpid())
 	b.clean(ctx)
 	return b.report, nil
+}
+
+// measurement is one part of a run.
+type measurement struct {
+	name, about string
+	run         func(*bench, context.Context) error
+}
+
+func measurements() []measurement {
+	return []measurement{
+		{"rates", "what is handled, in alternating rounds", (*bench).rates},
+		{"latency", "from the socket to the handler at 50 events/s", (*bench).latency},
+		{"bursts", "what the door accepts at once, in alternating rounds", (*bench).bursts},
+		{"replay", "dead letters played again", (*bench).replays},
+		{"receiver", "a request with Temporal left out", (*bench).receiver},
+		{"hang", "an engine that hangs", (*bench).hang},
+		{"bytes", "what an event leaves on disk", (*bench).bytes},
+	}
+}
+
+// Names are the measurements there are.
+func Names() []string {
+	var names []string
+	for _, m := range measurements() {
+		names = append(names, m.name)
+	}
+	return names
 }
 
 func (b *bench) say(format string, args ...any) {

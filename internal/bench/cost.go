@@ -117,3 +117,21 @@ func rss(pid int) int64 {
 	_, _ = fmt.Sscan(rest, &kilobytes)
 	return kilobytes << 10
 }
+
+// cpu is what this process and the engine have used so far.
+func (b *bench) cpu() [2]time.Duration { return [2]time.Duration{cpuTime(), cpuTimeOf(b.EnginePID)} }
+
+// cpuTimeOf is what another process has used, or zero where that can't be told.
+func cpuTimeOf(pid int) time.Duration {
+	const tick = 10 * time.Millisecond // the unit of proc(5), on every Linux
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	// Utime and stime are the 14th and 15th; the 2nd is a name in brackets.
+	_, rest, ok := strings.Cut(string(text), ") ")
+	fields := strings.Fields(rest)
+	if pid == 0 || err != nil || !ok || len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseInt(fields[11], 10, 64)
+	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * tick
+}

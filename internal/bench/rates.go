@@ -41,7 +41,9 @@ func (b *bench) rates(ctx context.Context) error {
 // bare starts workflows that nobody runs.
 func (b *bench) bare(ctx context.Context) (float64, error) {
 	events := newBatch(b.Events, b.Secret)
+	used := b.cpu()
 	s, err := starts(ctx, b.client, events, client.StartWorkflowOptions{TaskQueue: b.queue("bare")}, bareWorkflow)
+	b.report.BareCPU.add(used, b.cpu(), b.Events)
 	return s.perSecond(), err
 }
 
@@ -60,7 +62,7 @@ func (b *bench) textbook(ctx context.Context) (float64, error) {
 		return 0, err
 	}
 	defer stop()
-	began := time.Now()
+	began, used := time.Now(), b.cpu()
 	if _, err = starts(ctx, c, events, client.StartWorkflowOptions{TaskQueue: queue}, textbookWorkflow); err != nil {
 		return 0, err
 	}
@@ -68,6 +70,7 @@ func (b *bench) textbook(ctx context.Context) (float64, error) {
 		return 0, err
 	}
 	took := time.Since(began)
+	b.report.TextbookCPU.add(used, b.cpu(), len(events.requests))
 	b.report.TextbookHistory, err = b.historyLength(ctx, queue+"-0")
 	b.report.TextbookCalls = perEvent(calls, events)
 	return float64(len(events.requests)) / took.Seconds(), err
@@ -81,7 +84,7 @@ func (b *bench) handled(ctx context.Context, split bool) (float64, error) {
 		return 0, err
 	}
 	defer run.Stop()
-	began := time.Now()
+	began, used := time.Now(), b.cpu()
 	s, err := send(ctx, run.Addr, events, connections, 0)
 	if err != nil {
 		return 0, err
@@ -91,8 +94,10 @@ func (b *bench) handled(ctx context.Context, split bool) (float64, error) {
 	}
 	took := time.Since(began)
 	if split {
+		b.report.SplitCPU.add(used, b.cpu(), b.Events)
 		b.report.SplitCalls = perEvent(calls, events)
 	} else {
+		b.report.UpCPU.add(used, b.cpu(), b.Events)
 		b.report.UpCalls = perEvent(calls, events)
 		b.report.History, err = b.historyLength(ctx, s.ids[0])
 	}

@@ -31,6 +31,12 @@ type Report struct {
 	TextbookCalls   float64 `json:"textbookCalls"`
 	History         int64   `json:"history"`
 	TextbookHistory int64   `json:"textbookHistory"`
+	// CPU for each event of the rates. On a machine that is busy with other work it
+	// says more than the rates themselves.
+	BareCPU     CPU `json:"bareCPU"`
+	TextbookCPU CPU `json:"textbookCPU"`
+	UpCPU       CPU `json:"upCPU"`
+	SplitCPU    CPU `json:"splitCPU"`
 	// Latency is from the socket to the handler, at 50 events/s.
 	Latency      Times   `json:"latency"`
 	LatencyCalls float64 `json:"latencyCalls"`
@@ -125,4 +131,16 @@ func (s Series) Ratio(to Series) float64 {
 		return 0
 	}
 	return s.Median / to.Median
+}
+
+// CPU is what an event takes of the processors, in nanoseconds: Here is this
+// process, load generator included, Engine the engine where it is our own.
+type CPU struct {
+	Here   Series `json:"here"`
+	Engine Series `json:"engine"`
+}
+
+func (c *CPU) add(from, to [2]time.Duration, events int) {
+	c.Here.add(float64(to[0]-from[0]) / float64(events))
+	c.Engine.add(float64(to[1]-from[1]) / float64(events))
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +24,7 @@ type benching struct {
 	rounds, events int
 	quick, asJSON  bool
 	svg            string
+	only           []string
 }
 
 func benchCommand(p Program) *cobra.Command {
@@ -40,6 +43,7 @@ machine; --quick is for a first look.`,
 	c.Flags().BoolVar(&f.quick, "quick", false, "two rounds of 300 events")
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print the report as JSON")
 	c.Flags().StringVar(&f.svg, "svg", "", "draw a chart into this file too")
+	c.Flags().StringSliceVar(&f.only, "only", nil, "measure only these: "+strings.Join(bench.Names(), ", "))
 	return c
 }
 
@@ -49,6 +53,11 @@ func (p Program) bench(ctx context.Context, f benching) (err error) {
 	}
 	if f.rounds < 1 || f.events < 20 {
 		return &usageError{errors.New("at least 1 round of 20 events")}
+	}
+	for _, name := range f.only {
+		if !slices.Contains(bench.Names(), name) {
+			return &usageError{fmt.Errorf("--only %s: there are %s", name, strings.Join(bench.Names(), ", "))}
+		}
 	}
 	dir, err := os.MkdirTemp("", "grapnel-bench-")
 	if err != nil {
@@ -60,7 +69,7 @@ func (p Program) bench(ctx context.Context, f benching) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, plant.close()) }()
-	o.Plant, o.Rounds, o.Events, o.Progress = plant, f.rounds, f.events, p.Stderr
+	o.Plant, o.Rounds, o.Events, o.Only, o.Progress = plant, f.rounds, f.events, f.only, p.Stderr
 	report, err := bench.Run(ctx, o)
 	if err != nil {
 		return err

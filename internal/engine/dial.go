@@ -49,6 +49,11 @@ func Dial(s Settings, o DialOptions) (client.Client, error) {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	options.Logger = sdklog.NewStructuredLogger(logger)
+	if !s.TLS && !s.APIKey {
+		// On this machine or in its network, gzip costs both sides more than the bytes
+		// it saves; beyond, where there is TLS, the default of the SDK stays.
+		options.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
+	}
 	options.ConnectionOptions.DialOptions = append([]grpc.DialOption{reconnect(reconnectMax)}, o.GRPC...)
 	c, err := client.NewLazyClient(options)
 	if err != nil {

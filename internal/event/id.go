@@ -35,6 +35,22 @@ func IDByFields(body []byte, fields []Field) (id string, ok bool) {
 	return sum(text), true
 }
 
+// IDAndDigest is IDByFields and Digest, for the price of reading the body once.
+// ok is that of IDByFields, and the digest is given in any case.
+func IDAndDigest(source string, body []byte, fields []Field) (id, digest string, ok bool) {
+	root, ok := parse(body)
+	if !ok {
+		return "", IDByBody(source, body), false
+	}
+	// Before the digest, which sorts the members.
+	text, ok := root.stringify(fields)
+	digest = IDByBody(source, root.appendCanonical(make([]byte, 0, len(body)+len(body)/8)))
+	if !ok {
+		return "", digest, false
+	}
+	return sum(text), digest, true
+}
+
 // IDOfCollision is the event ID of an event that shares its key with another
 // one: SHA-256 of the key, a line feed, and the digest of its content.
 func IDOfCollision(key, digest string) string { return sum(key, "\n", digest) }

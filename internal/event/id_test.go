@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"os"
 	"testing"
 
@@ -114,4 +115,22 @@ func FuzzStringify(f *testing.F) {
 		}
 		event.Digest("s", body)
 	})
+}
+
+func TestIDAndDigestAreThoseOfTheirOwn(t *testing.T) {
+	many := `{"k":{`
+	for i := range 50 {
+		many += fmt.Sprintf(`"m%d":%d,"m%d":"later",`, i, i, i/2)
+	}
+	many += `"é\ud800":"\u00e9😀"}}`
+	fields := []event.Field{{Key: "k", Paths: []string{"k"}}, {Key: "x", Paths: []string{"x"}}}
+	for _, body := range []string{
+		`{"k":{"b":1,"a":[2,{"z":null}]},"x":"y"}`, many, `{"k":1}`, `{}`, `[]`, `null`, `no JSON`, ``, `"é😀\n"`,
+	} {
+		id, ok := event.IDByFields([]byte(body), fields)
+		gotID, digest, gotOK := event.IDAndDigest("s", []byte(body), fields)
+		require.Equal(t, ok, gotOK, body)
+		require.Equal(t, id, gotID, body)
+		require.Equal(t, event.Digest("s", []byte(body)), digest, body)
+	}
 }

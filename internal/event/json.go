@@ -54,13 +54,30 @@ func parse(body []byte) (*node, bool) {
 	if !json.Valid(body) {
 		return nil, false
 	}
-	r := reader{b: body}
+	r := reader{b: body, units: make([]uint16, 0, len(body))}
 	return r.value(), true
 }
 
 type reader struct {
 	b []byte
 	i int
+	// units is where the strings stand, one behind the other: a text of n bytes
+	// has at most n code units, so that it never grows.
+	units []uint16
+	// nodes are those that are made and not used yet.
+	nodes []node
+}
+
+// node takes a node from a block of them.
+func (r *reader) node(n node) *node {
+	const block = 16
+	if len(r.nodes) == 0 {
+		r.nodes = make([]node, block)
+	}
+	next := &r.nodes[0]
+	r.nodes = r.nodes[1:]
+	*next = n
+	return next
 }
 
 func (r *reader) value() *node {
@@ -71,7 +88,7 @@ func (r *reader) value() *node {
 	case '[':
 		return r.array()
 	case '"':
-		return &node{kind: kindString, str: r.string()}
+		return r.node(node{kind: kindString, str: r.string()})
 	case 'n':
 		return r.literal(kindNull, len("null"))
 	case 'f':
@@ -90,12 +107,12 @@ func (r *reader) value() *node {
 func (r *reader) literal(k kind, n int) *node {
 	text := r.b[r.i : r.i+n]
 	r.i += n
-	return &node{kind: k, text: text}
+	return r.node(node{kind: k, text: text})
 }
 
 func (r *reader) object() *node {
-	n := &node{kind: kindObject}
-	index := map[string]int{}
+	n := r.node(node{kind: kindObject})
+	var index index
 	for r.i++; ; r.i++ {
 		r.space()
 		if r.b[r.i] == '}' {
@@ -111,15 +128,40 @@ func (r *reader) object() *node {
 		m := member{key: key, value: r.value()}
 		// A repeated key keeps its first place and its last value, as
 		// JSON.parse has it.
-		k := units(key)
-		if at, ok := index[k]; ok {
+		if at, ok := index.find(n.members, key); ok {
 			n.members[at] = m
 		} else {
-			index[k] = len(n.members)
 			n.members = append(n.members, m)
 		}
 		r.i--
 	}
+}
+
+// index finds members by their keys: by looking at each while they are few, so
+// that a small object costs no map, and many ones in constant time.
+type index map[string]int
+
+// fewMembers is how many are looked at one by one.
+const fewMembers = 16
+
+func (x *index) find(members []member, key []uint16) (at int, ok bool) {
+	if len(members) <= fewMembers {
+		for i := range members {
+			if slices.Equal(members[i].key, key) {
+				return i, true
+			}
+		}
+		return 0, false
+	}
+	if *x == nil {
+		*x = index{}
+	}
+	// Members are only ever added, and each by a call of this one.
+	for i := len(*x); i < len(members); i++ {
+		(*x)[units(members[i].key)] = i
+	}
+	at, ok = (*x)[units(key)]
+	return at, ok
 }
 
 // units is a map key that keeps lone surrogates apart.
@@ -132,7 +174,7 @@ func units(s []uint16) string {
 }
 
 func (r *reader) array() *node {
-	n := &node{kind: kindArray}
+	n := r.node(node{kind: kindArray})
 	for r.i++; ; r.i++ {
 		r.space()
 		switch r.b[r.i] {
@@ -148,7 +190,8 @@ func (r *reader) array() *node {
 }
 
 func (r *reader) string() []uint16 {
-	var s []uint16
+	from := len(r.units)
+	s := r.units
 	for r.i++; r.b[r.i] != '"'; {
 		c := r.b[r.i]
 		if c != '\\' {
@@ -171,7 +214,8 @@ func (r *reader) string() []uint16 {
 		}
 	}
 	r.i++
-	return s
+	r.units = s
+	return s[from:len(s):len(s)]
 }
 
 func (r *reader) space() {
@@ -187,7 +231,7 @@ func canonical(body []byte) ([]byte, bool) {
 	if !ok {
 		return nil, false
 	}
-	return root.appendCanonical(make([]byte, 0, len(body))), true
+	return root.appendCanonical(make([]byte, 0, len(body)+len(body)/8)), true
 }
 
 func (n *node) appendCanonical(out []byte) []byte {

@@ -28,9 +28,13 @@ func Stringify(body []byte, fields []Field) (text string, ok bool) {
 	if !ok {
 		return "", false
 	}
-	out := []byte{'{'}
+	return root.stringify(fields)
+}
+
+func (n *node) stringify(fields []Field) (text string, ok bool) {
+	out := append(make([]byte, 0, 256), '{')
 	for _, f := range fields {
-		v, ok := root.either(f.Paths)
+		v, ok := n.either(f.Paths)
 		if !ok {
 			return "", false
 		}

@@ -17,33 +17,41 @@ func framing(h *fasthttp.RequestHeader) error {
 	if p := string(h.Protocol()); p != "HTTP/1.1" && p != "HTTP/1.0" {
 		return errors.New("the protocol is neither HTTP/1.1 nor HTTP/1.0")
 	}
-	var lengths, codings, hosts int
+	var f frame
 	for line := range bytes.Lines(h.RawHeaders()) {
-		name, value, err := field(line)
-		if err != nil {
+		if err := f.take(line); err != nil {
 			return err
-		}
-		switch strings.ToLower(name) {
-		case "":
-			continue // The line that ends the header.
-		case "host":
-			hosts++
-		case "content-length":
-			lengths++
-		case "transfer-encoding":
-			codings++
-			if !strings.EqualFold(value, "chunked") {
-				return errors.New("the transfer coding is not chunked")
-			}
 		}
 	}
 	switch {
-	case lengths > 1 || codings > 1 || lengths+codings > 1:
+	case f.lengths > 1 || f.codings > 1 || f.lengths+f.codings > 1:
 		return errors.New("the length of the body is said twice")
-	case codings > 0 && !h.IsHTTP11():
+	case f.codings > 0 && !h.IsHTTP11():
 		return errors.New("chunks are not known to HTTP/1.0")
-	case hosts > 1 || hosts == 0 && h.IsHTTP11():
+	case f.hosts > 1 || f.hosts == 0 && h.IsHTTP11():
 		return errors.New("the host is not said exactly once")
+	}
+	return nil
+}
+
+// frame counts the fields that say where a request ends and whom it is for.
+type frame struct{ lengths, codings, hosts int }
+
+func (f *frame) take(line []byte) error {
+	name, value, err := field(line)
+	if err != nil {
+		return err
+	}
+	switch strings.ToLower(name) {
+	case "host":
+		f.hosts++
+	case "content-length":
+		f.lengths++
+	case "transfer-encoding":
+		f.codings++
+		if !strings.EqualFold(value, "chunked") {
+			return errors.New("the transfer coding is not chunked")
+		}
 	}
 	return nil
 }

@@ -93,7 +93,7 @@ func openDoor(t *testing.T, yaml string, set ...func(*starter.Options)) *doorway
 	s, err := starter.New(o)
 	require.NoError(t, err)
 	w.Starter = s
-	l, err := starter.Listen("127.0.0.1:0", o.Config.TLS, o.Log)
+	l, err := starter.Listen(t.Context(), "127.0.0.1:0", o.Config.TLS, o.Log)
 	require.NoError(t, err)
 	w.addr = l.Addr().String()
 	served := make(chan error, 1)

@@ -15,6 +15,8 @@ import (
 // receive is the path of one event. Each check has its own answer; the first
 // that fails ends it. What is not refused is acknowledged only once it is
 // durable.
+//
+//nolint:cyclop,funlen // A list of checks, one after the other, is read best as one.
 func (s *Starter) receive(c *fiber.Ctx) error {
 	t := s.table.Load()
 	x := &exchange{ctx: c, began: s.now(), origin: originOf(c, t.config.TrustedProxies)}

@@ -20,7 +20,7 @@ import (
 // Listen listens on host:port, by TLS where files for it are given. The files
 // are read again when they change; what can't be used leaves the old ones in
 // force. Connections go on under the certificate they were made with.
-func Listen(addr string, files *config.TLS, log *zap.Logger) (net.Listener, error) {
+func Listen(ctx context.Context, addr string, files *config.TLS, log *zap.Logger) (net.Listener, error) {
 	var identity *identity
 	if files != nil {
 		identity = newIdentity(*files, log)
@@ -28,7 +28,7 @@ func Listen(addr string, files *config.TLS, log *zap.Logger) (net.Listener, erro
 			return nil, err
 		}
 	}
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", addr)
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen for webhooks, see GRAPNEL_LISTEN: %w", err)
 	}

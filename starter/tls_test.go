@@ -178,15 +178,15 @@ func TestListenSaysWhatIsWrong(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			files := ours.files(t, t.TempDir(), 1, nil)
 			test.spoil(files)
-			_, err := starter.Listen("127.0.0.1:0", files, zap.NewNop())
+			_, err := starter.Listen(t.Context(), "127.0.0.1:0", files, zap.NewNop())
 			require.Error(t, err)
 		})
 	}
 	t.Run("the port is taken", func(t *testing.T) {
-		l, err := starter.Listen("127.0.0.1:0", nil, zap.NewNop())
+		l, err := starter.Listen(t.Context(), "127.0.0.1:0", nil, zap.NewNop())
 		require.NoError(t, err)
 		defer func() { _ = l.Close() }()
-		_, err = starter.Listen(l.Addr().String(), nil, zap.NewNop())
+		_, err = starter.Listen(t.Context(), l.Addr().String(), nil, zap.NewNop())
 		require.ErrorContains(t, err, "GRAPNEL_LISTEN")
 	})
 }

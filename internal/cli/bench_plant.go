@@ -66,7 +66,7 @@ func (p *plant) Start(ctx context.Context, s bench.Setup) (*bench.Running, error
 			return nil, err
 		}
 	}
-	receiver, addr, err := door.benchReceiver(s)
+	receiver, addr, err := door.benchReceiver(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -125,11 +125,11 @@ func (p *plant) process(s bench.Setup) (*process, error) {
 }
 
 // benchReceiver makes the receiver and, with a spool, its drain.
-func (p *process) benchReceiver(s bench.Setup) (halves []half, addr string, err error) {
+func (p *process) benchReceiver(ctx context.Context, s bench.Setup) (halves []half, addr string, err error) {
 	if s.Idle {
 		p.client = nothing{p.client}
 	}
-	h, door, a, err := p.receiver()
+	h, door, a, err := p.receiver(ctx)
 	if err != nil {
 		return nil, "", err
 	}

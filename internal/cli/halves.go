@@ -18,7 +18,7 @@ import (
 
 // receiver makes the half that takes requests. It listens at once, so that a
 // port in use is told before anything else is begun.
-func (p *process) receiver() (half, *starter.Starter, net.Addr, error) {
+func (p *process) receiver(ctx context.Context) (half, *starter.Starter, net.Addr, error) {
 	s, err := starter.New(starter.Options{
 		Config: p.config, Temporal: p.client, Namespace: p.settings.Namespace, TaskQueue: p.env.TaskQueue,
 		Spool: p.spool, Observer: p.observer, Log: p.log,
@@ -26,7 +26,7 @@ func (p *process) receiver() (half, *starter.Starter, net.Addr, error) {
 	if err != nil {
 		return half{}, nil, nil, err
 	}
-	l, err := starter.Listen(p.env.Listen, p.config.TLS, p.log)
+	l, err := starter.Listen(ctx, p.env.Listen, p.config.TLS, p.log)
 	if err != nil {
 		return half{}, nil, nil, err
 	}

@@ -119,7 +119,7 @@ func (p *process) halves(ctx context.Context, which parts, where *banner) ([]hal
 	var halves []half
 	var door *starter.Starter
 	if which.receiver {
-		h, s, addr, err := p.receiver()
+		h, s, addr, err := p.receiver(ctx)
 		if err != nil {
 			return nil, err
 		}

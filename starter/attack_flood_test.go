@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -167,4 +168,16 @@ func TestStrangersMakeUpNoLabels(t *testing.T) {
 		}
 	}
 	require.LessOrEqual(t, len(labels), 5, "%v", labels)
+}
+
+func TestALengthAloneTakesNoMemory(t *testing.T) {
+	w, _ := openFake(t, yaml("", doorSource("zoom", "zoom", goodSecret, "max_body: 1MiB")))
+	request := "POST /webhooks/zoom HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n" + strings.Repeat("x", 8193)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 60 {
+		require.NotContains(t, w.raw(t, request), " 200 ")
+	}
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(30<<20), "60 requests that claim 60 MiB")
 }

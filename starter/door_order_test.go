@@ -1,6 +1,8 @@
 package starter_test
 
 import (
+	"encoding/base64"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -174,4 +176,18 @@ func do(t *testing.T, req *http.Request) reply {
 	res, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
 	require.NoError(t, err)
 	return read(t, res)
+}
+
+func TestMethodsThatASenderSendsEventsBy(t *testing.T) {
+	w, engine := openFake(t, yaml("", doorSource("zendesk", "zendesk", goodSecret)))
+	at := w.now.time().UTC().Format(time.RFC3339)
+	for i, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		body := fmt.Sprintf(`{"id":%d}`, i)
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+w.addr+"/webhooks/zendesk", strings.NewReader(body))
+		require.NoError(t, err)
+		req.Header.Set("X-Zendesk-Webhook-Signature-Timestamp", at)
+		req.Header.Set("X-Zendesk-Webhook-Signature", base64.StdEncoding.EncodeToString(mac(goodSecret, at+body)))
+		do(t, req).taken(t)
+		require.Equal(t, body, string(engine.last(t).body.GetData()))
+	}
 }

@@ -28,6 +28,10 @@ type exchange struct {
 	collided bool
 }
 
+// firstBytes is the room that is made for a body before more of it has come: a
+// length alone costs its sender nothing.
+const firstBytes = 64 << 10
+
 // read reads the body, up to what the source allows and never cut. The bytes
 // are the exchange's own: they outlive the request, whose buffers are reused.
 func (x *exchange) read(d *door) error {
@@ -39,7 +43,7 @@ func (x *exchange) read(d *door) error {
 	}
 	var body []byte
 	if stream := req.BodyStream(); stream != nil {
-		buf := bytes.NewBuffer(make([]byte, 0, max(length, 0)+bytes.MinRead))
+		buf := bytes.NewBuffer(make([]byte, 0, min(max(length, 0), firstBytes)+bytes.MinRead))
 		if _, err := buf.ReadFrom(io.LimitReader(stream, limit+1)); err != nil {
 			return unreadable(err)
 		}

@@ -235,3 +235,13 @@ func TestAnUnansweredExpectationDoesNotHold(t *testing.T) {
 	require.NoError(t, err)
 	read(t, res).taken(t)
 }
+
+func TestASenderOfTooMuchHearsIt(t *testing.T) {
+	w, _ := openFake(t, yaml("", doorSource("zoom", "zoom", goodSecret, "max_body: 1000")))
+	body := strings.Repeat("x", 3<<20)
+	for range 20 {
+		w.post(t, "zoom", body).refused(t, http.StatusRequestEntityTooLarge, "Body too large")
+	}
+	chunks := fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body)
+	require.Equal(t, []int{413}, statuses(w.raw(t, "POST /webhooks/zoom HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"+chunks)))
+}

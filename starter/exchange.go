@@ -37,12 +37,12 @@ const firstBytes = 64 << 10
 func (x *exchange) read(d *door) error {
 	limit := int64(d.source.MaxBody)
 	req := x.ctx.Request()
-	length := int64(req.Header.ContentLength())
+	length, stream := int64(req.Header.ContentLength()), req.BodyStream()
 	if length > limit {
-		return tooLarge()
+		return linger(stream)
 	}
 	var body []byte
-	if stream := req.BodyStream(); stream != nil {
+	if stream != nil {
 		buf := bytes.NewBuffer(make([]byte, 0, min(max(length, 0), firstBytes)+bytes.MinRead))
 		if _, err := buf.ReadFrom(io.LimitReader(stream, limit+1)); err != nil {
 			return unreadable(err)
@@ -53,7 +53,7 @@ func (x *exchange) read(d *door) error {
 	}
 	switch {
 	case int64(len(body)) > limit:
-		return tooLarge()
+		return linger(stream)
 	case length >= 0 && int64(len(body)) != length:
 		return unreadable(errors.New("the body ends before its length"))
 	}
@@ -65,6 +65,18 @@ func (x *exchange) read(d *door) error {
 		Body:   body,
 	}
 	return x.decompress(d)
+}
+
+// lingerBytes is how much more of a body that is too large is read.
+const lingerBytes = 8 << 20
+
+// linger reads on for a while before a body is refused as too large: closing a
+// connection on which bytes wait resets it, and the sender would not hear why.
+func linger(stream io.Reader) error {
+	if stream != nil {
+		_, _ = io.CopyN(io.Discard, stream, lingerBytes) // What is left is not wanted.
+	}
+	return tooLarge()
 }
 
 // decompress takes the body as it was signed, for the senders that compress it

@@ -129,7 +129,7 @@ func TestKillBetweenAcknowledgementAndEndLosesNothing(t *testing.T) {
 			require.Equal(t, "1", all[0].attempt)
 			require.Equal(t, "2", all[1].attempt, "the lost attempt counts")
 			s.url, s.secret = again.receiver, secret
-			require.True(t, s.send(t, zoom(t, "meeting.started")).Duplicate)
+			require.True(t, s.repeat(t, zoom(t, "meeting.started")).Duplicate)
 			again.interrupt(t)
 			require.Zero(t, h.engines(t))
 		})

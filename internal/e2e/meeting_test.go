@@ -217,3 +217,27 @@ func TestMeetingLosesNothingWhenItContinuesAsNew(t *testing.T) {
 	require.Greater(t, int(closed.Load()), people/30)
 	require.Equal(t, people+1, ledger.View().People)
 }
+
+// What is registered replays what it did: the worked example has runs in flight
+// at a deploy as every workflow has.
+func TestMeetingsHistoriesAreKept(t *testing.T) {
+	t.Parallel()
+	s := up(t, yaml(), nil)
+	options := client.StartWorkflowOptions{TaskQueue: s.queue}
+	id, soon := meeting.WorkflowID(t.Name()), meeting.Start{Settle: 200 * time.Millisecond, Patience: time.Hour}
+	ended := meeting.Fact{Event: "e", Kind: meeting.Ended, Time: time.Date(2023, 6, 20, 15, 47, 0, 0, time.UTC)}
+	first, err := s.client.SignalWithStartWorkflow(t.Context(), id, meeting.Signal, ended, options, meeting.Workflow, soon)
+	require.NoError(t, err)
+	require.NoError(t, first.Get(t.Context(), nil))
+	keep(t, s, "meeting", id, first.GetRunID())
+
+	soon.Previous = first.GetRunID()
+	joined := meeting.Fact{Event: "j", Kind: meeting.Joined, Time: ended.Time, Person: meeting.Person{Key: "ann", Name: "Ann"}}
+	second, err := s.client.SignalWithStartWorkflow(t.Context(), id, meeting.Signal, joined, options, meeting.Workflow, soon)
+	require.NoError(t, err)
+	var ledger meeting.Ledger
+	require.NoError(t, second.Get(t.Context(), &ledger))
+	require.Equal(t, 1, ledger.View().People)
+	require.Equal(t, meeting.Over, ledger.View().State)
+	keep(t, s, "meeting_late", id, second.GetRunID())
+}

@@ -95,6 +95,9 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
+// starting is held while an engine starts.
+var starting = &sync.Mutex{}
+
 // program is a grapnel that runs until it is stopped.
 type program struct {
 	home     *home
@@ -110,6 +113,12 @@ type program struct {
 // is up.
 func (h *home) start(t *testing.T, args ...string) *program {
 	t.Helper()
+	if args[0] == "up" {
+		// One at a time: two engines that look for the usual port at once may both
+		// find it free.
+		starting.Lock()
+		defer starting.Unlock()
+	}
 	p := &program{home: h, out: &output{}, log: &output{}, exited: make(chan struct{})}
 	p.cmd = exec.CommandContext(context.Background(), grapnel(t), args...)
 	p.cmd.Dir, p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = h.dir, h.env, p.out, p.log

@@ -116,7 +116,13 @@ func up(t *testing.T, src string, bind func(*handler.Table)) *system {
 // upOn starts a system on a server of the test's own.
 func upOn(t *testing.T, server *enginetest.Server, src string, bind func(*handler.Table)) *system {
 	t.Helper()
-	s := &system{Server: server, client: server.Client, queue: t.Name(), secret: secret, answers: &answers{}}
+	return upAs(t, server, t.Name(), src, bind)
+}
+
+// upAs starts a system on a task queue of a name, of which a test may have more.
+func upAs(t *testing.T, server *enginetest.Server, queue, src string, bind func(*handler.Table)) *system {
+	t.Helper()
+	s := &system{Server: server, client: server.Client, queue: queue, secret: secret, answers: &answers{}}
 	cfg := mustParse(t, src)
 	s.worker(t, cfg, tableOf(bind))
 	s.url = s.receiver(t, cfg)
@@ -143,6 +149,8 @@ func mustParse(t *testing.T, src string) *config.Config {
 	t.Helper()
 	cfg, err := config.Parse("test.yaml", []byte(src), func(string) (string, bool) { return "", false })
 	require.NoError(t, err)
+	// The machine may be slow, and these receivers have no disk to fall back on.
+	cfg.Ack.Budget = time.Minute
 	return cfg
 }
 
@@ -208,6 +216,16 @@ func (s *system) send(t *testing.T, body string) answer {
 	return s.post(t, body, ts, sign(s.secret, ts, body))
 }
 
+// repeat posts a body that Temporal has already, until it had the time to say so.
+func (s *system) repeat(t *testing.T, body string) (a answer) {
+	t.Helper()
+	until(t, "Temporal is asked in time", func() bool {
+		a = s.send(t, body)
+		return !a.Queued
+	})
+	return a
+}
+
 func sign(secret, ts, body string) string {
 	mac := hmac.New(sha256.New, []byte(secret))
 	_, _ = io.WriteString(mac, "v0:"+ts+":"+body)
@@ -239,9 +257,15 @@ func (s *system) request(t *testing.T, source, body string, header map[string]st
 	return a
 }
 
-// result waits until the latest run of an event ends.
+// result waits until the latest run of an event ends. The event may still be on
+// its way from the spool.
 func (s *system) result(t *testing.T, id string) error {
 	t.Helper()
+	require.NotEmpty(t, id)
+	until(t, "the event is started", func() bool {
+		_, err := s.client.DescribeWorkflowExecution(t.Context(), id, "")
+		return err == nil
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	return s.client.GetWorkflow(ctx, id, "").Get(ctx, nil)

@@ -186,16 +186,3 @@ func (d *door) identify(x *exchange) (Incoming, error) {
 	}
 	return in, nil
 }
-
-// maxText is what an event carries of each of its sender's texts, in bytes: they
-// travel beside the body, and both together must not be more than the engine
-// takes.
-const maxText = 4 << 10
-
-// writable is a time as JSON can hold it, else none: the sender may write any.
-func writable(t time.Time) time.Time {
-	if t = t.UTC(); t.Year() < 1 || t.Year() > 9999 {
-		return time.Time{}
-	}
-	return t
-}

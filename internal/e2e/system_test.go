@@ -332,7 +332,7 @@ func (s *system) temporal(t *testing.T, args ...string) string {
 	binary, err := enginetest.Binary()
 	require.NoError(t, err)
 	args = append(args, "--address", s.Address, "--namespace", s.Namespace)
-	out, err := exec.CommandContext(t.Context(), binary, args...).CombinedOutput() //nolint:gosec // G204: our own binary.
+	out, err := exec.CommandContext(t.Context(), binary, args...).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return string(out)
 }

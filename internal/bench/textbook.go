@@ -6,13 +6,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
-
-	common "go.temporal.io/api/common/v1"
 )
 
 // The names of what the bench itself runs.

@@ -57,7 +57,7 @@ func TestKillBetweenSyncAndAnswer(t *testing.T) {
 	starter.start(t)
 	answers(t, "http://"+s.receive+"/")
 	l := s.begin(t, 8, time.Millisecond)
-	for range 6 {
+	for range 4 {
 		answers(t, "http://"+s.receive+"/")
 		before := grown(data)
 		require.Eventually(t, func() bool { return grown(data) > before }, time.Minute, 200*time.Microsecond)
@@ -74,11 +74,11 @@ func TestKillBetweenSyncAndAnswer(t *testing.T) {
 	t.Run("a dead engine keeps nobody waiting and is found again without a restart", func(t *testing.T) {
 		starts := starter.count() + worker.count()
 		l := s.begin(t, 8, 20*time.Millisecond)
-		require.Eventually(t, func() bool { return l.serial.Load() > 50 }, time.Minute, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return l.serial.Load() > 20 }, time.Minute, 10*time.Millisecond)
 		s.record.struck("engine", time.Now())
 		engine.hold()
 		died := l.serial.Load()
-		require.Eventually(t, func() bool { return l.serial.Load() > died+300 }, time.Minute, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return l.serial.Load() > died+100 }, time.Minute, 10*time.Millisecond)
 		engine.release(t)
 		l.stop()
 		v := s.settled(t)
@@ -99,13 +99,16 @@ func grown(dir string) (total int64) {
 }
 
 func TestChaosOfAFullDisk(t *testing.T) {
+	if os.Getenv("CHAOS_DURATION") == "" {
+		t.Skip("set CHAOS_DURATION, as make chaos does: the spool's own test fills a disk each time")
+	}
 	if os.Geteuid() != 0 {
 		t.Skip("mounting a small file system needs root")
 	}
 	s := newSystem(t)
 	data := filepath.Join(s.dir, "data")
 	require.NoError(t, os.Mkdir(data, 0o700))
-	if err := syscall.Mount("tmpfs", data, "tmpfs", 0, "size=4m"); err != nil {
+	if err := syscall.Mount("tmpfs", data, "tmpfs", 0, "size=1m"); err != nil {
 		t.Skipf("cannot mount: %v", err)
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(data, syscall.MNT_DETACH) })
@@ -113,7 +116,7 @@ func TestChaosOfAFullDisk(t *testing.T) {
 	starter := s.add(t, "starter", "starter", "TEMPORAL_ADDRESS="+address, "GRAPNEL_DATA_DIR="+data)
 	starter.start(t)
 	answers(t, "http://"+s.receive+"/")
-	l := s.begin(t, 8, 5*time.Millisecond)
+	l := s.begin(t, 8, 10*time.Millisecond)
 	require.Eventually(t, func() bool {
 		for _, e := range s.record.read(t)[refused] {
 			if e.Answer[:3] == "503" {

@@ -114,7 +114,7 @@ func bodyOf(key string, dice *rand.Rand) string {
 // insist sends until the event is acknowledged, as senders do. One that the load
 // gives up on at its end was never acknowledged.
 func (l *load) insist(key, body string, skew time.Duration) {
-	for tries := 0; tries < 300; tries++ {
+	for tries := range 300 {
 		if l.post(key, body, secret, skew) {
 			return
 		}

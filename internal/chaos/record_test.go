@@ -41,7 +41,7 @@ func durationOf(t *testing.T) time.Duration {
 		require.NoError(t, err, "CHAOS_DURATION")
 		return d
 	}
-	return 10 * time.Second
+	return 6 * time.Second
 }
 
 // entry is one line of the record. The load writes what it means to send and

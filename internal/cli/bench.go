@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -68,7 +69,7 @@ func (p Program) bench(ctx context.Context, f benching) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, plant.close()) }()
+	defer func() { err = errors.Join(err, plant.close()) }() //nolint:contextcheck // It ends at once, whatever the context says.
 	o.Plant, o.Rounds, o.Events, o.Only, o.Progress = plant, f.rounds, f.events, f.only, p.Stderr
 	report, err := bench.Run(ctx, o)
 	if err != nil {
@@ -97,7 +98,7 @@ func writeFile(name string, write func(io.Writer) error) error {
 
 // plant makes the engine and all that receivers and workers share.
 func (p Program) plant(ctx context.Context, dir string) (*plant, bench.Options, error) {
-	o := bench.Options{Secret: "the bench's own secret"}
+	o := bench.Options{Secret: rand.Text()}
 	cfg, err := config.Parse("bench.yaml", []byte("sources: {zoom: {provider: zoom, secrets: ["+o.Secret+"]}}\n"), p.lookup)
 	if err != nil {
 		return nil, o, err

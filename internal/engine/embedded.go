@@ -87,9 +87,10 @@ func startLocked(ctx context.Context, o EmbeddedOptions, held *locks) (*Embedded
 			o.Logger.Warn("set aside a database whose making was cut short", "file", setAside)
 		}
 	}
+	usual := !o.AnyPorts && held.takeUsual()
 	var faults error
 	for attempt := range startAttempts {
-		p, err := choosePorts(ctx, !o.AnyPorts && attempt == 0)
+		p, err := choosePorts(ctx, usual && attempt == 0)
 		if err != nil {
 			return nil, err
 		}

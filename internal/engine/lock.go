@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 )
 
@@ -53,6 +54,25 @@ type record struct {
 type locks struct {
 	dir           string
 	owner, engine *os.File
+	// usual is held by the one grapnel of this machine whose engine has the
+	// usual ports.
+	usual *os.File
+}
+
+// takeUsual takes the lock of the usual ports. Without it, two that start at the
+// same moment both find them free, and one of them talks to the other's engine.
+// A lock that can't be had, for whatever reason, leaves the ports to others.
+func (l *locks) takeUsual() bool {
+	f, err := openLock(filepath.Join(os.TempDir(), "grapnel-port-"+strconv.Itoa(usualPort)+".lock"))
+	if err != nil {
+		return false
+	}
+	if free, err := tryLock(f); err != nil || !free {
+		_ = f.Close()
+		return false
+	}
+	l.usual = f
+	return true
 }
 
 // lockOwner takes the owner's lock or tells who has it.
@@ -84,6 +104,9 @@ func lockOwner(dir string) (*locks, error) {
 func (l *locks) release() {
 	_ = l.engine.Close()
 	_ = l.owner.Close()
+	if l.usual != nil {
+		_ = l.usual.Close()
+	}
 }
 
 func openLock(path string) (*os.File, error) {

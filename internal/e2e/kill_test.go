@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/enums/v1"
@@ -112,7 +113,11 @@ func TestKillBetweenAcknowledgementAndEndLosesNothing(t *testing.T) {
 			s := p.system(t)
 			s.secret = secret
 			id := s.send(t, zoom(t, "meeting.started")).EventID
-			<-arrived
+			select {
+			case <-arrived:
+			case <-time.After(patience):
+				t.Fatal("the event never came to its destination")
+			}
 			require.Equal(t, enums.WORKFLOW_EXECUTION_STATUS_RUNNING, s.latest(t, id).GetStatus())
 			before := h.engine(t).Engine
 			c.kill(t, p, before)

@@ -28,11 +28,22 @@ type Options struct {
 // seconds is what a workflow task may take.
 const stopTimeout = 10 * time.Second
 
+// pollers lets the engine say how many calls wait for work. Two, as the SDK has it,
+// bring no more than two events in the time of a call to a worker that takes no
+// part in eager starts; many would burden an idle engine for nothing.
+func pollers() sdkworker.PollerBehavior {
+	return sdkworker.NewPollerBehaviorAutoscaling(sdkworker.PollerBehaviorAutoscalingOptions{
+		InitialNumberOfPollers: 4, MinimumNumberOfPollers: 2, MaximumNumberOfPollers: 32,
+	})
+}
+
 // New makes a worker with everything registered. It takes part in eager starts
 // of the same client once it is started.
 func New(c client.Client, o Options) sdkworker.Worker {
 	w := sdkworker.New(c, o.TaskQueue, sdkworker.Options{
 		WorkerStopTimeout:           stopTimeout,
+		WorkflowTaskPollerBehavior:  pollers(),
+		ActivityTaskPollerBehavior:  pollers(),
 		DisableRegistrationAliasing: true,
 		OnFatalError:                o.OnFatal,
 		Interceptors:                []interceptor.WorkerInterceptor{observe(o.Observer)},

@@ -15,8 +15,11 @@ import (
 
 // latency sends events gently and looks how long each takes to its handler.
 func (b *bench) latency(ctx context.Context) error {
-	const every = 20 * time.Millisecond
-	events, calls := newBatch(min(max(b.Events/2, 100), 500), b.Secret), &Calls{}
+	const (
+		every  = 20 * time.Millisecond
+		warmUp = 50 // connections, pollers and caches come with the first second
+	)
+	events, calls := newBatch(warmUp+min(max(b.Events/2, 100), 500), b.Secret), &Calls{}
 	run, err := b.Plant.Start(ctx, Setup{Queue: b.queue("latency"), Spool: true, Handle: events.handle, Calls: calls})
 	if err != nil {
 		return err
@@ -28,7 +31,7 @@ func (b *bench) latency(ctx context.Context) error {
 	if err := events.await(ctx); err != nil {
 		return err
 	}
-	b.report.Latency, b.report.LatencyCalls = newTimes(events.latencies()), perEvent(calls, events)
+	b.report.Latency, b.report.LatencyCalls = newTimes(events.latencies()[warmUp:]), perEvent(calls, events)
 	return nil
 }
 

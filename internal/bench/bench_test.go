@@ -29,7 +29,7 @@ func sample() *bench.Report {
 func TestTheTableHasRatiosToBareAndToTheTextbook(t *testing.T) {
 	var b strings.Builder
 	require.NoError(t, sample().Print(&b))
-	for _, line := range strings.Split(b.String(), "\n") {
+	for line := range strings.SplitSeq(b.String(), "\n") {
 		if strings.HasPrefix(line, "grapnel up, handled") {
 			require.Equal(t, []string{"60", "0.60", "3.00"}, strings.Fields(line)[3:])
 		}

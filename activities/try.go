@@ -64,7 +64,7 @@ func failed(t event.Task, attempt int, err error) error {
 	}
 	return temporal.NewApplicationErrorWithOptions(event.Cut(err.Error(), maxText), typeOf(err),
 		temporal.ApplicationErrorOptions{
-			NonRetryable:   handler.IsPermanent(err),
+			NonRetryable: handler.IsPermanent(err),
 			// What the other side asks for is the least, so jitter takes nothing off it.
 			NextRetryDelay: max(jitter(t.Route.Retry.Wait(attempt), t.Route.Retry.Jitter), handler.Hint(err)),
 			Details:        []any{detail},

@@ -3,6 +3,7 @@ package starter_test
 import (
 	"bufio"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -28,7 +29,8 @@ func statuses(answer string) []int {
 			return all
 		}
 		all = append(all, res.StatusCode)
-		if _, err = io.Copy(io.Discard, res.Body); err != nil {
+		_, err = io.Copy(io.Discard, res.Body)
+		if err = errors.Join(err, res.Body.Close()); err != nil {
 			return all // An answer to HEAD says a length and has no body.
 		}
 	}
@@ -144,7 +146,7 @@ func TestWhatFollowsARefusedBodyIsNoRequest(t *testing.T) {
 		"a length too large":         "POST /webhooks/zoom HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n",
 		"chunks that are":            "POST /webhooks/zoom HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n" + strings.Repeat("x", 2000-len(hidden)),
 		"an expectation":             fmt.Sprintf("POST /webhooks/none HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", len(hidden)),
-		"a strange expection":        fmt.Sprintf("POST /webhooks/none HTTP/1.1\r\nHost: x\r\nExpect: nothing\r\nContent-Length: %d\r\n\r\n", len(hidden)),
+		"a strange expectation":      fmt.Sprintf("POST /webhooks/none HTTP/1.1\r\nHost: x\r\nExpect: nothing\r\nContent-Length: %d\r\n\r\n", len(hidden)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			answer := w.raw(t, request+hidden)

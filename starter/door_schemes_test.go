@@ -10,7 +10,7 @@ import (
 
 func TestEverySchemeJudgesARequestAlike(t *testing.T) {
 	w, engine := openFake(t, yaml("", doorSources...))
-	const body = `{"event":"order.paid","type":"invoice.paid","id":"evt_1","at":"2026-01-02T03:04:05Z"}`
+	body := `{"event":"order.paid","type":"invoice.paid","id":"evt_1","at":"2026-01-02T03:04:05Z"}`
 	for _, s := range schemes {
 		post := func(t *testing.T, body string, headers []string) reply {
 			t.Helper()

@@ -26,11 +26,11 @@ func file(t *testing.T, yaml string) []string {
 }
 
 func TestCheckReportsEveryFaultAtOnce(t *testing.T) {
-	environ := file(t, "sources:\n  zoom:\n    provider: zom\n    secrets: [\"${NOT_SET}\"]\n    tolerence: 5m\n  bad:\n    provider: zoom\n    secrets: []\n")
+	environ := file(t, "sources:\n  zoom:\n    provider: zom\n    secrets: [\"${NOT_SET}\"]\n    tolerans: 5m\n  bad:\n    provider: zoom\n    secrets: []\n")
 	got := run(t, environ, "check", "--offline")
 	require.Equal(t, 1, got.code)
 	require.Empty(t, got.err)
-	for _, part := range []string{":3:", ":4:", ":5:", "zom", "NOT_SET", "tolerence", "sources.bad.secrets"} {
+	for _, part := range []string{":3:", ":4:", ":5:", "zom", "NOT_SET", "tolerans", "sources.bad.secrets"} {
 		require.Contains(t, got.out, part)
 	}
 	require.GreaterOrEqual(t, strings.Count(got.out, "fault: "), 4, got.out)

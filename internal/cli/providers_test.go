@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,7 +65,7 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 			require.LessOrEqual(t, len([]rune(line)), 160, line)
 		}
 		for _, name := range subcommands(t, got.out) {
-			walk(t, append(path[:len(path):len(path)], name))
+			walk(t, append(slices.Clip(path), name))
 		}
 	}
 	walk(t, nil)

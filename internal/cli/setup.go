@@ -36,7 +36,7 @@ repeat, and says what it lacks the permission for and who has it.`,
 					return fmt.Errorf("write the report: %w", err)
 				}
 			} else {
-				_, _ = fmt.Fprint(p.Stdout, report)
+				_, _ = fmt.Fprintln(p.Stdout, report)
 			}
 			return err
 		},

@@ -127,16 +127,22 @@ func TestAnEngineIsTakenOver(t *testing.T) {
 			}
 			e := start(t, o)
 			require.NotEqual(t, p.engine, e.PID)
-			require.True(t, gone(t, p.engine), "two engines on one file")
+			requireGone(t, p.engine)
 			_, err := dial(t, e.Settings()).DescribeWorkflowExecution(within(t), "kept", "")
 			require.NoError(t, err)
 		})
 	}
 }
 
-// gone tells whether a process has ended, be it that nobody has waited for it.
-func gone(t *testing.T, pid int) bool {
+// requireGone waits until a process that gave back its lock has ended: the kernel
+// closes what it had open a moment before that.
+func requireGone(t *testing.T, pid int) {
 	t.Helper()
+	require.Eventually(t, func() bool { return gone(pid) }, limit, time.Millisecond, "two engines on one file")
+}
+
+// gone tells whether a process has ended, be it that nobody has waited for it.
+func gone(pid int) bool {
 	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 		return true
 	}
@@ -160,7 +166,7 @@ func TestAKilledParentTakesItsEngineWithIt(t *testing.T) {
 	case <-time.After(limit):
 		require.FailNow(t, "the engine outlived its parent and holds the lock")
 	}
-	require.True(t, gone(t, p.engine))
+	requireGone(t, p.engine)
 }
 
 func TestADataDirectoryHasOneGrapnel(t *testing.T) {

@@ -25,10 +25,14 @@ func (b *banner) print(p *process) {
 		}
 	}
 	s.WriteString("grapnel is up\n")
+	scheme := "http://"
+	if p.config.TLS != nil {
+		scheme = "https://"
+	}
 	sources := slices.Sorted(maps.Keys(p.config.Sources))
 	if b.receiver != nil {
 		for _, name := range sources {
-			row("receiver", "http://"+local(b.receiver)+"/webhooks/"+name)
+			row("receiver", scheme+dialable(b.receiver.String())+"/webhooks/"+name)
 		}
 	}
 	row("Web UI", b.ui)
@@ -43,16 +47,4 @@ func (b *banner) print(p *process) {
 	}
 	s.WriteString("Ctrl-C stops it.\n")
 	_, _ = fmt.Fprint(p.out, s.String())
-}
-
-// local is an address as one on this machine dials it.
-func local(a net.Addr) string {
-	host, port, err := net.SplitHostPort(a.String())
-	if err != nil {
-		return a.String()
-	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return net.JoinHostPort(host, port)
 }

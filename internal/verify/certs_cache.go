@@ -43,10 +43,10 @@ type remoteDoc[T any] struct {
 }
 
 // remoteCache keeps documents fetched from trusted URLs: bounded in number, one fetch per URL at a
-// time, failures remembered for a while, and fetches limited in rate.
+// time, failures remembered for a while, and fetches limited in rate. Its clock is that of the
+// requests: what they are judged by and what they are judged with must not disagree on the time.
 type remoteCache[T any] struct {
 	parse func(url string, document []byte, now time.Time) (remoteDoc[T], error)
-	now   func() time.Time
 
 	mu       sync.Mutex
 	docs     map[string]remoteDoc[T]
@@ -72,7 +72,7 @@ type remoteFlight[T any] struct {
 // newRemoteCache returns an empty cache of what parse reads and judges.
 func newRemoteCache[T any](parse func(string, []byte, time.Time) (remoteDoc[T], error)) *remoteCache[T] {
 	return &remoteCache[T]{
-		parse: parse, now: time.Now, tokens: fetchBurst,
+		parse: parse, tokens: fetchBurst,
 		docs: map[string]remoteDoc[T]{}, failures: map[string]remoteFailure{}, flights: map[string]*remoteFlight[T]{},
 	}
 }
@@ -80,8 +80,8 @@ func newRemoteCache[T any](parse func(string, []byte, time.Time) (remoteDoc[T], 
 // get returns the document behind url. A caller that found the document of time seen wanting passes
 // that time and gets a later one, if the least time between fetches has passed; else seen is zero.
 func (c *remoteCache[T]) get(o Options, url string, seen time.Time) (remoteDoc[T], error) {
+	now := judgedAt(o)
 	c.mu.Lock()
-	now := c.now()
 	doc, have := c.docs[url]
 	if have && now.Before(doc.fresh) && (doc.fetched.After(seen) || now.Sub(doc.fetched) < refetchAfter) {
 		c.mu.Unlock()
@@ -117,7 +117,7 @@ func (c *remoteCache[T]) board(fetch Fetch, url string, now time.Time) (*remoteF
 	}
 	flight := &remoteFlight[T]{done: make(chan struct{})}
 	c.flights[url] = flight
-	go c.fly(flight, fetch, url)
+	go c.fly(flight, fetch, url, now)
 	return flight, nil
 }
 
@@ -136,17 +136,20 @@ func (c *remoteCache[T]) spend(now time.Time) bool {
 }
 
 // fly fetches on a context of its own, so that a caller who goes away spoils nothing for the others.
-func (c *remoteCache[T]) fly(flight *remoteFlight[T], fetch Fetch, url string) {
+// now is the time at its start; what the fetch takes is added to it.
+func (c *remoteCache[T]) fly(flight *remoteFlight[T], fetch Fetch, url string, now time.Time) {
 	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
 	defer cancel()
-	flight.doc, flight.err = c.load(ctx, fetch, url)
+	began := time.Now()
+	flight.doc, flight.err = c.load(ctx, fetch, url, now)
+	now = now.Add(time.Since(began))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer close(flight.done)
 	delete(c.flights, url)
 	if flight.err != nil {
 		evict(c.failures, maxFailures, func(f remoteFailure) time.Time { return f.until })
-		c.failures[url] = remoteFailure{err: flight.err, until: c.now().Add(retryAfterFailure(flight.err))}
+		c.failures[url] = remoteFailure{err: flight.err, until: now.Add(retryAfterFailure(flight.err))}
 		return
 	}
 	delete(c.failures, url)
@@ -156,8 +159,8 @@ func (c *remoteCache[T]) fly(flight *remoteFlight[T], fetch Fetch, url string) {
 	c.docs[url] = flight.doc
 }
 
-// load fetches and parses one document.
-func (c *remoteCache[T]) load(ctx context.Context, fetch Fetch, url string) (remoteDoc[T], error) {
+// load fetches one document, parses it and judges it at a time.
+func (c *remoteCache[T]) load(ctx context.Context, fetch Fetch, url string, now time.Time) (remoteDoc[T], error) {
 	document, err := fetch(ctx, url)
 	if err != nil {
 		return remoteDoc[T]{}, err
@@ -165,7 +168,7 @@ func (c *remoteCache[T]) load(ctx context.Context, fetch Fetch, url string) (rem
 	if len(document) > maxRemoteBytes {
 		return remoteDoc[T]{}, fmt.Errorf("%w: it is over %d bytes", errDocument, maxRemoteBytes)
 	}
-	return c.parse(url, document, c.now())
+	return c.parse(url, document, now)
 }
 
 // wait returns what the flight brought, or the context's error when that ends first. A nil context

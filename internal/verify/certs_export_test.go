@@ -1,9 +1,6 @@
 package verify
 
-import (
-	"crypto/x509"
-	"time"
-)
+import "crypto/x509"
 
 // What the tests of the coded verifiers reach into.
 
@@ -25,21 +22,10 @@ func NewTestCoded(p Profile) (Coded, error) {
 	}
 }
 
-// NewTestPayPal makes a PayPal verifier with roots of its own and a clock for its cache.
-func NewTestPayPal(roots *x509.CertPool, now func() time.Time) Coded {
+// NewTestPayPal makes a PayPal verifier with roots of its own.
+func NewTestPayPal(roots *x509.CertPool) Coded {
 	coded, _ := newPayPalRoots(Profile{}, roots)
-	coded.(*paypal).certificates.cache.now = now
 	return coded
-}
-
-// SetTestClock gives the cache of an SNS or JWT verifier a clock.
-func SetTestClock(c Coded, now func() time.Time) {
-	switch c := c.(type) {
-	case *sns:
-		c.certificates.cache.now = now
-	case *jwt:
-		c.keys.now = now
-	}
 }
 
 // CacheSizes returns how many certificates and failures an SNS verifier remembers.

@@ -75,7 +75,6 @@ func TestCertificateOfOneURLIsFetchedOnce(t *testing.T) {
 func TestCertificateIsReadAgain(t *testing.T) {
 	s, now, up := newSigner(t, "sns.amazonaws.com", 48*time.Hour), codedNow, true
 	coded := newSNS(t, "")
-	verify.SetTestClock(coded, func() time.Time { return now })
 	fetches := 0
 	options := verify.Options{Fetch: func(context.Context, string) ([]byte, error) {
 		if fetches++; !up {
@@ -103,13 +102,13 @@ func TestCertificateIsReadAgain(t *testing.T) {
 func TestFetchesAreBounded(t *testing.T) {
 	s, now, fetches := signer{key: newRSA(t, 1024)}, codedNow, 0
 	coded := newSNS(t, "")
-	verify.SetTestClock(coded, func() time.Time { return now })
-	options := verify.Options{Now: now, Fetch: func(context.Context, string) ([]byte, error) {
+	options := verify.Options{Fetch: func(context.Context, string) ([]byte, error) {
 		fetches++
 		return nil, &verify.FetchError{Status: http.StatusNotFound}
 	}}
 	ask := func(n int) error {
 		url := fmt.Sprintf("https://sns.us-west-2.amazonaws.com/%d.pem", n)
+		options.Now = now
 		return coded.Verify(codedRequest("", s.sign(t, snsFields("Notification", "SigningCertURL", url))), nil, options)
 	}
 	for n := range verify.FetchBurst + 30 {
@@ -153,4 +152,25 @@ func TestFetchEndsWithTheRequest(t *testing.T) {
 func TestNoFetchIsAllowed(t *testing.T) {
 	body := signer{key: newRSA(t, 1024)}.sign(t, snsFields("Notification"))
 	requireReason(t, verify.Unavailable, newSNS(t, "").Verify(codedRequest("", body), nil, verify.Options{Now: codedNow}))
+}
+
+// TestFetchedCertificateIsJudgedAtTheTimeOfTheRequest and at no other clock's.
+func TestFetchedCertificateIsJudgedAtTheTimeOfTheRequest(t *testing.T) {
+	s := newSigner(t, "sns.amazonaws.com", time.Hour)
+	body := s.sign(t, snsFields("Notification"))
+	for _, test := range []struct {
+		name string
+		now  time.Time
+		want verify.Reason
+	}{
+		{"within its life, however long ago that was", codedNow, ""},
+		{"before its life", codedNow.Add(-2 * time.Hour), verify.Expired},
+		{"after its life", codedNow.Add(2 * time.Hour), verify.Expired},
+		{"without a time, at the present", time.Time{}, verify.Expired},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			options := verify.Options{Now: test.now, Fetch: func(context.Context, string) ([]byte, error) { return s.pem, nil }}
+			requireReason(t, test.want, newSNS(t, snsTopic).Verify(codedRequest("", body), nil, options))
+		})
+	}
 }

@@ -116,7 +116,7 @@ func TestPayPalCertificates(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			api := newRemote(t, serve(test.signer.pem))
-			coded := verify.NewTestPayPal(test.roots.roots, func() time.Time { return codedNow })
+			coded := verify.NewTestPayPal(test.roots.roots)
 			request := test.signer.paypalRequest(t, test.body, "PAYPAL-CERT-URL", test.url)
 			options := api.options()
 			for range 2 { // The second time the certificate, or its refusal, is remembered.

@@ -22,12 +22,11 @@ const (
 	snsVisit = "https://sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription&TopicArn=" + snsTopic + "&Token=tok"
 )
 
-// newSNS makes a verifier of the source's topics whose cache has the tests' time.
+// newSNS makes a verifier of the source's topics.
 func newSNS(t *testing.T, topics string) verify.Coded {
 	t.Helper()
 	coded, err := verify.NewTestCoded(verify.Profile{Algorithm: "sns", Params: map[string]string{"topics": topics}})
 	require.NoError(t, err)
-	verify.SetTestClock(coded, func() time.Time { return codedNow })
 	return coded
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // This file reads single values out of a JSON body without decoding the rest.
@@ -59,11 +60,11 @@ func parseJSONPath(s string) (jsonPath, error) {
 // span is where a value stands in a body.
 type span struct{ from, to int }
 
-// find gives the span of the value at a path. Where strict is false the first
-// member of a name counts and the search ends with it. Where it is true every
-// object on the way is read to its end, and a name that is there twice, case
-// aside, makes doubled true: decoders disagree on which of the two counts, and
-// a signature over one of them must not vouch for the other.
+// find gives the span of the value at a path. Of members of one name the last
+// counts, as it does to encoding/json and JSON.parse, and so to those who handle
+// the event. Where strict is true, a name that is there twice, case aside, makes
+// doubled true: other decoders take the first, and a signature over one of them
+// must not vouch for the other.
 func (p jsonPath) find(body []byte, strict bool) (at span, found, doubled bool) {
 	s := scanner{b: body}
 	for _, st := range p {
@@ -94,7 +95,7 @@ func jsonText(raw []byte) (string, bool) {
 	}
 	switch c := raw[0]; {
 	case c == '"':
-		if bytes.IndexByte(raw, '\\') < 0 {
+		if bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) {
 			return string(raw[1 : len(raw)-1]), true
 		}
 		var s string

@@ -3,6 +3,7 @@ package verify
 import (
 	"bytes"
 	"strings"
+	"unicode/utf8"
 )
 
 // scanner walks a JSON text. It trusts nothing of it: what is no JSON ends the
@@ -32,12 +33,13 @@ func (s *scanner) take(c byte) bool {
 	return false
 }
 
-// member moves to the value of a key in the object at hand.
+// member moves to the value of a key in the object at hand: to the last, where
+// there are more.
 func (s *scanner) member(key string, strict bool) (ok, doubled bool) {
 	if !s.take('{') {
 		return false, false
 	}
-	at := -1
+	at, seen := -1, false
 	for !s.take('}') {
 		s.space()
 		from := s.i
@@ -49,14 +51,12 @@ func (s *scanner) member(key string, strict bool) (ok, doubled bool) {
 			return false, false
 		}
 		exact, alike := keyIs(name, key, strict)
-		if exact && !strict {
-			return true, false
-		}
-		if alike && at >= 0 {
+		if strict && alike && seen {
 			return false, true
 		}
+		seen = seen || alike
 		s.space()
-		if alike {
+		if exact {
 			at = s.i
 		}
 		if !s.skip() {
@@ -78,7 +78,7 @@ func keyIs(quoted []byte, key string, fold bool) (exact, alike bool) {
 	if string(inner) == key {
 		return true, true
 	}
-	if !fold && bytes.IndexByte(inner, '\\') < 0 {
+	if !fold && bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
 		return false, false
 	}
 	name, ok := jsonText(quoted)

@@ -3,14 +3,18 @@
 # Tools are pinned here and built once into bin/, each under a name that holds its version, so that a
 # changed pin builds the new one. bin/ stands last on PATH: a `temporal` that is installed already wins.
 
-TEMPORAL_CLI_VERSION  := v1.5.1
-GOLANGCI_LINT_VERSION := v2.15.0
-WORKFLOWCHECK_VERSION := v0.6.0
+TEMPORAL_CLI_VERSION    := v1.5.1
+TEMPORAL_SERVER_VERSION := v1.29.1
+GOLANGCI_LINT_VERSION   := v2.15.0
+WORKFLOWCHECK_VERSION   := v0.6.0
 
 GO        ?= go
 BIN       := $(CURDIR)/bin
 GOLANGCI  := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 WFCHECK   := bin/workflowcheck-$(WORKFLOWCHECK_VERSION)
+SERVER    := bin/temporal-server-$(TEMPORAL_SERVER_VERSION)
+SQLTOOL   := bin/temporal-sql-tool-$(TEMPORAL_SERVER_VERSION)
+SCHEMA    := bin/temporal-schema-$(TEMPORAL_SERVER_VERSION)
 FUZZTIME  ?= 60s
 CHAOS     ?= 2m
 BENCH     ?=
@@ -20,10 +24,10 @@ export PATH := $(PATH):$(BIN)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build grapnel temporal test check vet tidy lint fmt workflowcheck unit fuzz bench chaos histories up down clean
+.PHONY: help run build grapnel temporal temporal-server test check vet tidy lint fmt workflowcheck unit fuzz bench chaos histories up down clean
 
 help: ## Print this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
 
 # The example has a secret that everyone knows, so it listens on loopback only.
 run: build ## Build what is missing, then run everything in one process with the example grapnel.yaml
@@ -80,9 +84,15 @@ fuzz: ## Fuzz every target for FUZZTIME (60s) each
 bench: build ## Measure what an event costs, as ratios; BENCH takes flags of `grapnel bench`
 	bin/grapnel bench $(BENCH)
 
-chaos: temporal ## Kill processes for CHAOS (2m) in each test, and check that nothing is lost; reports in bin/chaos
+# One package after the other, or nothing is shown until both are over.
+chaos: temporal ## Kill processes and step clocks for CHAOS (2m) in each test, and check that nothing is lost; reports in bin/chaos
+	@test -x $(SERVER) -a -x $(SQLTOOL) -a -d $(SCHEMA) || \
+	echo "==> no Temporal on PostgreSQL will be killed: 'make temporal-server' builds one (PostgreSQL is Debian's package postgresql)"
 	CHAOS_DURATION=$(CHAOS) CHAOS_REPORT=$(BIN)/chaos \
-		$(GO) test -count=1 -timeout 60m -v -run 'Kill|Chaos' $(TESTFLAGS) ./internal/spool ./internal/chaos
+	CHAOS_SERVER=$(CURDIR)/$(SERVER) CHAOS_SQL_TOOL=$(CURDIR)/$(SQLTOOL) CHAOS_SCHEMA=$(CURDIR)/$(SCHEMA) \
+		$(GO) test -count=1 -p 1 -timeout 2h -v -run 'Kill|Chaos|Clock' $(TESTFLAGS) ./internal/spool ./internal/chaos
+
+temporal-server: $(SERVER) $(SQLTOOL) $(SCHEMA) ## Build the Temporal server that chaos kills on PostgreSQL: about four minutes, once
 
 histories: temporal ## Record the histories of shapes of run that are new, against a real Temporal server
 	$(GO) test -count=1 $(TESTFLAGS) ./internal/e2e -args -record
@@ -105,3 +115,20 @@ $(WFCHECK):
 	@echo "==> building workflowcheck $(WORKFLOWCHECK_VERSION) into bin/"
 	GOBIN="$(BIN)" $(GO) install go.temporal.io/sdk/contrib/tools/workflowcheck@$(WORKFLOWCHECK_VERSION)
 	@mv bin/workflowcheck $@
+
+$(SERVER):
+	@echo "==> building the Temporal server $(TEMPORAL_SERVER_VERSION) into bin/: some minutes, once"
+	GOBIN="$(BIN)" $(GO) install go.temporal.io/server/cmd/server@$(TEMPORAL_SERVER_VERSION)
+	@mv bin/server $@
+
+$(SQLTOOL):
+	@echo "==> building temporal-sql-tool $(TEMPORAL_SERVER_VERSION) into bin/"
+	GOBIN="$(BIN)" $(GO) install go.temporal.io/server/cmd/tools/sql@$(TEMPORAL_SERVER_VERSION)
+	@mv bin/sql $@
+
+# Asked for from outside of this module, which does not depend on the server.
+$(SCHEMA):
+	@rm -rf $@.part && mkdir -p $@.part
+	@dir=$$(cd / && $(GO) mod download -json go.temporal.io/server@$(TEMPORAL_SERVER_VERSION) | sed -n 's/^.*"Dir": "\(.*\)".*$$/\1/p') && \
+	cp -r "$$dir/schema/postgresql/v12/temporal" "$$dir/schema/postgresql/v12/visibility" $@.part && \
+	chmod -R u+w $@.part && mv $@.part $@

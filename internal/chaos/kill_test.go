@@ -17,7 +17,7 @@ func TestKillAnythingOfUp(t *testing.T) {
 	answers(t, "http://"+s.receive+"/")
 	l := s.begin(t, 8, 40*time.Millisecond)
 	s.strike(t, durationOf(t), 3*time.Second, killer("up", up), blow{"engine of up", func() {
-		if pid := up.child("start-dev"); pid > 0 {
+		for _, pid := range up.children("start-dev") {
 			_ = syscall.Kill(pid, syscall.SIGKILL) // It may just have ended.
 		}
 	}})

@@ -5,8 +5,8 @@
 package chaos_test
 
 import (
+	"cmp"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -50,7 +50,9 @@ type process struct {
 	path string
 	args []string
 	env  []string
-	dir  string
+	dir  string // of its log, and where it runs unless home says otherwise
+	home string
+	as   *syscall.Credential // nil runs it as oneself
 	ends func(name string, at time.Time)
 
 	mu       sync.Mutex
@@ -83,8 +85,8 @@ func (p *process) launch() error {
 	}
 	defer func() { _ = log.Close() }()
 	cmd := exec.Command(p.path, p.args...)
-	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = p.env, p.dir, log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = p.env, cmp.Or(p.home, p.dir), log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: p.as}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := cmd.Start(); err != nil {
@@ -154,8 +156,8 @@ func (p *process) count() int {
 	return p.starts
 }
 
-// child gives the PID of the child whose command line holds a word, or 0.
-func (p *process) child(word string) int {
+// children gives the PIDs of the children whose command line holds a word.
+func (p *process) children(word string) (pids []int) {
 	p.mu.Lock()
 	pid := p.cmd.Process.Pid
 	p.mu.Unlock()
@@ -165,20 +167,11 @@ func (p *process) child(word string) int {
 		for child := range strings.FieldsSeq(string(text)) {
 			line, _ := os.ReadFile("/proc/" + child + "/cmdline")
 			if n, err := strconv.Atoi(child); err == nil && strings.Contains(string(line), word) {
-				return n
+				pids = append(pids, n)
 			}
 		}
 	}
-	return 0
-}
-
-// freePort gives the address of a port that nobody has now.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	return pids
 }
 
 // answers waits until an address answers a GET at all.

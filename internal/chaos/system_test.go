@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -25,7 +26,7 @@ type system struct {
 	seed    uint64
 	dice    *rand.Rand
 
-	processes map[string]*process
+	ports map[int]bool // those that were given out
 }
 
 // newSystem makes the configuration and the destination. Nothing runs yet.
@@ -36,9 +37,9 @@ func newSystem(t *testing.T) *system {
 	}
 	seed := seedOf(t)
 	s := &system{
-		dir: t.TempDir(), receive: freePort(t), seed: seed, dice: rand.New(rand.NewPCG(seed, 0)),
-		processes: map[string]*process{},
+		dir: t.TempDir(), seed: seed, dice: rand.New(rand.NewPCG(seed, 0)), ports: map[int]bool{},
 	}
+	s.receive = s.freePort(t)
 	s.record = newRecord(t, s.dir)
 	s.target = newTarget(t, s.record)
 	config := fmt.Sprintf(`
@@ -68,27 +69,40 @@ func (s *system) add(t *testing.T, name, command string, env ...string) *process
 		env: append([]string{
 			"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "TEMPORAL_CLI=" + binary,
 			"GRAPNEL_CONFIG=" + filepath.Join(s.dir, "grapnel.yaml"),
-			"GRAPNEL_LISTEN=" + s.receive, "GRAPNEL_ADMIN_LISTEN=" + freePort(t),
+			"GRAPNEL_LISTEN=" + s.receive, "GRAPNEL_ADMIN_LISTEN=" + s.freePort(t),
 		}, env...),
 	}
-	s.processes[name] = p
 	return p
 }
 
-// addEngine makes a Temporal of its own process. CHAOS_ENGINE gives a command for
-// another one, on PostgreSQL for example, that serves on CHAOS_ENGINE_ADDRESS
-// with the search attributes in place.
+// freePort gives the address of a port that nobody has now, below those that the
+// kernel gives to outgoing connections: one of them could take it while the
+// process that serves on it is down.
+func (s *system) freePort(t *testing.T) string {
+	t.Helper()
+	for range 1000 {
+		port := 20_000 + rand.IntN(12_000) // Not of the seed: another run may be under way.
+		if s.ports[port] {
+			continue
+		}
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		if l, err := net.Listen("tcp", address); err == nil {
+			require.NoError(t, l.Close())
+			s.ports[port] = true
+			return address
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
+}
+
+// addEngine makes a Temporal dev server of its own process.
 func (s *system) addEngine(t *testing.T) (p *process, address string) {
 	t.Helper()
 	p = &process{name: "engine", dir: s.dir, ends: s.record.ended, env: os.Environ()}
-	s.processes["engine"] = p
-	if command := os.Getenv("CHAOS_ENGINE"); command != "" {
-		p.path, p.args = "/bin/sh", []string{"-c", "exec " + command}
-		return p, os.Getenv("CHAOS_ENGINE_ADDRESS")
-	}
 	binary, err := enginetest.Binary()
 	require.NoError(t, err)
-	address = freePort(t)
+	address = s.freePort(t)
 	_, port, err := net.SplitHostPort(address)
 	require.NoError(t, err)
 	p.path = binary

@@ -38,13 +38,13 @@ func IDByFields(body []byte, fields []Field) (id string, ok bool) {
 // IDAndDigest is IDByFields and Digest, for the price of reading the body once.
 // ok is that of IDByFields, and the digest is given in any case.
 func IDAndDigest(source string, body []byte, fields []Field) (id, digest string, ok bool) {
-	root, ok := parse(body)
+	d, root, ok := parse(body)
 	if !ok {
 		return "", IDByBody(source, body), false
 	}
 	// Before the digest, which sorts the members.
-	text, ok := root.stringify(fields)
-	digest = IDByBody(source, root.appendCanonical(make([]byte, 0, len(body)+len(body)/8)))
+	text, ok := d.stringify(root, fields)
+	digest = IDByBody(source, d.canonical(root))
 	if !ok {
 		return "", digest, false
 	}

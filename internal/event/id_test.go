@@ -134,3 +134,21 @@ func TestIDAndDigestAreThoseOfTheirOwn(t *testing.T) {
 		require.Equal(t, event.Digest("s", []byte(body)), digest, body)
 	}
 }
+
+// BenchmarkIDAndDigest is what it costs to name an event by its fields.
+func BenchmarkIDAndDigest(b *testing.B) {
+	for _, items := range []int{4, 5000} {
+		body := `{"event":"meeting.started","event_ts":1687276800000,"payload":{"account_id":"a","object":{"uuid":"1","items":[`
+		for i := range items {
+			body += fmt.Sprintf(`{"id":%d,"name":"some name","email":"user%d@example.com","ok":true},`, i, i)
+		}
+		text := []byte(body[:len(body)-1] + `]}}}`)
+		b.Run(fmt.Sprintf("%d bytes", len(text)), func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			for b.Loop() {
+				event.IDAndDigest("zoom", text, zoomFields())
+			}
+		})
+	}
+}

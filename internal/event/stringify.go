@@ -24,40 +24,40 @@ type Field struct {
 // ok is false for a body that is no JSON, and where reading a property of
 // undefined or null would throw.
 func Stringify(body []byte, fields []Field) (text string, ok bool) {
-	root, ok := parse(body)
+	d, root, ok := parse(body)
 	if !ok {
 		return "", false
 	}
-	return root.stringify(fields)
+	return d.stringify(root, fields)
 }
 
-func (n *node) stringify(fields []Field) (text string, ok bool) {
+func (d *document) stringify(root node, fields []Field) (text string, ok bool) {
 	out := append(make([]byte, 0, 256), '{')
 	for _, f := range fields {
-		v, ok := n.either(f.Paths)
+		v, ok := d.either(root, f.Paths)
 		if !ok {
 			return "", false
 		}
-		if v == nil {
+		if v.kind == kindUndefined {
 			continue
 		}
 		if len(out) > 1 {
 			out = append(out, ',')
 		}
-		out = appendString(out, utf16.Encode([]rune(f.Key)))
+		out = appendUnits(out, utf16.Encode([]rune(f.Key)))
 		out = append(out, ':')
-		out = v.appendECMA(out)
+		out = d.appendECMA(out, v)
 	}
 	return string(append(out, '}')), true
 }
 
-// either is a || b || c over property paths. A nil value is undefined.
-func (n *node) either(paths []string) (v *node, ok bool) {
+// either is a || b || c over property paths.
+func (d *document) either(root node, paths []string) (v node, ok bool) {
 	for _, p := range paths {
-		if v, ok = n.property(p); !ok {
-			return nil, false
+		if v, ok = d.property(root, p); !ok {
+			return node{}, false
 		}
-		if v.truthy() {
+		if d.truthy(v) {
 			return v, true
 		}
 	}
@@ -65,70 +65,67 @@ func (n *node) either(paths []string) (v *node, ok bool) {
 }
 
 // property walks a dotted path; ok is false where ECMAScript would throw.
-func (n *node) property(path string) (*node, bool) {
+func (d *document) property(n node, path string) (node, bool) {
 	for name := range strings.SplitSeq(path, ".") {
-		if n == nil || n.kind == kindNull {
-			return nil, false
+		if n.kind == kindUndefined || n.kind == kindNull {
+			return node{}, false
 		}
-		n = n.member(utf16.Encode([]rune(name)))
+		n = d.member(n, utf16.Encode([]rune(name)))
 	}
 	return n, true
 }
 
 // truthy is ECMAScript's ToBoolean.
-func (n *node) truthy() bool {
-	if n == nil {
-		return false
-	}
+func (d *document) truthy(n node) bool {
 	switch n.kind {
-	case kindNull, kindFalse:
+	case kindUndefined, kindNull, kindFalse:
 		return false
-	case kindString:
-		return len(n.str) > 0
+	case kindString, kindWide:
+		return n.length() > 0
 	case kindNumber:
-		return number(n.text) != 0
+		return number(d.literal(n)) != 0
 	default:
 		return true
 	}
 }
 
-func (n *node) appendECMA(out []byte) []byte {
+func (d *document) appendECMA(out []byte, n node) []byte {
 	switch n.kind {
-	case kindString:
-		return appendString(out, n.str)
+	case kindString, kindWide:
+		return d.appendString(out, n)
 	case kindNumber:
-		return appendNumber(out, number(n.text))
+		return appendNumber(out, number(d.literal(n)))
 	case kindArray:
 		out = append(out, '[')
-		for i, c := range n.items {
+		for i, c := range d.children(n) {
 			if i > 0 {
 				out = append(out, ',')
 			}
-			out = c.appendECMA(out)
+			out = d.appendECMA(out, c.value)
 		}
 		return append(out, ']')
 	case kindObject:
 		out = append(out, '{')
-		for i, m := range ownKeys(n.members) {
+		for i, m := range d.ownKeys(n) {
 			if i > 0 {
 				out = append(out, ',')
 			}
-			out = append(appendString(out, m.key), ':')
-			out = m.value.appendECMA(out)
+			out = append(d.appendString(out, m.key), ':')
+			out = d.appendECMA(out, m.value)
 		}
 		return append(out, '}')
 	default:
-		return append(out, n.text...)
+		return append(out, d.literal(n)...)
 	}
 }
 
 // ownKeys orders members as ECMAScript's OrdinaryOwnPropertyKeys: array indices
 // in ascending order, then the others in the order of creation.
-func ownKeys(members []member) []member {
-	sorted := slices.Clone(members)
+func (d *document) ownKeys(n node) []member {
+	sorted := slices.Clone(d.children(n))
 	slices.SortStableFunc(sorted, func(a, b member) int {
-		x, xi := arrayIndex(a.key)
-		y, yi := arrayIndex(b.key)
+		x, xi := d.arrayIndex(a.key)
+		y, yi := d.arrayIndex(b.key)
 		switch {
 		case xi && yi:
 			return int(int64(x) - int64(y))
@@ -143,11 +140,15 @@ func ownKeys(members []member) []member {
 	return sorted
 }
 
-func arrayIndex(key []uint16) (uint32, bool) {
-	if len(key) == 0 || len(key) > 10 {
+func (d *document) arrayIndex(key node) (uint32, bool) {
+	if key.length() == 0 || key.length() > 10 {
 		return 0, false
 	}
-	s := string(utf16.Decode(key))
+	digits := make([]byte, 0, 10)
+	for i := range key.length() {
+		digits = utf8.AppendRune(digits, rune(d.unit(key, i)))
+	}
+	s := string(digits)
 	n, err := strconv.ParseUint(s, 10, 32)
 	if err != nil || n == math.MaxUint32 || strconv.FormatUint(n, 10) != s {
 		return 0, false
@@ -181,9 +182,17 @@ func appendNumber(out []byte, f float64) []byte {
 	return append(out, mantissa+"e"+sign+strings.TrimLeft(exponent[1:], "0")...)
 }
 
-// appendString is ECMA-262's QuoteJSONString: lone surrogates are escaped, and
+// appendString writes a string; one that is not wide needs no escape.
+func (d *document) appendString(out []byte, n node) []byte {
+	if n.kind == kindWide {
+		return appendUnits(out, d.units[n.from:n.to])
+	}
+	return append(append(append(out, '"'), d.literal(n)...), '"')
+}
+
+// appendUnits is ECMA-262's QuoteJSONString: lone surrogates are escaped, and
 // of the rest only what JSON demands.
-func appendString(out []byte, s []uint16) []byte {
+func appendUnits(out []byte, s []uint16) []byte {
 	out = append(out, '"')
 	for i := 0; i < len(s); i++ {
 		c := rune(s[i])

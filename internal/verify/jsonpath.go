@@ -67,24 +67,12 @@ type span struct{ from, to int }
 // must not vouch for the other.
 func (p jsonPath) find(body []byte, strict bool) (at span, found, doubled bool) {
 	s := scanner{b: body}
-	for _, st := range p {
-		s.space()
-		var ok, twice bool
-		if st.index >= 0 {
-			ok = s.element(st.index)
-		} else {
-			ok, twice = s.member(st.key, strict)
-		}
-		if twice || !ok {
-			return span{}, false, twice
-		}
-	}
 	s.space()
-	from := s.i
-	if !s.skip() {
-		return span{}, false, false
+	h, ok := s.seek(p, strict)
+	if !ok || h.doubled {
+		return span{}, false, h.doubled
 	}
-	return span{from, s.i}, true, false
+	return h.at, h.found, false
 }
 
 // jsonText is the text of a scalar: a string's content, a number or a boolean

@@ -33,42 +33,79 @@ func (s *scanner) take(c byte) bool {
 	return false
 }
 
-// member moves to the value of a key in the object at hand: to the last, where
-// there are more.
-func (s *scanner) member(key string, strict bool) (ok, doubled bool) {
-	if !s.take('{') {
-		return false, false
+// hit is what was found at a path.
+type hit struct {
+	at             span
+	found, doubled bool
+}
+
+// seek passes the value at hand, once and to its end, and gives what is at a path
+// in it. ok is false when the value has no end; doubled holds even then. It calls
+// itself once for a step of the path, not of the body.
+func (s *scanner) seek(p jsonPath, strict bool) (h hit, ok bool) {
+	switch {
+	case len(p) == 0:
+		from := s.i
+		ok = s.skip()
+		return hit{at: span{from, s.i}, found: ok}, ok
+	case p[0].index >= 0 && s.take('['):
+		return s.element(p, strict)
+	case p[0].index < 0 && s.take('{'):
+		return s.member(p, strict)
+	default:
+		return hit{}, s.skip()
 	}
-	at, seen := -1, false
+}
+
+// member passes the rest of an object, whose members of the first key of a path
+// lead on.
+func (s *scanner) member(p jsonPath, strict bool) (h hit, ok bool) {
+	seen := false
 	for !s.take('}') {
 		s.space()
 		from := s.i
 		if s.i >= len(s.b) || s.b[s.i] != '"' || !s.skip() {
-			return false, false
+			return h, false
 		}
 		name := s.b[from:s.i]
 		if !s.take(':') {
-			return false, false
+			return h, false
 		}
-		exact, alike := keyIs(name, key, strict)
+		s.space()
+		exact, alike := keyIs(name, p[0].key, strict)
 		if strict && alike && seen {
-			return false, true
+			return hit{doubled: true}, false
 		}
 		seen = seen || alike
-		s.space()
 		if exact {
-			at = s.i
+			h, ok = s.seek(p[1:], strict)
+		} else {
+			ok = s.skip()
 		}
-		if !s.skip() {
-			return false, false
+		if !ok {
+			return h, false
 		}
 		s.take(',')
 	}
-	if at < 0 {
-		return false, false
+	return h, true
+}
+
+// element passes the rest of an array, whose element of the first index of a path
+// leads on.
+func (s *scanner) element(p jsonPath, strict bool) (h hit, ok bool) {
+	for n := 0; !s.take(']'); n++ {
+		s.space()
+		if n == p[0].index {
+			h, ok = s.seek(p[1:], strict)
+		} else {
+			ok = s.skip()
+		}
+		if !ok {
+			return h, false
+		}
+		s.take(',')
 	}
-	s.i = at
-	return true, false
+	return h, true
 }
 
 // keyIs compares a quoted name with a key, exactly and, where fold is set, case
@@ -86,21 +123,6 @@ func keyIs(quoted []byte, key string, fold bool) (exact, alike bool) {
 		return false, false
 	}
 	return name == key, fold && strings.EqualFold(name, key)
-}
-
-// element moves to the n-th value of the array at hand.
-func (s *scanner) element(n int) bool {
-	if !s.take('[') {
-		return false
-	}
-	for ; n > 0; n-- {
-		s.space()
-		if !s.skip() || !s.take(',') {
-			return false
-		}
-	}
-	s.space()
-	return s.i < len(s.b) && s.b[s.i] != ']'
 }
 
 // skip passes one value, however deep, without recursion.
@@ -135,26 +157,22 @@ func (s *scanner) skip() bool {
 }
 
 func (s *scanner) skipLiteral() {
-	for s.i < len(s.b) && strings.IndexByte(" \t\r\n,:{}[]\"", s.b[s.i]) < 0 {
-		s.i++
+	for ; s.i < len(s.b); s.i++ {
+		switch s.b[s.i] {
+		case ' ', '\t', '\r', '\n', ',', ':', '{', '}', '[', ']', '"':
+			return
+		}
 	}
 }
 
 func (s *scanner) skipString() bool {
-	for i := s.i + 1; i < len(s.b); {
-		end := bytes.IndexByte(s.b[i:], '"')
-		if end < 0 {
-			return false
-		}
-		i += end
-		slashes := 0
-		for s.b[i-1-slashes] == '\\' {
-			slashes++
-		}
-		i++
-		if slashes%2 == 0 {
-			s.i = i
+	for i := s.i + 1; i < len(s.b); i++ {
+		switch s.b[i] {
+		case '"':
+			s.i = i + 1
 			return true
+		case '\\':
+			i++
 		}
 	}
 	return false

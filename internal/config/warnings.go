@@ -169,9 +169,10 @@ func (w *warnings) sourceOf(path string) (name string, ok bool) {
 	return name, ok && found && strings.HasPrefix(rest, "secrets[")
 }
 
-// isPublic tells whether what is called secret is a public key or a name.
+// isPublic tells whether what is called secret is a public key or a name. Where
+// every item of a body has a token, the secrets are not keys but clientStates.
 func isPublic(p verify.Profile) bool {
-	if p.JWT != nil && len(p.JWT.Algorithms) > 0 && !strings.HasPrefix(p.JWT.Algorithms[0], "HS") {
+	if p.JWT != nil && !p.JWT.Each && len(p.JWT.Algorithms) > 0 && !strings.HasPrefix(p.JWT.Algorithms[0], "HS") {
 		return true
 	}
 	return p.Algorithm == "ed25519" && p.Key != "qqbot" || strings.HasPrefix(p.Algorithm, "ecdsa") ||

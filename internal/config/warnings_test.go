@@ -83,6 +83,14 @@ func TestWarnings(t *testing.T) {
 	}{
 		{"no source at all", "retention: 720h", "sources", "no event can come in"},
 		{"a short secret", `sources: {zoom: {provider: zoom, secrets: ["${SHORT}"]}}`, "sources.zoom.secrets[0]", "5 bytes"},
+		{
+			"a short clientState beside tokens", `sources: {graph: {provider: microsoft-graph-rich, params: {app_id: a}, secrets: ["${SHORT}"]}}`,
+			"sources.graph.secrets[0]", "5 bytes",
+		},
+		{
+			"a clientState in the file", `sources: {graph: {provider: microsoft-graph-rich, params: {app_id: a}, secrets: [0123456789abcdef]}}`,
+			"sources.graph.secrets[0]", "in the file itself",
+		},
 		{"a secret in the file", `sources: {zoom: {provider: zoom, secrets: [0123456789abcdef]}}`, "sources.zoom.secrets[0]", "in the file itself"},
 		{"the development secret", `sources: {zoom: {provider: zoom, secrets: [` + config.DevelopmentSecret + `]}}`, "sources.zoom.secrets[0]", "everyone knows"},
 		{

@@ -48,6 +48,23 @@ func TestDefaults(t *testing.T) {
 	require.NotNil(t, s.Verifier)
 }
 
+func TestPayPalsWebhookIDStandsInEitherPlace(t *testing.T) {
+	for name, text := range map[string]string{
+		"as a setting": "params: {webhook_id: 1JE4291016473214C}",
+		"as a secret":  "secrets: [1JE4291016473214C]",
+		"in both":      "secrets: [1JE4291016473214C], params: {webhook_id: 2JE4291016473214C}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := parse(t, "sources: {paypal: {provider: paypal, "+text+"}}", nil)
+			require.Empty(t, c.Warnings(noon), "it is no secret")
+		})
+	}
+	t.Run("in none", func(t *testing.T) {
+		_, err := config.Parse("grapnel.yaml", []byte("sources: {paypal: {provider: paypal}}"), environment(nil))
+		require.ErrorContains(t, err, "sources.paypal.secrets: is missing")
+	})
+}
+
 func TestEverySettingOfASourceArrives(t *testing.T) {
 	c := parse(t, zoom(`
     events: [meeting.*, "recording.completed"]

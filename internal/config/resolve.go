@@ -151,6 +151,8 @@ func needsSecret(p verify.Profile) bool {
 		return false
 	case "jwt":
 		return p.JWT == nil || p.JWT.JWKS == ""
+	case "paypal":
+		return p.Params["webhook_id"] == "" // It is no secret, and may stand there as well.
 	}
 	return true
 }

@@ -16,7 +16,8 @@ type admission struct {
 	pace     *pace.Pace
 	now      func() time.Time
 	underWay int
-	// away is set from a failure to the next success, be it the drain's.
+	// away is set from a failure, or a start that is late, to the next success, be
+	// it the drain's.
 	away bool
 	// queued tells whether events wait on disk.
 	queued func() bool
@@ -30,33 +31,54 @@ func newAdmission(most int, now func() time.Time, queued func() bool) *admission
 	return &admission{queued: queued, pace: pace.New(pace.Options{Most: most, First: firstStarts, LastBackoff: 5 * time.Second}), now: now}
 }
 
-// enter asks for leave to start an event now. leave must be called with how it
-// went if, and only if, ok is true.
-func (a *admission) enter() (leave func(failed bool), ok bool) {
+// visit is a start under way. leave must be called once, at its end.
+type visit struct {
+	*admission
+	began  time.Time
+	round  int
+	isLate bool
+}
+
+// enter asks for leave to start an event now.
+func (a *admission) enter() (v *visit, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	began := a.now()
+	now := a.now()
 	if a.away && a.queued() {
 		return nil, false
 	}
-	if a.pace.Room(began, a.underWay) <= 0 {
+	if a.pace.Room(now, a.underWay) <= 0 {
 		return nil, false
 	}
 	a.underWay++
-	round := a.pace.Round()
-	return func(failed bool) {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		full := a.underWay >= a.pace.Limit()
-		a.underWay--
-		now := a.now()
-		a.away = failed
-		if failed {
-			a.pace.Failed(round, now)
-			return
-		}
-		a.pace.Succeeded(round, now.Sub(began), full)
-	}, true
+	return &visit{admission: a, began: now, round: a.pace.Round()}, true
+}
+
+// late says that the start takes longer than its sender can wait, which is as
+// bad as a failure. It goes on.
+func (v *visit) late() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.away, v.isLate = true, true
+	v.pace.Failed(v.round, v.now())
+}
+
+// leave says how the start went. That a late one failed is old news.
+func (v *visit) leave(failed bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	full := v.underWay >= v.pace.Limit()
+	v.underWay--
+	if failed && v.isLate {
+		return
+	}
+	now := v.now()
+	v.away = failed
+	if failed {
+		v.pace.Failed(v.round, now)
+		return
+	}
+	v.pace.Succeeded(v.round, now.Sub(v.began), full)
 }
 
 // back hears that the drain has found the engine well.

@@ -145,6 +145,13 @@ func (f *fakeTemporal) dies(t *testing.T, id, run string) {
 	})
 }
 
+// set changes what goes wrong while calls are under way.
+func (f *fakeTemporal) set(onStart func(context.Context, int, client.StartWorkflowOptions) error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.onStart = onStart
+}
+
 // calls tells how often each call was made.
 func (f *fakeTemporal) calls() (starts, describes, resets int) {
 	f.mu.Lock()

@@ -85,21 +85,30 @@ func (s *Starter) hand(x *exchange, t *table, in Incoming) error {
 var errBusy = errors.New("the engine is busy or away")
 
 func (s *Starter) engineOrDisk(t *table, in Incoming, read time.Time) (id string, o Outcome, err error) {
-	leave := func(bool) {}
-	if s.spool != nil {
-		ok := false
-		if leave, ok = s.admission.enter(); !ok {
-			return in.Event.ID, Queued, s.keep(in, read, errBusy)
+	if s.spool == nil {
+		ctx, cancel := context.WithTimeout(s.alive, t.config.Ack.Budget)
+		defer cancel()
+		if id, o, err = s.engine.start(ctx, in); err != nil {
+			err = errors.Join(err, errNoSpool)
 		}
+		return id, o, err
 	}
-	ctx, cancel := context.WithTimeout(s.alive, t.config.Ack.Budget)
-	defer cancel()
-	id, o, err = s.engine.start(ctx, in)
-	leave(err != nil && !errors.Is(err, ErrRefused))
-	if err != nil {
-		return in.Event.ID, Queued, s.keep(in, read, err)
+	visit, ok := s.admission.enter()
+	if !ok {
+		return in.Event.ID, Queued, s.keep(in, read, errBusy)
 	}
-	return id, o, nil
+	budget := time.NewTimer(t.config.Ack.Budget)
+	defer budget.Stop()
+	select {
+	case a := <-s.begin(in, visit.leave):
+		if a.err != nil {
+			return in.Event.ID, Queued, s.keep(in, read, a.err)
+		}
+		return a.id, a.outcome, nil
+	case <-budget.C:
+		visit.late()
+		return in.Event.ID, Queued, s.keep(in, read, errSlow)
+	}
 }
 
 // Ignored is the outcome of an event whose type its source does not take.
@@ -178,7 +187,7 @@ func (d *door) identify(x *exchange) (Incoming, error) {
 	in := Incoming{Body: r.Body, Live: true, Event: event.Event{
 		Source: d.source.Name, Type: said.Type, SenderID: said.ID, Subject: said.Subject, Time: writable(said.Time),
 		DataContentType: string(x.ctx.Request().Header.ContentType()),
-		Received:        time.Now().UTC(),
+		Received:        x.began.UTC(),
 	}}
 	in.Event.ID, in.Digest = d.identity(in)
 	for _, text := range []*string{&in.Event.Type, &in.Event.SenderID, &in.Event.Subject} {

@@ -30,9 +30,6 @@ var errNoSpool = errors.New("no spool: GRAPNEL_DATA_DIR is not set")
 // spool keeps an event on disk until the engine takes it. cause is why the engine
 // has not.
 func (s *Starter) keep(in Incoming, read time.Time, cause error) error {
-	if s.spool == nil {
-		return errors.Join(cause, errNoSpool)
-	}
 	meta, err := json.Marshal(in.Event)
 	if err != nil {
 		return fmt.Errorf("encode event %s: %w", in.Event.ID, err)
@@ -86,6 +83,7 @@ func (s *Starter) drainOne(ctx context.Context, entry spool.Entry) spool.Outcome
 	}
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
+	s.awaitStart(ctx, in)
 	id, outcome, err := s.engine.start(ctx, in)
 	switch {
 	case errors.Is(err, ErrRefused):

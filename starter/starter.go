@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -83,10 +84,13 @@ type Starter struct {
 	inHand atomic.Int64
 	// admission bounds the starts under way where there is a spool.
 	admission *admission
-	spool     *spool.Spool
-	observer  Observer
-	log       *zap.Logger
-	now       func() time.Time
+	// underWay holds, by the event's name, a channel that is closed when the start
+	// that a request has begun ends.
+	underWay sync.Map
+	spool    *spool.Spool
+	observer Observer
+	log      *zap.Logger
+	now      func() time.Time
 	// alive ends with the receiver; the context of a request is made from it,
 	// as fasthttp gives none that outlives the connection.
 	alive context.Context //nolint:containedctx // See above.

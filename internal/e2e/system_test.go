@@ -34,6 +34,7 @@ import (
 	"github.com/grapnel/grapnel/internal/destination"
 	"github.com/grapnel/grapnel/internal/engine/enginetest"
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/spool"
 	"github.com/grapnel/grapnel/starter"
 	"github.com/grapnel/grapnel/worker"
 )
@@ -79,6 +80,8 @@ type system struct {
 	secret string
 	// answers are the outcomes that the receiver tells its observer, in order.
 	answers *answers
+	// spool is the receiver's; most have none.
+	spool *spool.Spool
 	// stopWorker stops the system's worker before the test ends.
 	stopWorker func()
 }
@@ -158,7 +161,7 @@ func (s *system) receiver(t *testing.T, cfg *config.Config) string {
 	t.Helper()
 	r, err := starter.New(starter.Options{
 		Config: cfg, Temporal: s.client, Namespace: s.Namespace, TaskQueue: s.queue, Log: zap.NewNop(),
-		Observer: s.answers,
+		Observer: s.answers, Spool: s.spool,
 	})
 	require.NoError(t, err)
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

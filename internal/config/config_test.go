@@ -48,6 +48,22 @@ func TestDefaults(t *testing.T) {
 	require.NotNil(t, s.Verifier)
 }
 
+func TestFilesStandBesideTheConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "key"), []byte("0123456789abcdef"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "list"), []byte("192.0.2.0/24"), 0o600))
+	for name, from := range map[string]string{"a relative file": "list", "one of this directory": "./list", "an absolute file": filepath.Join(dir, "list")} {
+		t.Run(name, func(t *testing.T) {
+			text := zoom("    allow_ips: {from: 'file:" + from + "'}\n    token: {header: x, value: 'file:key'}\n    require_https: true\n")
+			c, err := config.Parse(filepath.Join(dir, "grapnel.yaml"), []byte("trusted_proxies: [10.0.0.0/8]\n"+text), environment(nil))
+			require.NoError(t, err)
+			require.Equal(t, "file:"+filepath.Join(dir, "list"), c.Sources["zoom"].AllowIPs.From)
+			require.Equal(t, "0123456789abcdef", c.Sources["zoom"].Token.Value.Reveal())
+			require.Len(t, c.Warnings(noon), 1, "the secret in the file, and none of the list")
+		})
+	}
+}
+
 func TestPayPalsWebhookIDStandsInEitherPlace(t *testing.T) {
 	for name, text := range map[string]string{
 		"as a setting": "params: {webhook_id: 1JE4291016473214C}",

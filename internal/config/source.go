@@ -129,7 +129,8 @@ type Token struct {
 // addresses, or a mapping when more of them are read from elsewhere.
 type AllowIPs struct {
 	CIDRs []netip.Prefix `yaml:"cidrs"`
-	// From is file:PATH or an https URL with CIDRs, a line each, or JSON.
+	// From is file:PATH, a relative one starting at the configuration's directory,
+	// or an https URL with CIDRs, a line each, or JSON.
 	From string `yaml:"from"`
 	// Key is the member of a JSON object that holds the list, as hooks does in
 	// GitHub's /meta.

@@ -90,7 +90,7 @@ func (c *Config) guards(s *Source, path string) {
 	c.rate(s.RateLimitIP, join(path, "rate_limit_ip"))
 	p := join(path, "allow_ips")
 	if s.AllowIPs.From != "" {
-		c.allowFrom(s.AllowIPs, p)
+		c.allowFrom(&s.AllowIPs, p)
 	}
 	if s.AllowIPs.Refresh < time.Minute || s.AllowIPs.Refresh > 7*24*time.Hour {
 		c.read.fault(join(p, "refresh"), "must be between 1m and 7d")
@@ -104,8 +104,12 @@ func (c *Config) guards(s *Source, path string) {
 	}
 }
 
-func (c *Config) allowFrom(a AllowIPs, path string) {
+// allowFrom checks where a list comes from, and leads a relative file to its
+// place beside the configuration. Whether it is there is a warning only: what
+// writes it may come later.
+func (c *Config) allowFrom(a *AllowIPs, path string) {
 	if name, ok := strings.CutPrefix(a.From, "file:"); ok && name != "" {
+		a.From = "file:" + c.read.beside(name)
 		return
 	}
 	u, err := url.Parse(a.From)

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -64,6 +65,11 @@ func (w *warnings) source(s *Source, path string) {
 	if s.RequireHTTPS && w.TLS == nil && len(w.TrustedProxies) == 0 {
 		w.warn(join(path, "require_https"), "no request can be known to have come by TLS, and all are refused; set tls, or trusted_proxies "+
 			"when a proxy ends it")
+	}
+	if name, ok := strings.CutPrefix(s.AllowIPs.From, "file:"); ok {
+		if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
+			w.warn(join(path, "allow_ips.from"), name+" is no file that can be read; until it is, only the addresses of cidrs are let in")
+		}
 	}
 	if strings.HasPrefix(s.URL, "http://") {
 		w.warn(join(path, "url"), "the sender sends without TLS; give it an https:// address")

@@ -132,6 +132,10 @@ func TestWarnings(t *testing.T) {
 			"a signature over the URL without one", `sources: {a: {verify: {algorithm: hmac-sha256, content: "{url}{body}", dedupe: none, signature: {headers: [x], encoding: hex}}, secrets: ["${A}"]}}`,
 			"sources.a", "set url",
 		},
+		{
+			"a list of addresses that is not there", `sources: {zoom: {provider: zoom, secrets: ["${A}"], allow_ips: {from: "file:no-such-list"}}}`,
+			"sources.zoom.allow_ips.from", "/no-such-list is no file",
+		},
 		{"a destination without TLS", `destinations: {crm: {events: ["zoom/*"], http: {url: "http://example.com/"}}}`, "destinations.crm.http.url", "without TLS"},
 		{"a destination that is not signed for", `destinations: {crm: {events: ["zoom/*"], http: {url: "https://example.com/"}}}`, "destinations.crm.http", "unsigned"},
 		{"patterns of no source", `destinations: {crm: {events: ["zoo/*"], http: {url: "https://example.com/"}}}`, "destinations.crm.events", "no source"},

@@ -42,37 +42,41 @@ func (f *frame) take(line []byte) error {
 	if err != nil {
 		return err
 	}
-	switch strings.ToLower(name) {
-	case "host":
+	switch {
+	case is(name, "host"):
 		f.hosts++
-	case "content-length":
+	case is(name, "content-length"):
 		f.lengths++
-	case "transfer-encoding":
+	case is(name, "transfer-encoding"):
 		f.codings++
-		if !strings.EqualFold(value, "chunked") {
+		if !is(value, "chunked") {
 			return errors.New("the transfer coding is not chunked")
 		}
 	}
 	return nil
 }
 
+func is(text []byte, word string) bool {
+	return len(text) == len(word) && strings.EqualFold(string(text), word)
+}
+
 // field takes a line of a header apart; both are empty for an empty line.
-func field(line []byte) (name, value string, err error) {
+func field(line []byte) (name, value []byte, err error) {
 	text, ended := bytes.CutSuffix(line, []byte("\r\n"))
 	switch {
 	case !ended && bytes.HasSuffix(line, []byte("\n")) || bytes.ContainsAny(text, "\r\x00"):
-		return "", "", errors.New("a line of the header does not end as HTTP has it")
+		return nil, nil, errors.New("a line of the header does not end as HTTP has it")
 	case len(text) == 0:
-		return "", "", nil
+		return nil, nil, nil
 	}
 	before, after, ok := bytes.Cut(text, []byte(":"))
 	if !ok || len(before) == 0 {
-		return "", "", errors.New("a line of the header is no field")
+		return nil, nil, errors.New("a line of the header is no field")
 	}
 	for _, c := range before {
 		if !isToken(c) {
-			return "", "", errors.New("the name of a field is none")
+			return nil, nil, errors.New("the name of a field is none")
 		}
 	}
-	return string(before), string(bytes.Trim(after, " \t")), nil
+	return before, bytes.Trim(after, " \t"), nil
 }

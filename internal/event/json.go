@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"slices"
+	"unicode/utf16"
 )
 
 // What follows reads JSON with nothing lost that encoding/json loses: lone
@@ -86,24 +87,19 @@ func (d *document) compare(a, b node) int {
 	return a.length() - b.length()
 }
 
-// is tells whether a string is the one given in code units.
-func (d *document) is(n node, name []uint16) bool {
-	if n.length() != len(name) {
-		return false
+// is tells whether a string is the one given.
+func (d *document) is(n node, name string) bool {
+	if n.kind == kindString {
+		return string(d.literal(n)) == name
 	}
-	for i, c := range name {
-		if d.unit(n, i) != c {
-			return false
-		}
-	}
-	return true
+	return slices.Equal(d.units[n.from:n.to], utf16.Encode([]rune(name)))
 }
 
 // member finds a property; what is not there is undefined.
-func (d *document) member(n node, key []uint16) node {
+func (d *document) member(n node, name string) node {
 	if n.kind == kindObject {
 		for _, m := range d.children(n) {
-			if d.is(m.key, key) {
+			if d.is(m.key, name) {
 				return m.value
 			}
 		}

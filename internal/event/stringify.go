@@ -44,7 +44,7 @@ func (d *document) stringify(root node, fields []Field) (text string, ok bool) {
 		if len(out) > 1 {
 			out = append(out, ',')
 		}
-		out = appendUnits(out, utf16.Encode([]rune(f.Key)))
+		out = appendName(out, f.Key)
 		out = append(out, ':')
 		out = d.appendECMA(out, v)
 	}
@@ -70,7 +70,7 @@ func (d *document) property(n node, path string) (node, bool) {
 		if n.kind == kindUndefined || n.kind == kindNull {
 			return node{}, false
 		}
-		n = d.member(n, utf16.Encode([]rune(name)))
+		n = d.member(n, name)
 	}
 	return n, true
 }
@@ -188,6 +188,16 @@ func (d *document) appendString(out []byte, n node) []byte {
 		return appendUnits(out, d.units[n.from:n.to])
 	}
 	return append(append(append(out, '"'), d.literal(n)...), '"')
+}
+
+// appendName writes a name of ours as appendString does.
+func appendName(out []byte, name string) []byte {
+	for _, c := range name {
+		if c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+			return appendUnits(out, utf16.Encode([]rune(name)))
+		}
+	}
+	return append(append(append(out, '"'), name...), '"')
 }
 
 // appendUnits is ECMA-262's QuoteJSONString: lone surrogates are escaped, and

@@ -16,6 +16,8 @@ type origin struct {
 	// proxy before the trail is lost.
 	client netip.Addr
 	known  bool
+	// trusted is set when the peer is a proxy that we trust.
+	trusted bool
 	// https is set when the sender sent by TLS, to us or to a proxy we trust.
 	https bool
 	// host is what the sender called us.
@@ -45,6 +47,7 @@ func originOf(c *fiber.Ctx, trusted []netip.Prefix) origin {
 	if !ok || !within(o.client, trusted) {
 		return o
 	}
+	o.trusted = true
 	x, okX := xForwarded(h)
 	f, okF := forwarded(h)
 	proto, host := last(h, fiber.HeaderXForwardedProto), last(h, fiber.HeaderXForwardedHost)

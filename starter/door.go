@@ -35,6 +35,8 @@ type door struct {
 	// allow is nil where all clients may send.
 	allow  *allowance
 	limits *limits
+	// unnamed tells of proxies that are not trusted.
+	unnamed *unnamedPeers
 	// secretHeaders hold what must not be shown to whoever looks at refusals.
 	secretHeaders []string
 }
@@ -47,12 +49,12 @@ func (s *Starter) newTable(c *config.Config, old *table) (*table, error) {
 		return nil, fmt.Errorf("fetch certificates and keys: %w", err)
 	}
 	t := &table{config: c, doors: make(map[string]*door, len(c.Sources)), fetch: fetch}
-	allowed := s.lists.take(c.Sources)
+	allowed, unnamed := s.lists.take(c.Sources), newUnnamedPeers(s.log)
 	for name, source := range c.Sources {
 		d := &door{
 			source: source, verifier: source.Verifier, secrets: source.Credentials(),
 			profile: source.Profile(),
-			allow:   allowed[name], limits: s.limits,
+			allow:   allowed[name], limits: s.limits, unnamed: unnamed,
 		}
 		if old != nil && old.doors[name] != nil && reflect.DeepEqual(old.doors[name].profile, d.profile) {
 			// It has the certificates and keys that were fetched.
@@ -75,6 +77,7 @@ func (d *door) admit(x *exchange) error {
 	case d.source.RequireHTTPS && !x.origin.https:
 		return notHTTPS()
 	}
+	d.unnamed.look(x, d.source)
 	if err := d.allow.admit(x.origin); err != nil {
 		return err
 	}

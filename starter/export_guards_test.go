@@ -35,3 +35,22 @@ func ParseList(text, key string) (contains func(netip.Addr) bool, err error) {
 	r, err := parseList([]byte(text), key)
 	return r.contain, err
 }
+
+// TellUnnamed gives peers with the header of a proxy, and tells which of them would
+// be warned of and after which it is said that no more are.
+func TellUnnamed(peers []netip.Addr) (told []netip.Addr, last netip.Addr) {
+	u := newUnnamedPeers(nil)
+	for _, p := range peers {
+		end, first := u.note(p)
+		if first {
+			told = append(told, p)
+		}
+		if end {
+			last = p
+		}
+	}
+	return told, last
+}
+
+// MaxUnnamed is the bound under test.
+const MaxUnnamed = maxUnnamed

@@ -50,11 +50,18 @@ func (l *limits) source(name string, r config.Rate) grant {
 func (l *limits) client(name string, a netip.Addr, r config.Rate) grant {
 	who := a.String()
 	if a.Is6() {
-		if p, err := a.Prefix(64); err == nil {
-			who = p.String()
-		}
+		who = networkOf(a).String() + "/64"
 	}
 	return l.take(l.byClient, "client:"+name+":"+who, r)
+}
+
+// networkOf is the least network that anybody is given around an address: an IPv4
+// address itself, and 64 bits of an IPv6 one.
+func networkOf(a netip.Addr) netip.Addr {
+	if p, err := a.Prefix(64); a.Is6() && err == nil {
+		return p.Addr()
+	}
+	return a
 }
 
 func (l *limits) take(local *buckets, key string, r config.Rate) grant {

@@ -157,11 +157,13 @@ func TestSubscriptionsOfSNSThroughTheDoor(t *testing.T) {
 		{"a forged one is not confirmed", listed, other.message(t, confirm, ourTopic), 401, []string{cert}},
 		{
 			"one that confirms another topic is not", listed,
-			a.message(t, confirm, ourTopic, "SubscribeURL", visit(theirTopic)), 403, []string{cert},
+			a.message(t, confirm, ourTopic, "SubscribeURL", visit(theirTopic)), 403,
+			[]string{cert},
 		},
 		{
 			"an address elsewhere is not visited", listed,
-			a.message(t, confirm, ourTopic, "SubscribeURL", "https://sns.example.com/?Action=ConfirmSubscription&TopicArn="+ourTopic), 403, []string{cert},
+			a.message(t, confirm, ourTopic, "SubscribeURL", "https://sns.example.com/?Action=ConfirmSubscription&TopicArn="+ourTopic), 403,
+			[]string{cert},
 		},
 		{"a certificate elsewhere is not fetched", listed, a.message(t, confirm, ourTopic, "SigningCertURL", "https://sns.example.com"+amazonCert), 401, nil},
 		{"a cancelled one is not renewed", listed, a.message(t, "UnsubscribeConfirmation", ourTopic), 200, []string{cert}},

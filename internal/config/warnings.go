@@ -62,6 +62,14 @@ func (w *warnings) source(s *Source, path string) {
 	if s.Token != nil && !s.RequireHTTPS {
 		w.warn(join(path, "token"), "the token travels as it is; set require_https: true")
 	}
+	w.guards(s, path)
+	if strings.HasPrefix(s.URL, "http://") {
+		w.warn(join(path, "url"), "the sender sends without TLS; give it an https:// address")
+	}
+}
+
+// guards warns of guards that let nobody in.
+func (w *warnings) guards(s *Source, path string) {
 	if s.RequireHTTPS && w.TLS == nil && len(w.TrustedProxies) == 0 {
 		w.warn(join(path, "require_https"), "no request can be known to have come by TLS, and all are refused; set tls, or trusted_proxies "+
 			"when a proxy ends it")
@@ -70,9 +78,6 @@ func (w *warnings) source(s *Source, path string) {
 		if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
 			w.warn(join(path, "allow_ips.from"), name+" is no file that can be read; until it is, only the addresses of cidrs are let in")
 		}
-	}
-	if strings.HasPrefix(s.URL, "http://") {
-		w.warn(join(path, "url"), "the sender sends without TLS; give it an https:// address")
 	}
 }
 

@@ -101,59 +101,6 @@ func (s *engine) startAs(ctx context.Context, id string, in Incoming) (Outcome, 
 	return Started, nil
 }
 
-// judge says what a repeat of a known ID is.
-func (s *engine) judge(ctx context.Context, id string, in Incoming) (Outcome, error) {
-	d, err := s.temporal.DescribeWorkflowExecution(ctx, id, "")
-	if err != nil {
-		return "", fmt.Errorf("look up event %s: %w", id, err)
-	}
-	info := d.GetWorkflowExecutionInfo()
-	if digest := memo[string](info.GetMemo(), event.MemoDigest); in.Digest != "" && digest != "" && digest != in.Digest {
-		return "", errCollision
-	}
-	s.seen.add(id, in.Digest)
-	switch info.GetStatus() {
-	case enums.WORKFLOW_EXECUTION_STATUS_TERMINATED, enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT,
-		enums.WORKFLOW_EXECUTION_STATUS_CANCELED:
-		return Abandoned, nil
-	case enums.WORKFLOW_EXECUTION_STATUS_FAILED:
-		if info.GetType().GetName() == event.DeadLetter && in.Live && s.mayRevive(id, info.GetMemo()) {
-			return s.revive(ctx, id, info.GetExecution().GetRunId(), info.GetHistoryLength())
-		}
-	default:
-	}
-	return Duplicate, nil
-}
-
-// reviveEvery is how often at most a sender's repeats play a dead letter again.
-const reviveEvery = 5 * time.Minute
-
-func (s *engine) mayRevive(id string, m *common.Memo) bool {
-	last := memo[time.Time](m, event.MemoReplayed)
-	return s.now().Sub(last) >= reviveEvery && s.seen.revive(id, reviveEvery)
-}
-
-// revive plays a dead letter again. A dead letter fails in its first task, so
-// the last event but one is the end of that task, which is where a reset to the
-// first workflow task goes.
-func (s *engine) revive(ctx context.Context, id, run string, historyLength int64) (Outcome, error) {
-	_, err := s.temporal.ResetWorkflowExecution(ctx, &workflowservice.ResetWorkflowExecutionRequest{
-		Namespace:                 s.namespace,
-		WorkflowExecution:         &common.WorkflowExecution{WorkflowId: id, RunId: run},
-		Reason:                    "the sender sent the event again",
-		WorkflowTaskFinishEventId: historyLength - 1,
-		RequestId:                 "replay-" + run,
-	})
-	var notFound *serviceerror.NotFound
-	switch {
-	case errors.As(err, &notFound):
-		return Duplicate, nil // somebody else has just played it again
-	case err != nil:
-		return "", fmt.Errorf("replay dead letter %s: %w", id, err)
-	}
-	return Replayed, nil
-}
-
 // execute starts the workflow. What Temporal calls invalid is tried once more
 // without the metadata, which must never cost an event.
 func (s *engine) execute(ctx context.Context, in Incoming) error {
@@ -200,13 +147,4 @@ func payload(in Incoming) converter.RawValue {
 		Metadata: map[string][]byte{converter.MetadataEncoding: []byte(encoding)},
 		Data:     in.Body,
 	})
-}
-
-// memo reads a value of a memo; the zero value where it is not there.
-func memo[T any](m *common.Memo, key string) (value T) {
-	if p, ok := m.GetFields()[key]; ok {
-		// A memo that does not decode was not written by us: as if absent.
-		_ = converter.GetDefaultDataConverter().FromPayload(p, &value)
-	}
-	return value
 }

@@ -19,10 +19,13 @@ import (
 // sending is what the flags of send say.
 type sending struct {
 	provider, secret, url, typ string
-	set                        []string
-	count                      int
-	duplicate, forge, asJSON   bool
-	skew                       time.Duration
+	// ca, cert and key are files by which a receiver that serves TLS and its sender
+	// know each other.
+	ca, cert, key            string
+	set                      []string
+	count                    int
+	duplicate, forge, asJSON bool
+	skew                     time.Duration
 }
 
 func sendCommand(p Program) *cobra.Command {
@@ -32,6 +35,8 @@ func sendCommand(p Program) *cobra.Command {
 		Short: "Post a correctly signed sample event, as its sender would",
 		Long: `Post a sample event of a source of grapnel.yaml to its door, signed with the source's
 newest secret. A provider that grapnel.yaml has no source for can be tried with --secret.
+A receiver that serves TLS is spoken to by https, and the certificate that grapnel.yaml
+names for it is trusted as it is.
 
 Exit code 0 means that every event was taken, or with --forge that every one was refused.`,
 		Example: `  grapnel send zoom
@@ -48,7 +53,10 @@ Exit code 0 means that every event was taken, or with --forge that every one was
 	}
 	c.Flags().StringVar(&f.provider, "provider", "", "preset to sample (default that of the source, else its name)")
 	c.Flags().StringVar(&f.secret, "secret", "", "secret to sign with (default the newest of the source)")
-	c.Flags().StringVar(&f.url, "url", "", "address of the receiver (default http://$GRAPNEL_LISTEN)")
+	c.Flags().StringVar(&f.url, "url", "", "address of the receiver (default $GRAPNEL_LISTEN, by https where grapnel.yaml sets tls)")
+	c.Flags().StringVar(&f.ca, "ca", "", "PEM file of certificates to trust the receiver by, its own or its authority's (default that of grapnel.yaml, and the system's)")
+	c.Flags().StringVar(&f.cert, "cert", "", "PEM file of the certificate to show a receiver that asks for one (client_ca)")
+	c.Flags().StringVar(&f.key, "key", "", "PEM file of that certificate's key")
 	c.Flags().StringVar(&f.typ, "type", "", "event type (default the first sample of the provider)")
 	c.Flags().StringArrayVar(&f.set, "set", nil, "PATH=VALUE: change the body; VALUE is JSON, or else a text")
 	c.Flags().IntVar(&f.count, "count", 1, "how many different events to send")
@@ -77,7 +85,7 @@ func (p Program) send(ctx context.Context, name string, f sending) error {
 			return err
 		}
 		for range 1 + btoi(f.duplicate) {
-			ok, err := p.post(ctx, req, f.asJSON)
+			ok, err := p.post(ctx, box.client, req, f.asJSON)
 			if err != nil {
 				return err
 			}
@@ -110,7 +118,7 @@ func btoi(b bool) int {
 }
 
 // post sends a request and prints the answer; ok is whether it was taken.
-func (p Program) post(ctx context.Context, r *verify.Request, asJSON bool) (ok bool, err error) {
+func (p Program) post(ctx context.Context, client *http.Client, r *verify.Request, asJSON bool) (ok bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
@@ -120,9 +128,9 @@ func (p Program) post(ctx context.Context, r *verify.Request, asJSON bool) (ok b
 	for _, name := range r.Header.Names() {
 		req.Header[name] = r.Header.Values(name)
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := client.Do(req)
 	if err != nil {
-		return false, fmt.Errorf("send: %w; is 'grapnel up' running?", err)
+		return false, unreached(err, r.URL)
 	}
 	defer func() { _ = res.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))

@@ -22,6 +22,7 @@ type letterbox struct {
 	// posted is the address that requests go to, signed the one that the sender
 	// was told.
 	posted, signed string
+	client         *http.Client
 }
 
 // letterbox finds out where to send to and how to sign.
@@ -30,13 +31,13 @@ func (p Program) letterbox(name string, f sending) (*letterbox, error) {
 	if err != nil {
 		return nil, fmt.Errorf("environment:\n%w", err)
 	}
+	cfg, err := config.Load(env.Config, p.lookup)
 	base := f.url
 	if base == "" {
-		base = "http://" + dialable(env.Listen)
+		base = receiverAt(cfg, env.Listen)
 	}
 	box := &letterbox{preset: f.provider, posted: strings.TrimSuffix(base, "/") + "/webhooks/" + name}
 	box.signed = box.posted
-	cfg, err := config.Load(env.Config, p.lookup)
 	if err == nil && cfg.Sources[name] != nil {
 		s := cfg.Sources[name]
 		box.preset, box.verifier = s.Provider, s.Verifier
@@ -54,6 +55,13 @@ func (p Program) letterbox(name string, f sending) (*letterbox, error) {
 	}
 	if f.secret != "" {
 		box.secret.Value = f.secret
+	}
+	var own *config.TLS
+	if cfg != nil {
+		own = cfg.TLS
+	}
+	if box.client, err = f.client(own, box.posted); err != nil {
+		return nil, err
 	}
 	return box, box.complete(name, f)
 }

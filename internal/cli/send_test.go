@@ -107,14 +107,20 @@ type receiver struct {
 // receive serves a configuration until the test ends.
 func receive(t *testing.T, yaml string) receiver {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "grapnel.yaml")
+	return receiveIn(t, t.TempDir(), yaml)
+}
+
+// receiveIn is receive with the directory of the configuration's files.
+func receiveIn(t *testing.T, dir, yaml string) receiver {
+	t.Helper()
+	path := filepath.Join(dir, "grapnel.yaml")
 	require.NoError(t, os.WriteFile(path, []byte(yaml), 0o600))
 	c, err := config.Load(path, func(string) (string, bool) { return "", false })
 	require.NoError(t, err)
 	m := &memory{events: map[string]event.Event{}}
 	s, err := starter.New(starter.Options{Config: c, Temporal: m, Namespace: "default", TaskQueue: "test", Log: zap.NewNop()})
 	require.NoError(t, err)
-	l, err := starter.Listen(t.Context(), "127.0.0.1:0", nil, zap.NewNop())
+	l, err := starter.Listen(t.Context(), "127.0.0.1:0", c.TLS, zap.NewNop())
 	require.NoError(t, err)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()

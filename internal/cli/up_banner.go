@@ -25,14 +25,10 @@ func (b *banner) print(p *process) {
 		}
 	}
 	s.WriteString("grapnel is up\n")
-	scheme := "http://"
-	if p.config.TLS != nil {
-		scheme = "https://"
-	}
 	sources := slices.Sorted(maps.Keys(p.config.Sources))
 	if b.receiver != nil {
 		for _, name := range sources {
-			row("receiver", scheme+dialable(b.receiver.String())+"/webhooks/"+name)
+			row("receiver", receiverAt(p.config, b.receiver.String())+"/webhooks/"+name)
 		}
 	}
 	row("Web UI", b.ui)

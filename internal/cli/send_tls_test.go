@@ -1,0 +1,90 @@
+package cli_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// issue writes a certificate for a name, signed by itself, and its key.
+func issue(t *testing.T, dir, file, name string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{name}, BasicConstraintsValid: true, IsCA: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	require.NoError(t, err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	for name, block := range map[string]*pem.Block{
+		file + ".pem": {Type: "CERTIFICATE", Bytes: der}, file + ".key": {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600))
+	}
+}
+
+// tlsOf is the line of a configuration with TLS; more are settings of it.
+func tlsOf(more string) string { return "tls: {cert_file: own.pem, key_file: own.key" + more + "}\n" }
+
+func TestSendSpeaksAsTheReceiverListens(t *testing.T) {
+	dir := t.TempDir()
+	issue(t, dir, "own", "hooks.example.com")
+	issue(t, dir, "other", "other.example.com")
+	in := func(name string) string { return filepath.Join(dir, name) }
+	secure := receiveIn(t, dir, tlsOf("")+zoomOnly)
+	closed := receiveIn(t, makeDir(t, dir), strings.ReplaceAll(tlsOf(", client_ca: ../other.pem"), "own.", "../own.")+zoomOnly)
+	plain := receive(t, zoomOnly)
+	at := func(r receiver) string { return strings.TrimPrefix(r.environ[1], "GRAPNEL_LISTEN=") }
+	for _, test := range []struct {
+		name    string
+		environ []string
+		args    []string
+		code    int
+		says    string
+	}{
+		{"no TLS", plain.environ, nil, 0, "200"},
+		{"TLS by the configuration, whose certificate is for another name", secure.environ, nil, 0, "200"},
+		{"TLS by a name of this machine", secure.environ, []string{"--url", "https://localhost:" + port(at(secure))}, 0, "200"},
+		{"TLS of an unknown receiver", plain.environ, []string{"--url", "https://" + at(secure)}, 1, "--ca"},
+		{"TLS of a receiver whose certificate is given", plain.environ, []string{"--url", "https://" + at(secure), "--ca", in("own.pem")}, 0, "200"},
+		{"the certificate of another is given", secure.environ, []string{"--ca", in("other.pem")}, 1, "--ca"},
+		{"a certificate that is none", secure.environ, []string{"--ca", in("own.key")}, 2, "no certificate"},
+		{"a certificate that is not there", secure.environ, []string{"--ca", in("nothing")}, 2, "no such file"},
+		{"no TLS where there is", secure.environ, []string{"--url", "http://" + at(secure)}, 1, "--url https://"},
+		{"TLS where there is none", secure.environ, []string{"--url", "https://" + at(plain)}, 1, "--url http://"},
+		{"a receiver that asks for a certificate", closed.environ, nil, 1, "--cert and --key"},
+		{"the certificate that is asked for", closed.environ, []string{"--cert", in("other.pem"), "--key", in("other.key")}, 0, "200"},
+		{"another certificate", closed.environ, []string{"--cert", in("own.pem"), "--key", in("own.key")}, 1, "--cert and --key"},
+		{"a certificate without its key", closed.environ, []string{"--cert", in("other.pem")}, 2, "go together"},
+		{"a certificate with the key of another", closed.environ, []string{"--cert", in("other.pem"), "--key", in("own.key")}, 2, "does not match"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := run(t, test.environ, append([]string{"send", "zoom"}, test.args...)...)
+			require.Equal(t, test.code, got.code, got.out+got.err)
+			require.Contains(t, got.out+got.err, test.says)
+		})
+	}
+}
+
+func makeDir(t *testing.T, parent string) string {
+	t.Helper()
+	dir := filepath.Join(parent, "closed")
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	return dir
+}
+
+func port(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }

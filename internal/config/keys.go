@@ -14,7 +14,7 @@ func (r *reading) unknown(t reflect.Type, m member, path string) {
 	}
 	known := keysOf(t)
 	message := "there is no such setting; here are " + strings.Join(known, ", ")
-	if near := nearest(m.key, known); len(near) > 0 {
+	if near := Nearest(m.key, known); len(near) > 0 {
 		message = "there is no such setting; did you mean " + strings.Join(near, " or ") + "?"
 	}
 	r.faultAt(m.at, path, message)

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// nearest are the known names that a mistyped one may stand for, the likeliest
+// Nearest are the known names that a mistyped one may stand for, the likeliest
 // first, at most three.
-func nearest(name string, known []string) []string {
+func Nearest(name string, known []string) []string {
 	type candidate struct {
 		name string
 		far  int
@@ -31,25 +31,30 @@ func nearest(name string, known []string) []string {
 	return out
 }
 
-// distance is Levenshtein's: the insertions, deletions and replacements that
-// make b of a.
+// distance is how many insertions, deletions, replacements and exchanges of two
+// neighbours make b of a, no place being touched twice.
 func distance(a, b string) int {
 	a = a[:min(len(a), 64)]
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+	rows := make([][]int, len(a)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		rows[i][0] = i
+	}
+	for j := range rows[0] {
+		rows[0][j] = j
 	}
 	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
 		for j := range len(b) {
-			cost := diagonal
+			far := rows[i][j]
 			if a[i] != b[j] {
-				cost++
+				far++
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+			far = min(far, rows[i][j+1]+1, rows[i+1][j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				far = min(far, rows[i-1][j-1]+1)
+			}
+			rows[i+1][j+1] = far
 		}
 	}
-	return row[len(b)]
+	return rows[len(a)][len(b)]
 }

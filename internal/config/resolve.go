@@ -51,7 +51,7 @@ func (c *Config) base(s *Source, path string) (p verify.Profile, ok bool) {
 	p, ok = provider.Get(s.Provider)
 	if !ok {
 		text := fmt.Sprintf("there is no provider %q; grapnel providers lists those there are", shorten(s.Provider))
-		if near := nearest(s.Provider, provider.Names()); len(near) > 0 {
+		if near := Nearest(s.Provider, provider.Names()); len(near) > 0 {
 			text = fmt.Sprintf("there is no provider %q; did you mean %s?", shorten(s.Provider), strings.Join(near, " or "))
 		}
 		r.fault(at, text)

@@ -5,7 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
-	"fmt"
+	"errors"
 	"strings"
 	"time"
 )
@@ -19,15 +19,14 @@ func (v *Verifier) Sign(r *Request, s Secret, now time.Time) (Additions, error) 
 	if v.p.Algorithm == algNone {
 		return Additions{}, nil
 	}
-	if s.Value == "" {
+	coded, signs := v.coded.(CodedSigner)
+	switch {
+	case v.coded != nil && !signs:
+		return Additions{}, errors.New("nobody but the sender can sign; let it send a test event of its own")
+	case s.Value == "":
 		return Additions{}, errEmptyKey
-	}
-	if v.coded != nil {
-		c, ok := v.coded.(CodedSigner)
-		if !ok {
-			return Additions{}, fmt.Errorf("nobody but the sender can sign as %s", v.p.Algorithm)
-		}
-		return c.Sign(r, s, now)
+	case signs:
+		return coded.Sign(r, s, now)
 	}
 	copied := *r
 	w := &signer{v: v, r: &copied, over: &overlay{base: r.Header}}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,6 +25,12 @@ func (p Program) capture(file, url string) (*verify.Request, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the captured request: %w", err)
+	}
+	if file == "-" {
+		file = "standard input"
+	}
+	if len(bytes.TrimSpace(src)) == 0 {
+		return nil, fmt.Errorf("%s is empty; it must hold the request as it came: its line, its headers, an empty line, its body", file)
 	}
 	req, body, err := parseCapture(src)
 	if err != nil {
@@ -45,7 +52,7 @@ func (p Program) capture(file, url string) (*verify.Request, error) {
 // parseCapture takes a request apart. A body without a length is what follows
 // the empty line, to the last byte.
 func parseCapture(src []byte) (*http.Request, []byte, error) {
-	req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(src)))
+	req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(fullVersion(src))))
 	if err != nil {
 		return nil, nil, fmt.Errorf("it must begin with a line such as POST /webhooks/zoom HTTP/1.1, then headers: %w", err)
 	}
@@ -65,6 +72,17 @@ func parseCapture(src []byte) (*http.Request, []byte, error) {
 		body = body[:n]
 	}
 	return req, body, nil
+}
+
+// fullVersion writes the version of a first line as HTTP/2.0, where it is HTTP/2 or
+// HTTP/3 as browsers and proxies show it.
+func fullVersion(src []byte) []byte {
+	line, rest, _ := bytes.Cut(src, []byte("\n"))
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	if !bytes.HasSuffix(line, []byte(" HTTP/2")) && !bytes.HasSuffix(line, []byte(" HTTP/3")) {
+		return src
+	}
+	return slices.Concat(line, []byte(".0\r\n"), rest)
 }
 
 // afterHeader is what follows the first empty line, which may end in LF alone.

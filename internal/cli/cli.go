@@ -40,7 +40,7 @@ type usageError struct{ error }
 // Run runs the command that the arguments name and gives the exit code.
 func (p Program) Run(ctx context.Context) int {
 	root := p.root() //nolint:contextcheck // ExecuteContext gives it to the command.
-	err := root.ExecuteContext(ctx)
+	command, err := root.ExecuteContextC(ctx)
 	var usage *usageError
 	switch {
 	case err == nil:
@@ -48,7 +48,7 @@ func (p Program) Run(ctx context.Context) int {
 	case errors.Is(err, errVerdict):
 		return exitFailure
 	case errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command"):
-		_, _ = fmt.Fprintf(p.Stderr, "grapnel: %v\nSee '%s --help'.\n", err, root.CommandPath())
+		_, _ = fmt.Fprintf(p.Stderr, "grapnel: %v\nSee '%s --help'.\n", err, command.CommandPath())
 		return exitUsage
 	default:
 		_, _ = fmt.Fprintf(p.Stderr, "grapnel: %v\n", err)
@@ -101,7 +101,7 @@ func (p Program) add(root *cobra.Command, group string, commands ...*cobra.Comma
 		}
 		c.Args = func(c *cobra.Command, a []string) error {
 			if err := args(c, a); err != nil {
-				return &usageError{err}
+				return &usageError{fmt.Errorf("%w; write %s", err, c.UseLine())}
 			}
 			return nil
 		}

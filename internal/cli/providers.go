@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/grapnel/grapnel/internal/config"
 	"github.com/grapnel/grapnel/internal/provider"
 )
 
@@ -45,7 +46,15 @@ func providersCommand(p Program) *cobra.Command {
 }
 
 func unknownProvider(name string) error {
-	return &usageError{fmt.Errorf("no provider %q; 'grapnel providers' lists them", name)}
+	return &usageError{fmt.Errorf("no provider %q; %s'grapnel providers' lists them", name, meant(name, provider.Names()))}
+}
+
+// meant asks whether another name was meant; empty where none is like it.
+func meant(name string, known []string) string {
+	if near := config.Nearest(name, known); len(near) > 0 {
+		return "did you mean " + strings.Join(near, " or ") + "? "
+	}
+	return ""
 }
 
 func (p Program) providerJSON(name string) error {

@@ -25,6 +25,26 @@ func receiverAt(c *config.Config, listen string) string {
 	return "http://" + dialable(listen)
 }
 
+// doorAt is the address of a source's door at a receiver: that of --url, which may
+// lack its scheme or be the door's own, else the usual one.
+func doorAt(given, usual, source string) (string, error) {
+	door := "/webhooks/" + source
+	if given == "" {
+		return usual + door, nil
+	}
+	base := given
+	if !strings.Contains(base, "://") {
+		scheme, _, _ := strings.Cut(usual, "://")
+		base = scheme + "://" + base
+	}
+	u, err := url.Parse(base)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" {
+		return "", &usageError{fmt.Errorf("--url %s: write the receiver's address as http://HOST:PORT", given)}
+	}
+	base = strings.TrimSuffix(base, "/")
+	return strings.TrimSuffix(base, door) + door, nil
+}
+
 // client makes what posts samples. It follows no redirect, as senders do not. It
 // trusts a receiver by the certificates of --ca, else by the system's authorities
 // and the certificate that the configuration names as the receiver's own.

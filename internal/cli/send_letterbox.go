@@ -4,8 +4,10 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,12 +34,11 @@ func (p Program) letterbox(name string, f sending) (*letterbox, error) {
 		return nil, fmt.Errorf("environment:\n%w", err)
 	}
 	cfg, err := config.Load(env.Config, p.lookup)
-	base := f.url
-	if base == "" {
-		base = receiverAt(cfg, env.Listen)
+	posted, bad := doorAt(f.url, receiverAt(cfg, env.Listen), name)
+	if bad != nil {
+		return nil, bad
 	}
-	box := &letterbox{preset: f.provider, posted: strings.TrimSuffix(base, "/") + "/webhooks/" + name}
-	box.signed = box.posted
+	box := &letterbox{preset: f.provider, posted: posted, signed: posted}
 	if err == nil && cfg.Sources[name] != nil {
 		s := cfg.Sources[name]
 		box.preset, box.verifier = s.Provider, s.Verifier
@@ -51,7 +52,8 @@ func (p Program) letterbox(name string, f sending) (*letterbox, error) {
 		if err != nil {
 			return nil, fmt.Errorf("configuration:\n%w", err)
 		}
-		return nil, fmt.Errorf("%s has no source %q; add it there, or give --secret to try a provider", env.Config, name)
+		return nil, fmt.Errorf("%s has no source %q; %sadd it there, or give --secret to try a provider",
+			env.Config, name, meant(name, slices.Sorted(maps.Keys(cfg.Sources))))
 	}
 	if f.secret != "" {
 		box.secret.Value = f.secret
@@ -82,7 +84,7 @@ func (b *letterbox) complete(name string, f sending) error {
 	}
 	profile, ok := provider.Get(b.preset)
 	if !ok {
-		return &usageError{fmt.Errorf("no provider %q; 'grapnel providers' lists them, --provider names one", b.preset)}
+		return unknownProvider(b.preset)
 	}
 	v, err := profile.Compile()
 	b.verifier = v

@@ -104,6 +104,9 @@ type receiver struct {
 	environ []string
 }
 
+// listen is the address of the door.
+func (r receiver) listen() string { return strings.TrimPrefix(r.environ[1], "GRAPNEL_LISTEN=") }
+
 // receive serves a configuration until the test ends.
 func receive(t *testing.T, yaml string) receiver {
 	t.Helper()
@@ -259,6 +262,8 @@ func TestSendChangesWhatItSends(t *testing.T) {
 		{"too old", []string{"send", "zoom", "--skew", "-10m"}, 1, `^400 {"error":"Request timestamp too old"}\n$`},
 		{"from the future", []string{"send", "zoom", "--skew", "10m"}, 1, `^400 {"error":"Request timestamp in the future"}\n$`},
 		{"a profile of the user's own", []string{"send", "shop", "--set", "event=x"}, 0, `^200 `},
+		{"to an address without a scheme", []string{"send", "zoom", "--url", r.listen()}, 0, `^200 `},
+		{"to the address of the door", []string{"send", "zoom", "--url", "http://" + r.listen() + "/webhooks/zoom"}, 0, `^200 `},
 		{"to a wrong path", []string{"send", "none", "--provider", "zoom", "--secret", "s"}, 1, `^404 {"error":"Unknown source"}\n$`},
 		{"none", []string{"send", "zoom", "--count", "0"}, 2, `^$`},
 	} {
@@ -300,7 +305,12 @@ func TestSendSaysWhatIsWrong(t *testing.T) {
 		{"a path below a text", []string{"send", "zoom", "--set", "event.a=1"}, 2, "below a value"},
 		{"a public key to sign with", []string{"send", "discord"}, 1, "--secret"},
 		{"nobody there", []string{"send", "zoom", "--url", "http://127.0.0.1:1"}, 1, "is 'grapnel up' running?"},
-		{"an address that is none", []string{"send", "zoom", "--url", "http://127.0.0.1:x"}, 2, "invalid port"},
+		{"an address that is none", []string{"send", "zoom", "--url", "http://127.0.0.1:x"}, 2, "http://HOST:PORT"},
+		{"an address of another protocol", []string{"send", "zoom", "--url", "ftp://127.0.0.1"}, 2, "http://HOST:PORT"},
+		{"an address with a query", []string{"send", "zoom", "--url", "http://127.0.0.1/?a=b"}, 2, "http://HOST:PORT"},
+		{"a source with a slip of the pen", []string{"send", "zomo"}, 1, "did you mean zoom?"},
+		{"a provider with a slip of the pen", []string{"send", "strpie", "--secret", "s"}, 2, "did you mean stripe?"},
+		{"what is right is said of the command", []string{"send", "zoom", "x"}, 2, "write grapnel send SOURCE [flags]\nSee 'grapnel send --help'."},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := run(t, r.environ, test.args...)

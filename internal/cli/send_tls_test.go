@@ -48,7 +48,6 @@ func TestSendSpeaksAsTheReceiverListens(t *testing.T) {
 	secure := receiveIn(t, dir, tlsOf("")+zoomOnly)
 	closed := receiveIn(t, makeDir(t, dir), strings.ReplaceAll(tlsOf(", client_ca: ../other.pem"), "own.", "../own.")+zoomOnly)
 	plain := receive(t, zoomOnly)
-	at := func(r receiver) string { return strings.TrimPrefix(r.environ[1], "GRAPNEL_LISTEN=") }
 	for _, test := range []struct {
 		name    string
 		environ []string
@@ -58,14 +57,15 @@ func TestSendSpeaksAsTheReceiverListens(t *testing.T) {
 	}{
 		{"no TLS", plain.environ, nil, 0, "200"},
 		{"TLS by the configuration, whose certificate is for another name", secure.environ, nil, 0, "200"},
-		{"TLS by a name of this machine", secure.environ, []string{"--url", "https://localhost:" + port(at(secure))}, 0, "200"},
-		{"TLS of an unknown receiver", plain.environ, []string{"--url", "https://" + at(secure)}, 1, "--ca"},
-		{"TLS of a receiver whose certificate is given", plain.environ, []string{"--url", "https://" + at(secure), "--ca", in("own.pem")}, 0, "200"},
+		{"TLS by a name of this machine", secure.environ, []string{"--url", "https://localhost:" + port(secure.listen())}, 0, "200"},
+		{"TLS by an address without a scheme", secure.environ, []string{"--url", secure.listen()}, 0, "200"},
+		{"TLS of an unknown receiver", plain.environ, []string{"--url", "https://" + secure.listen()}, 1, "--ca"},
+		{"TLS of a receiver whose certificate is given", plain.environ, []string{"--url", "https://" + secure.listen(), "--ca", in("own.pem")}, 0, "200"},
 		{"the certificate of another is given", secure.environ, []string{"--ca", in("other.pem")}, 1, "--ca"},
 		{"a certificate that is none", secure.environ, []string{"--ca", in("own.key")}, 2, "no certificate"},
 		{"a certificate that is not there", secure.environ, []string{"--ca", in("nothing")}, 2, "no such file"},
-		{"no TLS where there is", secure.environ, []string{"--url", "http://" + at(secure)}, 1, "--url https://"},
-		{"TLS where there is none", secure.environ, []string{"--url", "https://" + at(plain)}, 1, "--url http://"},
+		{"no TLS where there is", secure.environ, []string{"--url", "http://" + secure.listen()}, 1, "--url https://"},
+		{"TLS where there is none", secure.environ, []string{"--url", "https://" + plain.listen()}, 1, "--url http://"},
 		{"a receiver that asks for a certificate", closed.environ, nil, 1, "--cert and --key"},
 		{"the certificate that is asked for", closed.environ, []string{"--cert", in("other.pem"), "--key", in("other.key")}, 0, "200"},
 		{"another certificate", closed.environ, []string{"--cert", in("own.pem"), "--key", in("own.key")}, 1, "--cert and --key"},

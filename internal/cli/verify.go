@@ -5,14 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/grapnel/grapnel/internal/config"
-	"github.com/grapnel/grapnel/internal/provider"
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
@@ -59,7 +56,7 @@ Exit code 0 means valid, 1 not valid, or that a verdict disagrees with the vecto
 	c.Flags().StringVar(&f.url, "url", "", "public URL that the sender was given (default that of the request)")
 	c.Flags().StringVar(&f.now, "now", "", "time to judge at, unix seconds or RFC 3339 (default now; none: no window)")
 	c.Flags().DurationVar(&f.tolerance, "tolerance", 0, "window around that time (default the preset's)")
-	c.Flags().StringVar(&f.vectors, "vectors", "", "judge a JSON file of test vectors")
+	c.Flags().StringVar(&f.vectors, "vectors", "", "judge a JSON file of test vectors, or - for standard input")
 	c.Flags().BoolVar(&f.asJSON, "json", false, "write JSON")
 	return c
 }
@@ -97,8 +94,11 @@ func (p Program) judge(ctx context.Context, file string, f judging) error {
 	case err == nil:
 		e := v.Identify(r)
 		out.Event = &e
+	case errors.As(err, &failure) && failure.Reason == verify.EmptySecret && len(secrets) == 0:
+		return &usageError{errors.New("say by which secret to judge: --secret, or --source for those of grapnel.yaml")}
 	case errors.As(err, &failure):
 		out = ruling{Step: failure.Step.String(), Reason: string(failure.Reason), Detail: failure.Detail, Signed: out.Signed}
+		out.Detail += hint(v, r, secrets, o, failure)
 	default:
 		return err
 	}
@@ -128,67 +128,4 @@ func (p Program) writeRuling(r ruling, asJSON bool) error {
 		say("signed, %d bytes: %s", len(r.Signed), strconv.Quote(r.Signed))
 	}
 	return nil
-}
-
-// options are the circumstances that the flags name.
-func (f judging) options(ctx context.Context) (verify.Options, error) {
-	o := verify.Options{Context: ctx, Now: time.Now(), Fetch: verify.HTTPFetch(http.DefaultClient)}
-	if f.tolerance != 0 {
-		o.Tolerance = &f.tolerance
-	}
-	switch f.now {
-	case "":
-	case "none":
-		o.Now = time.Time{}
-	default:
-		if s, err := strconv.ParseInt(f.now, 10, 64); err == nil {
-			o.Now = time.Unix(s, 0)
-			break
-		}
-		t, err := time.Parse(time.RFC3339, f.now)
-		if err != nil {
-			return o, fmt.Errorf("--now %s is neither unix seconds nor RFC 3339", f.now)
-		}
-		o.Now = t
-	}
-	return o, nil
-}
-
-// judgeBy finds the rule and the secrets to judge by.
-func (p Program) judgeBy(f judging) (*verify.Verifier, []verify.Secret, error) {
-	var secrets []verify.Secret
-	for _, s := range f.secrets {
-		secrets = append(secrets, verify.Secret{Value: s})
-	}
-	if f.source != "" {
-		env, err := config.LoadEnv(p.lookup)
-		if err != nil {
-			return nil, nil, fmt.Errorf("environment:\n%w", err)
-		}
-		cfg, err := config.Load(env.Config, p.lookup)
-		if err != nil {
-			return nil, nil, fmt.Errorf("configuration:\n%w", err)
-		}
-		s, ok := cfg.Sources[f.source]
-		if !ok {
-			return nil, nil, &usageError{fmt.Errorf("%s has no source %q", env.Config, f.source)}
-		}
-		return s.Verifier, append(secrets, s.Credentials()...), nil
-	}
-	if f.provider == "" {
-		return nil, nil, &usageError{errors.New("say by which rule to judge: --provider or --source")}
-	}
-	profile, ok := provider.Get(f.provider)
-	if !ok {
-		return nil, nil, unknownProvider(f.provider)
-	}
-	params, err := pairs(f.params)
-	if err != nil {
-		return nil, nil, &usageError{err}
-	}
-	if len(params) > 0 {
-		profile.Params = params
-	}
-	v, err := profile.Compile()
-	return v, secrets, err
 }

@@ -55,8 +55,10 @@ func TestVerifyJudgesACapturedRequest(t *testing.T) {
 		{"with a body that was changed", strings.Replace(captured(-1), "started", "stopped", 1), rule, 1, "not valid: signature-mismatch, at step signature: "},
 		{"with another secret", captured(-1), []string{"verify", "--provider", "zoom", "--secret", "x", "--now", zoomNow, "-"}, 1, "signature-mismatch"},
 		{"with two secrets of which one is right", captured(-1), append([]string{"verify", "--secret", "x"}, rule[1:]...), 0, "valid: "},
-		{"without a secret", captured(-1), []string{"verify", "--provider", "zoom", "--now", zoomNow, "-"}, 1, "empty-secret"},
-		{"today", captured(-1), []string{"verify", "--provider", "zoom", "--secret", zoomSecret, "-"}, 1, "timestamp-too-old, at step window"},
+		{"with an editor's line feed and without a length", captured(-1) + "\n", rule, 1, "without the line end behind the body, which editors add, it is valid"},
+		{"as a browser shows it", strings.Replace(captured(-1), "HTTP/1.1\r", "HTTP/2\r", 1), rule, 0, "valid: "},
+		{"today", captured(-1), []string{"verify", "--provider", "zoom", "--secret", zoomSecret, "-"}, 1, "timestamp-too-old, at step window: "},
+		{"today, with what to do", captured(-1), []string{"verify", "--provider", "zoom", "--secret", zoomSecret, "-"}, 1, "--now none leaves the window out"},
 		{"at any time", captured(-1), []string{"verify", "--provider", "zoom", "--secret", zoomSecret, "--now", "none", "-"}, 0, "valid: "},
 		{"at a time in words", captured(-1), []string{"verify", "--provider", "zoom", "--secret", zoomSecret, "--now", "2023-11-14T22:13:20Z", "-"}, 0, "valid: "},
 		{"with a narrower window", captured(-1), []string{"verify", "--provider", "zoom", "--secret", zoomSecret, "--now", "1700000060", "--tolerance", "30s", "-"}, 1, "timestamp-too-old"},
@@ -91,6 +93,15 @@ func TestVerifyJudgesACapturedRequest(t *testing.T) {
 		require.Equal(t, 2, got.code)
 		require.Contains(t, got.err, `no source "nobody"`)
 	})
+	t.Run("by a preset whose settings have defaults", func(t *testing.T) {
+		request := "POST / HTTP/1.1\r\nHost: x\r\nX-Webhook-Token: " + zoomSecret + "\r\n\r\n{}"
+		args := []string{"verify", "--provider", "generic-token", "--secret", zoomSecret, "-"}
+		require.Zero(t, runWith(t, request, nil, args...).code)
+		got := runWith(t, strings.Replace(request, "X-Webhook-Token", "X-Own", 1), nil, append(args, "--param", "token_header=X-Own")...)
+		require.Zero(t, got.code, got.out+got.err)
+		got = runWith(t, request, nil, append(args, "--param", "other=X-Own")...)
+		require.NotContains(t, got.err, "header name", "the setting that is not given keeps its default")
+	})
 	t.Run("whose signature covers the URL", func(t *testing.T) {
 		m := hmac.New(sha256.New, []byte(zoomSecret))
 		_, _ = m.Write([]byte("POSThttps://hooks.example.com/h?a=b{}1700000000000"))
@@ -117,7 +128,14 @@ func TestVerifySaysWhatIsWrong(t *testing.T) {
 		{"a setting without a value", "", []string{"verify", "--provider", "zoom", "--param", "a", "-"}, 2, "NAME=VALUE"},
 		{"a file that is not there", "", []string{"verify", "--provider", "zoom", "--secret", "s", "/nonexistent"}, 1, "/nonexistent"},
 		{"no request", "hello", []string{"verify", "--provider", "zoom", "--secret", "s", "-"}, 1, "it must begin with a line such as POST"},
-		{"nothing", "", []string{"verify", "--provider", "zoom", "--secret", "s", "-"}, 1, "it must begin with a line such as POST"},
+		{"nothing", " \n", []string{"verify", "--provider", "zoom", "--secret", "s", "-"}, 1, "standard input is empty"},
+		{"no secret", captured(-1), []string{"verify", "--provider", "zoom", "--now", zoomNow, "-"}, 2, "--secret"},
+		{"a secret that can't be read", captured(-1), []string{"verify", "--provider", "standard-webhooks", "--secret", "not base64", "-"}, 2, "--secret: "},
+		{"a provider with a slip of the pen", "", []string{"verify", "--provider", "zomo", "-"}, 2, "did you mean zoom?"},
+		{"a rule given twice", "", []string{"verify", "--provider", "zoom", "--source", "zoom", "-"}, 2, "leave --provider and --param out"},
+		{"a setting that is none", captured(-1), []string{"verify", "--provider", "auth0", "--secret", "s", "--param", "a=b", "-"}, 2, "params.a"},
+		{"no vectors", "[]", []string{"verify", "--vectors", "-"}, 1, "no vectors"},
+		{"vectors that are none", "{}", []string{"verify", "--vectors", "-"}, 1, "no JSON array"},
 		{"a body cut short", captured(1000), []string{"verify", "--provider", "zoom", "--secret", "s", "-"}, 1, "its Content-Length is 1000"},
 		{"a length that is none", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", []string{"verify", "--provider", "zoom", "--secret", "s", "-"}, 1, "Content-Length"},
 		{"a negative length", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n", []string{"verify", "--provider", "zoom", "--secret", "s", "-"}, 1, "Content-Length"},

@@ -4,19 +4,27 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/grapnel/grapnel/internal/provider"
 )
 
 func (p Program) judgeVectors(f judging) error {
-	src, err := os.ReadFile(f.vectors)
+	read := func() ([]byte, error) { return os.ReadFile(f.vectors) }
+	if f.vectors == "-" {
+		read = func() ([]byte, error) { return io.ReadAll(p.Stdin) }
+	}
+	src, err := read()
 	if err != nil {
 		return fmt.Errorf("read the vectors: %w", err)
 	}
 	results, err := provider.RunVectors(bytes.NewReader(src))
 	if err != nil {
 		return err
+	}
+	if len(results) == 0 {
+		return fmt.Errorf("%s holds no vectors, which proves nothing", f.vectors)
 	}
 	bad := 0
 	e := json.NewEncoder(p.Stdout)

@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/provider"
+	"github.com/grapnel/grapnel/internal/verify"
+)
+
+// options are the circumstances that the flags name.
+func (f judging) options(ctx context.Context) (verify.Options, error) {
+	o := verify.Options{Context: ctx, Now: time.Now(), Fetch: verify.HTTPFetch(http.DefaultClient)}
+	if f.tolerance != 0 {
+		o.Tolerance = &f.tolerance
+	}
+	switch f.now {
+	case "":
+	case "none":
+		o.Now = time.Time{}
+	default:
+		if s, err := strconv.ParseInt(f.now, 10, 64); err == nil {
+			o.Now = time.Unix(s, 0)
+			break
+		}
+		t, err := time.Parse(time.RFC3339, f.now)
+		if err != nil {
+			return o, fmt.Errorf("--now %s is neither unix seconds nor RFC 3339", f.now)
+		}
+		o.Now = t
+	}
+	return o, nil
+}
+
+// judgeBy finds the rule and the secrets to judge by.
+func (p Program) judgeBy(f judging) (v *verify.Verifier, secrets []verify.Secret, err error) {
+	for _, s := range f.secrets {
+		secrets = append(secrets, verify.Secret{Value: s})
+	}
+	switch {
+	case f.source != "" && (f.provider != "" || len(f.params) > 0):
+		return nil, nil, &usageError{errors.New("--source has its provider and settings of grapnel.yaml; leave --provider and --param out")}
+	case f.source != "":
+		s, err := p.configured(f.source)
+		if err != nil {
+			return nil, nil, err
+		}
+		v, secrets = s.Verifier, append(secrets, s.Credentials()...)
+	case f.provider != "":
+		if v, err = f.preset(); err != nil {
+			return nil, nil, err
+		}
+	default:
+		return nil, nil, &usageError{errors.New("say by which rule to judge: --provider or --source")}
+	}
+	for _, s := range f.secrets {
+		if err := v.DecodeKey(s); err != nil {
+			return nil, nil, &usageError{fmt.Errorf("--secret: %w; copy it again from the sender, whole", err)}
+		}
+	}
+	return v, secrets, nil
+}
+
+// configured finds a source of grapnel.yaml.
+func (p Program) configured(name string) (*config.Source, error) {
+	env, err := config.LoadEnv(p.lookup)
+	if err != nil {
+		return nil, fmt.Errorf("environment:\n%w", err)
+	}
+	cfg, err := config.Load(env.Config, p.lookup)
+	if err != nil {
+		return nil, fmt.Errorf("configuration:\n%w", err)
+	}
+	s, ok := cfg.Sources[name]
+	if !ok {
+		return nil, &usageError{fmt.Errorf("%s has no source %q; %sits sources are %s", env.Config, name,
+			meant(name, slices.Sorted(maps.Keys(cfg.Sources))), strings.Join(slices.Sorted(maps.Keys(cfg.Sources)), ", "))}
+	}
+	return s, nil
+}
+
+// preset compiles the preset that the flags name, with their settings in the place
+// of its own.
+func (f judging) preset() (*verify.Verifier, error) {
+	profile, ok := provider.Get(f.provider)
+	if !ok {
+		return nil, unknownProvider(f.provider)
+	}
+	given, err := pairs(f.params)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	params := maps.Clone(profile.Params)
+	if params == nil {
+		params = map[string]string{}
+	}
+	maps.Copy(params, given)
+	profile.Params = params
+	v, err := profile.Compile()
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("give the settings of this provider by --param NAME=VALUE, "+
+			"'grapnel providers %s' names them: %w", f.provider, err)}
+	}
+	return v, nil
+}
+
+// hint says what else to try of a request that is not valid.
+func hint(v *verify.Verifier, r *verify.Request, secrets []verify.Secret, o verify.Options, f *verify.Failure) string {
+	if f.Step == verify.StepWindow {
+		return "; --now TIME judges at another time, --now none leaves the window out"
+	}
+	cut := *r
+	cut.Body = bytes.TrimSuffix(bytes.TrimSuffix(r.Body, []byte("\n")), []byte("\r"))
+	if f.Step == verify.StepSignature && len(cut.Body) < len(r.Body) && v.Verify(&cut, secrets, o) == nil {
+		return "; without the line end behind the body, which editors add, it is valid"
+	}
+	return ""
+}

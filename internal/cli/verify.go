@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"github.com/grapnel/grapnel/internal/verify"
 )
 
 // judging is what the flags of verify say.
@@ -61,19 +59,8 @@ Exit code 0 means valid, 1 not valid, or that a verdict disagrees with the vecto
 	return c
 }
 
-// ruling is the verdict on a request.
-type ruling struct {
-	Valid  bool   `json:"valid"`
-	Step   string `json:"step,omitempty"`
-	Reason string `json:"reason,omitempty"`
-	Detail string `json:"detail,omitempty"`
-	// Signed is what the sender must have signed.
-	Signed string        `json:"signed,omitempty"`
-	Event  *verify.Event `json:"event,omitempty"`
-}
-
 func (p Program) judge(ctx context.Context, file string, f judging) error {
-	v, secrets, err := p.judgeBy(f)
+	by, err := p.judgeBy(f)
 	if err != nil {
 		return err
 	}
@@ -85,21 +72,8 @@ func (p Program) judge(ctx context.Context, file string, f judging) error {
 	if err != nil {
 		return err
 	}
-	out := ruling{Valid: true}
-	if content, err := v.Content(r); err == nil {
-		out.Signed = string(content)
-	}
-	var failure *verify.Failure
-	switch err := v.Verify(r, secrets, o); {
-	case err == nil:
-		e := v.Identify(r)
-		out.Event = &e
-	case errors.As(err, &failure) && failure.Reason == verify.EmptySecret && len(secrets) == 0:
-		return &usageError{errors.New("say by which secret to judge: --secret, or --source for those of grapnel.yaml")}
-	case errors.As(err, &failure):
-		out = ruling{Step: failure.Step.String(), Reason: string(failure.Reason), Detail: failure.Detail, Signed: out.Signed}
-		out.Detail += hint(v, r, secrets, o, failure)
-	default:
+	out, err := by.judge(r, o)
+	if err != nil {
 		return err
 	}
 	if err := p.writeRuling(out, f.asJSON); err != nil {
@@ -119,9 +93,12 @@ func (p Program) writeRuling(r ruling, asJSON bool) error {
 		return nil
 	}
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(p.Stdout, format+"\n", args...) }
-	if r.Valid {
+	switch {
+	case r.Event != nil:
 		say("valid: type %q, id %q", r.Event.Type, r.Event.ID)
-	} else {
+	case r.Valid:
+		say("valid: %s", r.Detail)
+	default:
 		say("not valid: %s, at step %s: %s", r.Reason, r.Step, r.Detail)
 	}
 	if r.Signed != "" {

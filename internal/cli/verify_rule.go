@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -42,32 +41,35 @@ func (f judging) options(ctx context.Context) (verify.Options, error) {
 }
 
 // judgeBy finds the rule and the secrets to judge by.
-func (p Program) judgeBy(f judging) (v *verify.Verifier, secrets []verify.Secret, err error) {
+func (p Program) judgeBy(f judging) (by rule, err error) {
 	for _, s := range f.secrets {
-		secrets = append(secrets, verify.Secret{Value: s})
+		by.secrets = append(by.secrets, verify.Secret{Value: s})
 	}
 	switch {
 	case f.source != "" && (f.provider != "" || len(f.params) > 0):
-		return nil, nil, &usageError{errors.New("--source has its provider and settings of grapnel.yaml; leave --provider and --param out")}
+		return by, &usageError{errors.New("--source has its provider and settings of grapnel.yaml; leave --provider and --param out")}
 	case f.source != "":
 		s, err := p.configured(f.source)
 		if err != nil {
-			return nil, nil, err
+			return by, err
 		}
-		v, secrets = s.Verifier, append(secrets, s.Credentials()...)
+		by.verifier, by.secrets = s.Verifier, append(by.secrets, s.Credentials()...)
+		if f.url == "" {
+			by.url = s.URL
+		}
 	case f.provider != "":
-		if v, err = f.preset(); err != nil {
-			return nil, nil, err
+		if by.verifier, err = f.preset(); err != nil {
+			return by, err
 		}
 	default:
-		return nil, nil, &usageError{errors.New("say by which rule to judge: --provider or --source")}
+		return by, &usageError{errors.New("say by which rule to judge: --provider or --source")}
 	}
 	for _, s := range f.secrets {
-		if err := v.DecodeKey(s); err != nil {
-			return nil, nil, &usageError{fmt.Errorf("--secret: %w; copy it again from the sender, whole", err)}
+		if err := by.verifier.DecodeKey(s); err != nil {
+			return by, &usageError{fmt.Errorf("--secret: %w; copy it again from the sender, whole", err)}
 		}
 	}
-	return v, secrets, nil
+	return by, nil
 }
 
 // configured finds a source of grapnel.yaml.
@@ -111,17 +113,4 @@ func (f judging) preset() (*verify.Verifier, error) {
 			"'grapnel providers %s' names them: %w", f.provider, err)}
 	}
 	return v, nil
-}
-
-// hint says what else to try of a request that is not valid.
-func hint(v *verify.Verifier, r *verify.Request, secrets []verify.Secret, o verify.Options, f *verify.Failure) string {
-	if f.Step == verify.StepWindow {
-		return "; --now TIME judges at another time, --now none leaves the window out"
-	}
-	cut := *r
-	cut.Body = bytes.TrimSuffix(bytes.TrimSuffix(r.Body, []byte("\n")), []byte("\r"))
-	if f.Step == verify.StepSignature && len(cut.Body) < len(r.Body) && v.Verify(&cut, secrets, o) == nil {
-		return "; without the line end behind the body, which editors add, it is valid"
-	}
-	return ""
 }

@@ -1,6 +1,8 @@
 package cli_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -92,6 +94,43 @@ func TestVerifyJudgesACapturedRequest(t *testing.T) {
 		got := runWith(t, captured(-1), r.environ, "verify", "--source", "nobody", "-")
 		require.Equal(t, 2, got.code)
 		require.Contains(t, got.err, `no source "nobody"`)
+	})
+	t.Run("by a source that knows its URL", func(t *testing.T) {
+		r := receive(t, "sources:\n  hub:\n    provider: hubspot-v3\n    secrets: ["+zoomSecret+"]\n    url: https://hooks.example.com/h\n")
+		m := hmac.New(sha256.New, []byte(zoomSecret))
+		_, _ = m.Write([]byte("POSThttps://hooks.example.com/h?a=b{}1700000000000"))
+		request := "POST /webhooks/hub?a=b HTTP/1.1\r\nHost: internal\r\nX-HubSpot-Request-Timestamp: 1700000000000\r\nX-HubSpot-Signature-v3: " + base64Of(m.Sum(nil)) + "\r\n\r\n{}"
+		got := runWith(t, request, r.environ, "verify", "--source", "hub", "--now", zoomNow, "-")
+		require.Zero(t, got.code, got.out+got.err)
+	})
+	t.Run("that is compressed", func(t *testing.T) {
+		var z bytes.Buffer
+		w := gzip.NewWriter(&z)
+		_, err := w.Write([]byte(`{"type":"a"}`))
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		m := hmac.New(sha256.New, []byte(zoomSecret))
+		_, _ = m.Write([]byte(`{"type":"a"}`))
+		request := "POST / HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nX-Signature: " + hex.EncodeToString(m.Sum(nil)) + "\r\n\r\n" + z.String()
+		got := runWith(t, request, nil, "verify", "--provider", "stream", "--secret", zoomSecret, "-")
+		require.Zero(t, got.code, got.out+got.err)
+		require.Contains(t, got.out, `valid: type "a"`)
+	})
+	t.Run("that is signed and no JSON", func(t *testing.T) {
+		m := hmac.New(sha256.New, []byte(zoomSecret))
+		_, _ = m.Write([]byte("a=b"))
+		request := "POST / HTTP/1.1\r\nHost: x\r\nX-Gitea-Signature: " + hex.EncodeToString(m.Sum(nil)) + "\r\nX-Gitea-Event: push\r\n\r\na=b"
+		got := runWith(t, request, nil, "verify", "--provider", "gitea", "--secret", zoomSecret, "-")
+		require.Equal(t, 1, got.code, got.out+got.err)
+		require.Contains(t, got.out, "not valid: json, at step body")
+	})
+	t.Run("that is a handshake", func(t *testing.T) {
+		request := "GET /webhooks/m?hub.mode=subscribe&hub.challenge=123&hub.verify_token=right HTTP/1.1\r\nHost: x\r\n\r\n"
+		args := []string{"verify", "--provider", "meta", "--secret", zoomSecret, "--param", "verify_token=right", "-"}
+		got := runWith(t, request, nil, args...)
+		require.Zero(t, got.code, got.out+got.err)
+		require.Contains(t, got.out, `valid: the handshake subscribe, answered with 200 and the body "123"`)
+		require.Equal(t, 1, runWith(t, strings.Replace(request, "right", "wrong", 1), nil, args...).code)
 	})
 	t.Run("by a preset whose settings have defaults", func(t *testing.T) {
 		request := "POST / HTTP/1.1\r\nHost: x\r\nX-Webhook-Token: " + zoomSecret + "\r\n\r\n{}"

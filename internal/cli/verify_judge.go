@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/grapnel/grapnel/internal/verify"
+)
+
+// ruling is the verdict on a request.
+type ruling struct {
+	Valid  bool   `json:"valid"`
+	Step   string `json:"step,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	Detail string `json:"detail,omitempty"`
+	// Signed is what the sender must have signed.
+	Signed string `json:"signed,omitempty"`
+	// Event is nil where the request is not valid, or is a handshake.
+	Event *verify.Event `json:"event,omitempty"`
+}
+
+// rule is what requests are judged by.
+type rule struct {
+	verifier *verify.Verifier
+	secrets  []verify.Secret
+	// url is what the sender was given, where the configuration says so.
+	url string
+}
+
+// maxPlain bounds a body that is decompressed.
+const maxPlain = 64 << 20
+
+// judge takes the steps that the receiver takes of a request by itself.
+func (u rule) judge(r *verify.Request, o verify.Options) (ruling, error) {
+	if u.url != "" {
+		r.URL = u.url
+		if r.Query != "" && !strings.Contains(u.url, "?") {
+			r.URL += "?" + r.Query
+		}
+	}
+	r, err := u.verifier.Decompress(r, maxPlain)
+	if err != nil {
+		return u.refused(nil, o, err)
+	}
+	answer, err := u.verifier.Handshake(r, u.secrets, verify.Unsigned, o)
+	switch {
+	case err != nil:
+		return u.refused(r, o, err)
+	case answer != nil && answer.Refused != nil:
+		return u.refused(r, o, answer.Refused)
+	case answer != nil:
+		return ruling{Valid: true, Detail: fmt.Sprintf("the handshake %s, answered with %d and the body %q",
+			answer.Name, answer.Status, answer.Body)}, nil
+	}
+	if err := u.verifier.Verify(r, u.secrets, o); err != nil {
+		return u.refused(r, o, err)
+	}
+	if !u.verifier.BodyOK(r) {
+		return ruling{Step: "body", Reason: "json", Detail: "the sender is right, but it sends JSON and this body is none"}, nil
+	}
+	e := u.verifier.Identify(r)
+	return ruling{Valid: true, Signed: u.signed(r), Event: &e}, nil
+}
+
+// signed is what the sender must have signed, where that can be said.
+func (u rule) signed(r *verify.Request) string {
+	content, err := u.verifier.Content(r)
+	if err != nil {
+		return ""
+	}
+	return string(content)
+}
+
+// refused is the ruling on what failed; r is nil where nothing more can be said.
+func (u rule) refused(r *verify.Request, o verify.Options, err error) (ruling, error) {
+	var f *verify.Failure
+	switch {
+	case !errors.As(err, &f):
+		return ruling{}, err
+	case f.Reason == verify.EmptySecret && len(u.secrets) == 0:
+		return ruling{}, &usageError{errors.New("say by which secret to judge: --secret, or --source for those of grapnel.yaml")}
+	}
+	out := ruling{Step: f.Step.String(), Reason: string(f.Reason), Detail: f.Detail}
+	if r != nil {
+		out.Signed = u.signed(r)
+		out.Detail += u.hint(r, o, f)
+	}
+	return out, nil
+}
+
+// hint says what else to try of a request that is not valid.
+func (u rule) hint(r *verify.Request, o verify.Options, f *verify.Failure) string {
+	if f.Step == verify.StepWindow {
+		return "; --now TIME judges at another time, --now none leaves the window out"
+	}
+	cut := *r
+	cut.Body = bytes.TrimSuffix(bytes.TrimSuffix(r.Body, []byte("\n")), []byte("\r"))
+	if f.Step == verify.StepSignature && len(cut.Body) < len(r.Body) && u.verifier.Verify(&cut, u.secrets, o) == nil {
+		return "; without the line end behind the body, which editors add, it is valid"
+	}
+	return ""
+}

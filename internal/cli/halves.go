@@ -5,15 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/grapnel/grapnel/activities"
 	"github.com/grapnel/grapnel/internal/config"
 	"github.com/grapnel/grapnel/internal/destination"
 	"github.com/grapnel/grapnel/starter"
-	"github.com/grapnel/grapnel/worker"
 )
 
 // receiver makes the half that takes requests. It listens at once, so that a
@@ -99,44 +95,4 @@ func configuration(c *config.Config) (activities.Configuration, error) {
 		s, ok := c.Sources[source]
 		return ok && s.Unmatched == config.UnmatchedIgnore
 	}}, errors.Join(faults...)
-}
-
-// workerRetry is how long a worker rests that could not start.
-const workerRetry = 2 * time.Second
-
-// workerHalf makes the half that handles events. A worker can't start while
-// Temporal is away; it tries again until it can.
-func (p *process) workerHalf(a *activities.Activities) half {
-	return half{name: "worker", run: func(ctx context.Context) error {
-		fatal := make(chan error, 1)
-		for {
-			w := worker.New(p.client, worker.Options{
-				TaskQueue: p.env.TaskQueue, Activities: a, Observer: p.observer,
-				OnFatal: func(err error) {
-					select {
-					case fatal <- err:
-					default:
-					}
-				},
-			})
-			err := w.Start()
-			if err == nil {
-				defer w.Stop()
-				break
-			}
-			p.log.Warn("the worker can't start; trying again", zap.Error(err), zap.String("temporal", p.settings.Address))
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-time.After(workerRetry):
-			}
-		}
-		p.log.Info("the worker takes events", zap.String("task queue", p.env.TaskQueue))
-		select {
-		case <-ctx.Done():
-			return nil
-		case err := <-fatal:
-			return err
-		}
-	}}
 }

@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/grapnel/grapnel/activities"
+	"github.com/grapnel/grapnel/worker"
+)
+
+// workerRetry is how long a worker rests that could not work.
+const workerRetry = 2 * time.Second
+
+// workerHalf makes the half that handles events. A worker can't start while
+// Temporal is away, and gives up when its namespace is not found for two minutes.
+// Neither is a reason for a receiver beside it to end, so it is tried again until
+// it works.
+func (p *process) workerHalf(a *activities.Activities) half {
+	made := func(onFatal func(error)) laborer {
+		return worker.New(p.client, worker.Options{
+			TaskQueue: p.env.TaskQueue, Activities: a, Observer: p.observer, OnFatal: onFatal,
+		})
+	}
+	log := p.log.With(zap.String("task queue", p.env.TaskQueue), zap.String("temporal", p.settings.Address))
+	return half{name: "worker", run: func(ctx context.Context) error {
+		for ctx.Err() == nil {
+			if err := work(ctx, made, log); err != nil {
+				log.Warn("the worker can't work; trying again", zap.Error(err))
+				rest(ctx, workerRetry)
+			}
+		}
+		return nil
+	}}
+}
+
+// laborer is what is used here of a worker.
+type laborer interface {
+	Start() error
+	Stop()
+}
+
+// work runs a worker until ctx is done, or until it can't start or go on.
+func work(ctx context.Context, made func(onFatal func(error)) laborer, log *zap.Logger) error {
+	fatal := make(chan error, 1)
+	w := made(func(err error) {
+		select {
+		case fatal <- err:
+		default:
+		}
+	})
+	if err := w.Start(); err != nil {
+		return err
+	}
+	defer w.Stop()
+	log.Info("the worker takes events")
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-fatal:
+		return err
+	}
+}
+
+func rest(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

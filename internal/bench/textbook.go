@@ -55,8 +55,8 @@ func starts(ctx context.Context, c client.Client, b *batch, o client.StartWorkfl
 				}
 				mine := o
 				mine.ID = fmt.Sprintf("%s-%d", o.TaskQueue, i)
-				if _, err := c.ExecuteWorkflow(ctx, mine, typ, rawBody(b.requests[i].body)); err != nil {
-					faults <- fmt.Errorf("start a workflow: %w", err)
+				if err := insist(ctx, c, mine, typ, b.requests[i].body); err != nil {
+					faults <- err
 					return
 				}
 			}
@@ -70,6 +70,27 @@ func starts(ctx context.Context, c client.Client, b *batch, o client.StartWorkfl
 	}
 	result.accepted, result.took = len(b.requests), time.Since(began)
 	return &result, fault
+}
+
+// patience is how long a start is tried again that the engine refuses.
+const patience = 30 * time.Second
+
+// insist starts a workflow as a sender would, again and again: an engine with too
+// much to do refuses now and then, and what that costs counts.
+func insist(ctx context.Context, c client.Client, o client.StartWorkflowOptions, typ string, body []byte) error {
+	for end := time.Now().Add(patience); ; {
+		_, err := c.ExecuteWorkflow(ctx, o, typ, rawBody(body))
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(end) || ctx.Err() != nil {
+			return fmt.Errorf("start a workflow: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // rawBody is a body as an argument that is not encoded again.

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,14 +57,21 @@ type temporalState struct {
 
 func (p Program) check(ctx context.Context, asJSON, offline bool) error {
 	up := checkup{Faults: config.Faults{}, Warnings: []config.Fault{}}
-	env, err := config.LoadEnv(p.lookup)
+	asked := map[string]bool{}
+	lookup := func(name string) (string, bool) {
+		asked[name] = true
+		return p.lookup(name)
+	}
+	env, err := config.LoadEnv(lookup)
 	up.add(err)
+	known := slices.Sorted(maps.Keys(asked))
 	path := env.Config
 	if path == "" {
 		path, _ = p.lookup("GRAPNEL_CONFIG")
 	}
-	cfg, err := config.Load(path, p.lookup)
+	cfg, err := config.Load(path, lookup)
 	up.add(err)
+	up.Warnings = append(up.Warnings, p.unasked(asked, known)...)
 	if cfg != nil {
 		up.Warnings = append(up.Warnings, cfg.Warnings(time.Now())...)
 	}
@@ -75,6 +85,21 @@ func (p Program) check(ctx context.Context, asJSON, offline bool) error {
 		return errVerdict
 	}
 	return nil
+}
+
+// unasked warns of variables with the prefix of ours that nobody has asked for:
+// a mistyped one would have no effect and nothing would say so.
+func (p Program) unasked(asked map[string]bool, known []string) (warnings []config.Fault) {
+	const prefix = "GRAPNEL_"
+	for _, kv := range slices.Sorted(slices.Values(p.Environ)) {
+		name, _, _ := strings.Cut(kv, "=")
+		if !strings.HasPrefix(name, prefix) || asked[name] {
+			continue
+		}
+		text := "has no effect, there is no such variable; " + meant(name, known)
+		warnings = append(warnings, config.Fault{Path: name, Message: strings.TrimRight(text, "; ")})
+	}
+	return warnings
 }
 
 // add takes the faults of an error.

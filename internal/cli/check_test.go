@@ -69,6 +69,16 @@ func TestCheckOfWhatIsNotThere(t *testing.T) {
 	require.Contains(t, got.out, "GRAPNEL_LOG_LEVEL")
 }
 
+func TestCheckWarnsOfAVariableThatNothingReads(t *testing.T) {
+	environ := append(file(t, "sources:\n  zoom:\n    provider: zoom\n    secrets: [\"${GRAPNEL_OWN_SECRET}\"]\n"),
+		"GRAPNEL_OWN_SECRET=a-secret-for-the-tests", "GRAPNEL_LOGLEVEL=debug", "GRAPNEL_QQ=1", "OTHER=1", "GRAPNEL_LOG_FORMAT=json")
+	got := run(t, environ, "check", "--offline")
+	require.Zero(t, got.code, got.out)
+	require.Equal(t, 2, strings.Count(got.out, "warning: "), got.out)
+	require.Contains(t, got.out, "warning: GRAPNEL_LOGLEVEL: has no effect, there is no such variable; did you mean GRAPNEL_LOG_LEVEL?\n")
+	require.Contains(t, got.out, "warning: GRAPNEL_QQ: has no effect, there is no such variable\n")
+}
+
 func TestCheckAsksTemporal(t *testing.T) {
 	t.Run("that is away", func(t *testing.T) {
 		got := run(t, append(file(t, zoomOnly), "TEMPORAL_ADDRESS=127.0.0.1:1"), "check")

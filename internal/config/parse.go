@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -27,7 +28,7 @@ func (r *reading) parse(src []byte) *node {
 	}
 	file, err := parseYAML(src)
 	if err != nil {
-		r.syntax(err)
+		r.syntax(err, src)
 		return nil
 	}
 	c := converter{reading: r, anchors: map[string]*node{}}
@@ -64,7 +65,7 @@ func parseYAML(src []byte) (file *ast.File, err error) {
 
 // syntax reports an error of the parser without the excerpt it would print,
 // which may hold a secret.
-func (r *reading) syntax(err error) {
+func (r *reading) syntax(err error, src []byte) {
 	at, text := place{1, 1}, "the file is no YAML"
 	var e yaml.Error
 	switch {
@@ -73,7 +74,21 @@ func (r *reading) syntax(err error) {
 	case err != nil && !strings.ContainsAny(err.Error(), "\n"):
 		text = err.Error()
 	}
-	r.faultAt(at, "", text)
+	r.faultAt(at, "", text+remedy(src, at))
+}
+
+// remedy says what is likely to be wrong with a line that the parser refuses; it
+// shows nothing of it.
+func remedy(src []byte, at place) string {
+	lines := bytes.SplitAfterN(src, []byte("\n"), at.line+1)
+	line := bytes.TrimLeft(lines[min(at.line, len(lines))-1], " ")
+	switch {
+	case bytes.HasPrefix(line, []byte("\t")):
+		return "; indent with spaces, YAML takes no tabs"
+	case bytes.Contains(line, []byte("${")):
+		return "; a value with ${ needs quotes between brackets, as [\"${NAME}\"]"
+	}
+	return ""
 }
 
 func placeOf(t *token.Token, otherwise place) place {

@@ -164,6 +164,10 @@ func (w *warnings) secrets() {
 		} else if !shared {
 			first[text] = source
 		}
+		if name, ok := strings.CutPrefix(text, "$"); ok && w.read.written[path] && isVariable(name) {
+			w.warn(path, "this text itself is the secret, its dollar sign included; for the value of a variable write ${NAME}")
+			continue
+		}
 		if w.read.written[path] && !isPublic(w.Sources[source].Profile()) {
 			w.warn(path, "the secret stands in the file itself; name a variable, ${NAME}, or file:/path, and keep the file shareable")
 		}

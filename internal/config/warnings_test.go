@@ -91,6 +91,7 @@ func TestWarnings(t *testing.T) {
 			"a clientState in the file", `sources: {graph: {provider: microsoft-graph-rich, params: {app_id: a}, secrets: [0123456789abcdef]}}`,
 			"sources.graph.secrets[0]", "in the file itself",
 		},
+		{"a variable without braces", `sources: {zoom: {provider: zoom, secrets: [$ZOOM_SECRET_TOKEN]}}`, "sources.zoom.secrets[0]", "write ${NAME}"},
 		{"a secret in the file", `sources: {zoom: {provider: zoom, secrets: [0123456789abcdef]}}`, "sources.zoom.secrets[0]", "in the file itself"},
 		{"the development secret", `sources: {zoom: {provider: zoom, secrets: [` + config.DevelopmentSecret + `]}}`, "sources.zoom.secrets[0]", "everyone knows"},
 		{

@@ -134,9 +134,20 @@ func (c *compiler) params() {
 	}
 	for name := range c.p.Params {
 		if !slices.ContainsFunc(c.p.Settings, func(s Setting) bool { return s.Name == name }) {
-			c.fault("params."+name, "is no setting of this sender")
+			c.fault("params."+name, "is no setting of this sender, which has %s", settingNames(c.p.Settings))
 		}
 	}
+}
+
+func settingNames(settings []Setting) string {
+	if len(settings) == 0 {
+		return "none"
+	}
+	names := make([]string, len(settings))
+	for i, s := range settings {
+		names[i] = s.Name
+	}
+	return strings.Join(names, ", ")
 }
 
 func (c *compiler) algorithm() {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
 	sdklog "go.temporal.io/sdk/log"
 	"google.golang.org/grpc"
@@ -29,6 +30,9 @@ type DialOptions struct {
 	Metrics client.MetricsHandler
 	// Interceptors wrap the client's calls, tracing for one.
 	Interceptors []interceptor.ClientInterceptor
+	// CompressFrom is the size in bytes from which payloads are written
+	// compressed; 0 compresses none. Compressed ones are read in any case.
+	CompressFrom int
 	// GRPC options come after ours, for example to count calls on the wire.
 	GRPC []grpc.DialOption
 }
@@ -44,6 +48,7 @@ func Dial(s Settings, o DialOptions) (client.Client, error) {
 	options.HostPort, options.Namespace = s.Address, s.Namespace
 	options.MetricsHandler = o.Metrics
 	options.Interceptors = o.Interceptors
+	options.DataConverter = converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), NewCodec(o.CompressFrom))
 	logger := o.Logger
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)

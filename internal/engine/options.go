@@ -34,6 +34,9 @@ type EmbeddedOptions struct {
 	Namespace string
 	// Retention of closed workflows; zero means DefaultRetention.
 	Retention time.Duration
+	// CodecEndpoint is where the Web UI has compressed payloads made readable, as
+	// http://127.0.0.1:9090/codec; empty means nowhere.
+	CodecEndpoint string
 	// AnyPorts takes free ports without trying the usual 7233 and 8233.
 	AnyPorts bool
 	// InMemory keeps nothing on disk but the log and the locks; for tests.
@@ -99,6 +102,9 @@ func (o EmbeddedOptions) arguments(p ports) []string {
 	types := SearchAttributes()
 	for _, name := range attributeNames() {
 		args = append(args, "--search-attribute", name+"="+types[name].String())
+	}
+	if o.CodecEndpoint != "" {
+		args = append(args, "--ui-codec-endpoint", o.CodecEndpoint)
 	}
 	if o.InMemory {
 		return args

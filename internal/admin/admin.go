@@ -28,6 +28,8 @@ type Options struct {
 	Ready func(context.Context) Report
 	// Rejections are what /rejections lists.
 	Rejections *Rejections
+	// Codec makes stored payloads readable.
+	Codec *Codec
 	// Routes are served besides.
 	Routes []Route
 	// Log takes what goes wrong while serving.

@@ -30,13 +30,20 @@ func newHandler(o Options) http.Handler {
 	if o.Rejections != nil {
 		routes = append(routes, Route{"GET /rejections", "the latest refused requests; ?source= and ?limit=", rejections(o)})
 	}
+	if o.Codec != nil {
+		routes = append(routes, o.Codec.routes()...)
+	}
 	routes = append(routes, o.Routes...)
 	mux := http.NewServeMux()
 	for _, r := range routes {
 		mux.Handle(r.Pattern, r.Handler)
 	}
 	mux.Handle("GET /{$}", index(routes))
-	return headers(guard(o.Token, mux))
+	guarded := guard(o.Token, mux)
+	if o.Codec != nil {
+		guarded = o.Codec.open(o.Token, mux, guarded)
+	}
+	return headers(guarded)
 }
 
 // headers keeps browsers from guessing and everybody from keeping.

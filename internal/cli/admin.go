@@ -18,6 +18,7 @@ func (p *process) admin(ctx context.Context, stopping *atomic.Bool, file *reload
 		Stats:      func() any { return p.observer.stats.Health() },
 		Ready:      func(ctx context.Context) admin.Report { return p.ready(ctx, stopping, file) },
 		Rejections: p.observer.rejections,
+		Codec:      p.codec(),
 		Routes:     spoolRoutes(p.spool),
 		Log:        p.log,
 	})

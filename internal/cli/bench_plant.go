@@ -117,6 +117,7 @@ func (p *plant) process(s bench.Setup) (*process, error) {
 	}
 	c, err := engine.Dial(p.settings, engine.DialOptions{
 		Logger: telemetry.NewSlog(p.log), Metrics: o.metrics.SDK(), GRPC: wire,
+		CompressFrom: int(p.config.CompressFrom),
 	})
 	return &process{
 		env:    config.Env{Listen: "127.0.0.1:0", TaskQueue: s.Queue},

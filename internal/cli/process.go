@@ -26,6 +26,8 @@ type process struct {
 	observer *observer
 	settings engine.Settings
 	client   client.Client
+	// ui is the address of the embedded engine's Web UI, if there is one.
+	ui string
 	// spool is the receiver's disk queue; nil without a receiver or a directory.
 	spool   *spool.Spool
 	out     io.Writer
@@ -67,6 +69,7 @@ func (p Program) open() (*process, error) {
 func (p *process) dial() error {
 	c, err := engine.Dial(p.settings, engine.DialOptions{
 		Logger: telemetry.NewSlog(p.log), Metrics: p.observer.metrics.SDK(),
+		CompressFrom: int(p.config.CompressFrom),
 	})
 	if err != nil {
 		return err

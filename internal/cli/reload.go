@@ -177,6 +177,7 @@ func needRestart(began, now *config.Config) []string {
 	add("max_inflight", began.MaxInflight != now.MaxInflight)
 	add("rate_store", began.RateStore.Reveal() != now.RateStore.Reveal())
 	add("retention", began.Retention != now.Retention)
+	add("compress_from", began.CompressFrom != now.CompressFrom)
 	add("spool", began.Spool != now.Spool)
 	return names
 }

@@ -169,12 +169,12 @@ func TestHangUpReadsSecretsAgain(t *testing.T) {
 
 func TestWhatNeedsARestartIsSaid(t *testing.T) {
 	w := watch(t)
-	w.write(t, "timeouts: {header: 1s}\nmax_inflight: 7\nmax_requests: 7\nretention: 48h\nrate_store: redis://localhost\n"+before)
+	w.write(t, "timeouts: {header: 1s}\nmax_inflight: 7\nmax_requests: 7\nretention: 48h\ncompress_from: 4KiB\nrate_store: redis://localhost\n"+before)
 	w.settle()
 	require.Len(t, w.applied, 1)
 	said := w.logs.FilterMessageSnippet("only after a restart").All()
 	require.Len(t, said, 1)
-	require.Equal(t, []any{"timeouts", "max_inflight", "rate_store", "retention"}, said[0].ContextMap()["settings"])
+	require.Equal(t, []any{"timeouts", "max_inflight", "rate_store", "retention", "compress_from"}, said[0].ContextMap()["settings"])
 }
 
 func TestWorkerTakesOverDestinations(t *testing.T) {

@@ -65,7 +65,7 @@ func (p Program) run(ctx context.Context, which parts) error {
 	}
 	proc.prepare(which)
 	defer func() { _ = proc.observer.close(context.WithoutCancel(ctx)) }()
-	where := banner{parts: which, dataDir: proc.env.DataDir}
+	where := banner{parts: which, dataDir: proc.env.DataDir, codec: proc.codecEndpoint()}
 	embedded := which.engine && !proc.settings.Configured()
 	var halves []half
 	if embedded {
@@ -148,12 +148,12 @@ func (p *process) halves(ctx context.Context, which parts, where *banner) ([]hal
 func (p *process) startEngine(ctx context.Context) (*engine.Embedded, error) {
 	e, err := engine.Start(ctx, engine.EmbeddedOptions{
 		DataDir: p.env.DataDir, Namespace: p.settings.Namespace, Retention: p.config.Retention,
-		Environ: p.program.Environ, Logger: telemetry.NewSlog(p.log),
+		Environ: p.program.Environ, Logger: telemetry.NewSlog(p.log), CodecEndpoint: p.codecEndpoint(),
 	})
 	if err != nil {
 		return nil, err
 	}
-	p.settings = e.Settings()
+	p.settings, p.ui = e.Settings(), e.UI
 	return e, nil
 }
 

@@ -14,6 +14,7 @@ type banner struct {
 	receiver net.Addr
 	admin    string
 	ui       string
+	codec    string
 	dataDir  string
 }
 
@@ -37,6 +38,7 @@ func (b *banner) print(p *process) {
 		row("worker", "task queue "+p.env.TaskQueue)
 	}
 	row("admin", b.admin)
+	row("codec", b.codec)
 	row("data", b.dataDir)
 	if b.parts.receiver && len(sources) > 0 {
 		fmt.Fprintf(&s, "Try it in another terminal:\n  grapnel send %s\n", sources[0])

@@ -19,6 +19,9 @@ type Config struct {
 	// Retention is how long the engine keeps closed events: the window in which
 	// duplicates are known. At least a day.
 	Retention time.Duration `yaml:"retention"`
+	// CompressFrom is the size from which payloads are stored compressed where
+	// that is smaller; 0 is never.
+	CompressFrom Size `yaml:"compress_from"`
 	// Spool bounds the receiver's own disk queue.
 	Spool Spool `yaml:"spool"`
 	// Ack bounds what a request may spend before its answer.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -28,6 +29,9 @@ type Env struct {
 	AdminListen string
 	// AdminToken is asked for by the admin listener when it is set.
 	AdminToken Secret
+	// UIOrigin is the origin of a Web UI besides that of the embedded engine
+	// whose pages may have payloads decoded, as https://temporal.example.com.
+	UIOrigin string
 	// DataDir holds the spool and the embedded engine's file; empty is none.
 	DataDir string
 	// TaskQueue is the Temporal task queue that both halves meet on.
@@ -47,6 +51,7 @@ type variables struct {
 	Listen      string `split_words:"true" default:":8080" desc:"address of the public listener"`
 	AdminListen string `split_words:"true" default:"127.0.0.1:9090" desc:"address of the admin listener"`
 	AdminToken  string `split_words:"true" desc:"bearer token of the admin listener; required when it is not on loopback"`
+	UIOrigin    string `split_words:"true" desc:"origin of a Temporal Web UI of your own, which may then ask the admin listener to decode"`
 	DataDir     string `split_words:"true" desc:"directory of the spool and the embedded engine; up sets it"`
 	TaskQueue   string `split_words:"true" default:"grapnel" desc:"Temporal task queue"`
 	LogLevel    string `split_words:"true" default:"info" desc:"debug, info, warn or error"`
@@ -130,7 +135,7 @@ func (l *envLoader) env() Env {
 	e := Env{
 		Config: get("CONFIG"), Listen: get("LISTEN"), AdminListen: get("ADMIN_LISTEN"),
 		AdminToken: NewSecret(get("ADMIN_TOKEN")), DataDir: get("DATA_DIR"),
-		TaskQueue: get("TASK_QUEUE"), LogFormat: get("LOG_FORMAT"),
+		TaskQueue: get("TASK_QUEUE"), LogFormat: get("LOG_FORMAT"), UIOrigin: get("UI_ORIGIN"),
 	}
 	l.address("GRAPNEL_LISTEN", e.Listen)
 	if l.address("GRAPNEL_ADMIN_LISTEN", e.AdminListen) && !isLoopback(e.AdminListen) && !e.AdminToken.IsSet() {
@@ -138,6 +143,9 @@ func (l *envLoader) env() Env {
 	}
 	if n := len(e.AdminToken.Reveal()); n > 0 && n < minToken {
 		l.fault("GRAPNEL_ADMIN_TOKEN", fmt.Sprintf("has %d bytes and must have at least %d; make one with: openssl rand -hex 32", n, minToken))
+	}
+	if u, err := url.Parse(e.UIOrigin); e.UIOrigin != "" && (err != nil || u.Host == "" || u.Scheme+"://"+u.Host != e.UIOrigin) {
+		l.fault("GRAPNEL_UI_ORIGIN", "must be scheme and host alone, as https://temporal.example.com")
 	}
 	switch get("LOG_LEVEL") {
 	case "debug", "info", "warn", "error":

@@ -73,10 +73,28 @@ func TestLoadEnv(t *testing.T) {
 	}
 }
 
+func TestTheOriginOfAWebUI(t *testing.T) {
+	for origin, good := range map[string]bool{
+		"": true, "https://temporal.example.com": true, "http://10.0.0.1:8080": true,
+		"https://temporal.example.com/": false, "temporal.example.com": false, "*": false, "https://": false,
+		"https://user@temporal.example.com": false, "https://temporal.example.com?x": false,
+	} {
+		t.Run(origin, func(t *testing.T) {
+			e, err := config.LoadEnv(environment(map[string]string{"GRAPNEL_UI_ORIGIN": origin}))
+			if good {
+				require.NoError(t, err)
+				require.Equal(t, origin, e.UIOrigin)
+			} else {
+				require.ErrorContains(t, err, "GRAPNEL_UI_ORIGIN: must be scheme and host alone")
+			}
+		})
+	}
+}
+
 func TestDescribeEnv(t *testing.T) {
 	var b strings.Builder
 	require.NoError(t, config.DescribeEnv(&b))
 	require.Contains(t, b.String(), "| `GRAPNEL_LISTEN` | `:8080` |")
 	require.Contains(t, b.String(), "| `GRAPNEL_ADMIN_TOKEN` |  |")
-	require.Equal(t, 10, strings.Count(b.String(), "\n"))
+	require.Equal(t, 11, strings.Count(b.String(), "\n"))
 }

@@ -25,8 +25,16 @@ func (c *Config) WriteSummary(out io.Writer) error {
 		_, _ = fmt.Fprintf(t, "destination %s\t%s\tsecrets %s\tattempts %d\ttime-out %s\n",
 			name, host(d), countSet(len(d.HTTP.Secrets)), d.Retry.Attempts, short(d.HTTP.Timeout))
 	}
-	_, _ = fmt.Fprintf(t, "retention %s\ttls %t\trate store %s\n", short(c.Retention), c.TLS != nil, c.RateStore)
+	_, _ = fmt.Fprintf(t, "retention %s\tcompress from %s\ttls %t\trate store %s\n", short(c.Retention), orNever(c.CompressFrom), c.TLS != nil, c.RateStore)
 	return t.Flush()
+}
+
+// orNever writes a size, and that there is none.
+func orNever(s Size) string {
+	if s == 0 {
+		return "never"
+	}
+	return s.String()
 }
 
 func countSet(n int) string {

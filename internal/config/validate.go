@@ -16,6 +16,9 @@ const (
 	maxBody Size = 3 << 19
 	// minRetention is the shortest that Temporal takes.
 	minRetention = 24 * time.Hour
+	// minCompress keeps what people and our own tools read of every event, the
+	// memo and the summary, as it is: compression is for bodies.
+	minCompress Size = 1 << 10
 	// maxBudget leaves the rest of the second in which a request is answered to
 	// the disk and the network.
 	maxBudget = 900 * time.Millisecond
@@ -60,6 +63,9 @@ func (c *Config) numbers() {
 	}
 	if c.Spool.MaxBytes < 16<<20 {
 		c.read.fault("spool.max_bytes", "must be at least 16MiB, room for a few events of the largest size")
+	}
+	if c.CompressFrom != 0 && (c.CompressFrom < minCompress || c.CompressFrom > maxBody) {
+		c.read.fault("compress_from", fmt.Sprintf("must be between %s and %s, as 4KiB, or 0 to compress nothing; what is smaller costs more than it saves", minCompress, maxBody))
 	}
 	c.count("max_inflight", c.MaxInflight, 1, 100_000)
 	c.count("max_requests", c.MaxRequests, 1, 1_000_000)

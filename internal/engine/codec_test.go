@@ -65,7 +65,7 @@ func TestACodecCompressesWhatIsWorthIt(t *testing.T) {
 }
 
 func TestWhatACodecWritesEveryCodecReads(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // The same payloads in every run.
+	r := rand.New(rand.NewPCG(1, 2))
 	var plain []*commonpb.Payload
 	for range 200 {
 		word := make([]byte, 1+r.IntN(64))

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -182,6 +183,20 @@ func TestAPortThatIsTaken(t *testing.T) {
 		e := start(t, o)
 		require.NoError(t, engine.Ready(within(t), dial(t, e.Settings()), e.Namespace))
 	})
+}
+
+func TestTheWebUIKnowsWhereCompressedPayloadsAreRead(t *testing.T) {
+	o := options(t)
+	o.InMemory, o.CodecEndpoint = true, "http://127.0.0.1:9090/codec"
+	e := start(t, o)
+	request, err := http.NewRequestWithContext(within(t), http.MethodGet, e.UI+"/api/v1/settings", nil)
+	require.NoError(t, err)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer func() { _ = response.Body.Close() }()
+	settings, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.Contains(t, string(settings), `"Endpoint":"http://127.0.0.1:9090/codec"`)
 }
 
 func TestAnEngineGetsNoSecretsByItsEnvironment(t *testing.T) {

@@ -73,6 +73,7 @@ func (c *committer) turn() bool {
 	c.mu.Unlock()
 	if failed {
 		c.refuseArrivals()
+		c.reclaim() // A full disk gets well by this.
 		if closed {
 			c.writeDone()
 		} else if !time.Now().Before(c.testAt) {

@@ -1,6 +1,7 @@
 package spool_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -12,7 +13,9 @@ import (
 	"github.com/grapnel/grapnel/internal/spool"
 )
 
-func TestAFullDiskRefusesAndRecoversByItself(t *testing.T) {
+// smallDisk is a file system of 1 MiB.
+func smallDisk(t *testing.T) string {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("mounting a small file system needs root")
 	}
@@ -21,6 +24,11 @@ func TestAFullDiskRefusesAndRecoversByItself(t *testing.T) {
 		t.Skipf("cannot mount: %v", err)
 	}
 	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, 0)) })
+	return dir
+}
+
+func TestAFullDiskRefusesAndRecoversByItself(t *testing.T) {
+	dir := smallDisk(t)
 	path := filepath.Join(dir, "spool")
 	s := open(t, spool.Options{Path: path})
 	ballast := filepath.Join(dir, "ballast")
@@ -49,4 +57,22 @@ func TestAFullDiskRefusesAndRecoversByItself(t *testing.T) {
 	_, err = spool.Open(spool.Options{Path: path})
 	require.ErrorIs(t, err, syscall.EROFS)
 	require.ErrorContains(t, err, "make the directory writable")
+}
+
+func TestADiskFilledByTheSpoolIsEmptiedByTheDrain(t *testing.T) {
+	dir := smallDisk(t)
+	s := open(t, spool.Options{Path: filepath.Join(dir, "spool")})
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	var err error
+	for i := 0; err == nil; i++ {
+		err = s.Put(t.Context(), spool.Entry{Key: fmt.Sprint(i), Body: make([]byte, 10<<10)})
+	}
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	for s.Stats().Depth > 0 {
+		for _, e := range next(t, s, 10) {
+			s.Done(e)
+		}
+	}
+	require.Eventually(t, func() bool { return !s.Stats().Failed }, 10*time.Second, 5*time.Millisecond)
+	put(t, s, "after")
 }

@@ -47,27 +47,44 @@ func await(ctx context.Context, waiters <-chan struct{}, pause time.Duration) er
 	return nil
 }
 
-// takeLocked leases items. It also returns how long to wait until one that was put back may be offered again.
+// takeLocked leases items: what was put back and what is new by turns, so that entries that nobody takes keep none from
+// being offered. It also returns how long to wait until one that was put back may be offered again.
 func (s *Spool) takeLocked(limit int) (items []*item, pause time.Duration) {
-	now, pause := time.Now(), time.Hour
-	for i := 0; i < len(s.returned) && len(items) < limit; {
-		it := s.returned[i]
-		if wait := it.after.Sub(now); wait > 0 {
-			pause = min(pause, wait)
-			i++
-			continue
+	now := time.Now()
+	for len(items) < limit {
+		var at int
+		at, pause = s.dueLocked(now)
+		due, fresh := at >= 0, s.queue.count > 0
+		switch {
+		case fresh && (!due || s.freshNext):
+			items = append(items, s.queue.pop().item())
+		case due:
+			items = append(items, s.returned[at])
+			s.returned = slices.Delete(s.returned, at, at+1)
+		default:
+			limit = len(items)
 		}
-		s.returned = slices.Delete(s.returned, i, i+1)
-		items = append(items, it)
-	}
-	for len(items) < limit && s.queue.count > 0 {
-		items = append(items, s.queue.pop().item())
+		s.freshNext = due && fresh && !s.freshNext
 	}
 	for _, it := range items {
 		it.attempt++
 		s.leased[it.sequence] = it
 	}
 	return items, pause
+}
+
+// dueLocked finds the item that was put back, may be offered again and was offered least, the oldest of several; -1 when
+// there is none. pause is how long the next of the others waits.
+func (s *Spool) dueLocked(now time.Time) (at int, pause time.Duration) {
+	at, pause = -1, time.Hour
+	for i, it := range s.returned {
+		if wait := it.after.Sub(now); wait > 0 {
+			pause = min(pause, wait)
+		} else if at < 0 || it.attempt < s.returned[at].attempt {
+			at = i
+		}
+	}
+	return at, pause
 }
 
 // read loads leased entries. One whose record is damaged is set aside; one that cannot be read goes back.
@@ -77,6 +94,7 @@ func (s *Spool) read(items []*item) ([]Entry, error) {
 	for _, it := range items {
 		record, err := s.readRecord(it)
 		if err != nil {
+			s.unreadable(it, err)
 			s.putBack(it, time.Second)
 			fault = fmt.Errorf("%w: read %s: %w", ErrFailed, it.segment.path, err)
 			continue
@@ -93,6 +111,14 @@ func (s *Spool) read(items []*item) ([]Entry, error) {
 		return entries, nil
 	}
 	return nil, fault
+}
+
+// unreadable tells of an entry that cannot be read, the more rarely the longer that lasts.
+func (s *Spool) unreadable(it *item, err error) {
+	if it.attempt&(it.attempt-1) == 0 {
+		s.log.Error("An event in the spool cannot be read; it stays and is tried again. Look at the disk.",
+			zap.String("path", it.segment.path), zap.Int64("offset", it.offset), zap.Int32("attempt", it.attempt), zap.Error(err))
+	}
 }
 
 // readRecord reads a leased item's record. A segment with leased items is not deleted, but the item can move.

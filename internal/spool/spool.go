@@ -68,6 +68,7 @@ type Spool struct {
 	queue     deque                 // never leased yet, oldest first
 	leased    map[uint64]*item
 	returned  []*item // put back by Retry, by sequence
+	freshNext bool    // whose turn it is: of the queue, or of what was put back
 	finished  []finish
 	doneSince time.Time     // when the first of finished came
 	waiters   chan struct{} // closed when something can be leased

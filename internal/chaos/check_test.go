@@ -26,9 +26,13 @@ type verdict struct {
 	P50      time.Duration  `json:"p50"`
 	P99      time.Duration  `json:"p99"`
 	Slowest  time.Duration  `json:"slowest"`
+	// Longest is the time from the first acknowledgement of an event until it was handled.
+	Longest time.Duration `json:"longest"`
 	// Late counts the acknowledgements that took longer than the receiver's budget
 	// of a second; a busy machine may add to it, so it is told and not judged.
 	Late int `json:"late"`
+	// Misdated counts the events that were refused for a step of the receiver's clock.
+	Misdated int `json:"misdated"`
 }
 
 // lostTask is how long after a kill a task may be lost with its worker before it
@@ -63,12 +67,16 @@ func judge(entries map[string][]entry) *verdict {
 func (v *verdict) acks(entries map[string][]entry, events map[string]entry, got map[string][]entry) {
 	keys := map[string]bool{}
 	var took []time.Duration
+	door := clockOf("starter", entries[stepped])
 	for _, e := range entries[acked] {
-		if !mayBeHandled(events[e.Key].Kind) {
-			v.Wrong = append(v.Wrong, events[e.Key].Kind+" was acknowledged: "+e.Answer)
+		if kind := events[e.Key].Kind; !mayBeHandled(kind) || !door.lets(kind, e) {
+			v.Wrong = append(v.Wrong, kind+" was acknowledged: "+e.Answer)
 		}
 		if !keys[e.Key] && len(got[e.Key]) == 0 {
 			v.Lost = append(v.Lost, e.Key)
+		}
+		if !keys[e.Key] && len(got[e.Key]) > 0 {
+			v.Longest = max(v.Longest, got[e.Key][0].At.Sub(e.At))
 		}
 		keys[e.Key] = true
 		took = append(took, e.Took)
@@ -77,8 +85,12 @@ func (v *verdict) acks(entries map[string][]entry, events map[string]entry, got 
 	v.Acked = len(keys)
 	for _, e := range entries[refused] {
 		v.Answers[e.Answer[:3]]++
-		if mayBeHandled(events[e.Key].Kind) && !strings.HasPrefix(e.Answer, "503") {
-			v.Wrong = append(v.Wrong, events[e.Key].Kind+" was refused: "+e.Answer)
+		switch kind := events[e.Key].Kind; {
+		case !mayBeHandled(kind) || strings.HasPrefix(e.Answer, "503"):
+		case door.refuses(kind, e):
+			v.Misdated++
+		default:
+			v.Wrong = append(v.Wrong, kind+" was refused: "+e.Answer)
 		}
 	}
 	if len(took) > 0 {

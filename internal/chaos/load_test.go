@@ -31,6 +31,12 @@ const (
 	stale  = "stale"  // signed by a clock that was set back ten minutes
 )
 
+// skewedBy and staleBy are how wrong the senders' clocks are.
+const (
+	skewedBy = 4 * time.Minute
+	staleBy  = -10 * time.Minute
+)
+
 // mayBeHandled tells the kinds that a correct receiver accepts.
 func mayBeHandled(kind string) bool { return kind != cut && kind != forged && kind != stale }
 
@@ -42,6 +48,8 @@ type load struct {
 	pause   time.Duration
 	stopped atomic.Bool
 	serial  atomic.Int64
+	acks    atomic.Int64
+	undated atomic.Int64 // 400 for an event whose time-stamp is right
 	wg      sync.WaitGroup
 }
 
@@ -85,9 +93,9 @@ func (l *load) one(dice *rand.Rand) {
 	case forged:
 		l.post(key, body, "another secret", 0)
 	case stale:
-		l.post(key, body, secret, -10*time.Minute)
+		l.post(key, body, secret, staleBy)
 	case skewed:
-		l.insist(key, body, 4*time.Minute)
+		l.insist(key, body, skewedBy)
 	case halved:
 		l.half(body)
 		l.insist(key, body, 0)
@@ -145,8 +153,12 @@ func (l *load) post(key, body, secret string, skew time.Duration) bool {
 		return false // Not all of the answer: not acknowledged.
 	}
 	e := entry{What: refused, At: time.Now(), Key: key, Answer: strconv.Itoa(res.StatusCode) + " " + string(answer), Took: time.Since(began)}
-	if res.StatusCode == http.StatusOK {
+	switch {
+	case res.StatusCode == http.StatusOK:
 		e.What = acked
+		l.acks.Add(1)
+	case res.StatusCode == http.StatusBadRequest && skew != staleBy:
+		l.undated.Add(1)
 	}
 	l.s.record.add(e)
 	return e.What == acked

@@ -21,24 +21,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// program builds grapnel once for all tests.
-var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "grapnel-chaos-bin-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "grapnel")
-	out, err := exec.Command("go", "build", "-o", path, "../..").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build: %w: %s", err, out)
-	}
-	return path, nil
-})
-
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := program(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
+	if dir, err := workshop(); err == nil {
+		_ = os.RemoveAll(dir)
 	}
 	os.Exit(code)
 }

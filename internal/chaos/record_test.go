@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,6 +60,9 @@ type entry struct {
 	// Answer is what the receiver said, and how long that took.
 	Answer string        `json:"answer,omitempty"`
 	Took   time.Duration `json:"took,omitempty"`
+	// Off is how far the clock of a process is from now on from the machine's. It
+	// is so after the time that the step Took, and perhaps before.
+	Off time.Duration `json:"off,omitempty"`
 }
 
 // The kinds of entry.
@@ -69,6 +73,7 @@ const (
 	handled = "handled"
 	blown   = "struck"
 	ended   = "ended"
+	stepped = "stepped"
 )
 
 // record is a file of entries, on which the checker relies alone.
@@ -119,10 +124,16 @@ func (r *record) read(t *testing.T) map[string][]entry {
 
 // target is the destination of all events: it lives in the test, is never hurt,
 // and writes down what it is handed.
-type target struct{ url string }
+type target struct {
+	url string
+	// moody makes it refuse the first two attempts at every eighth event.
+	moody atomic.Bool
+}
 
 func newTarget(t *testing.T, r *record) *target {
 	t.Helper()
+	it := &target{}
+	var refusals sync.Map
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		at := time.Now()
 		body, err := io.ReadAll(req.Body)
@@ -130,10 +141,19 @@ func newTarget(t *testing.T, r *record) *target {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
-		r.add(entry{What: handled, At: at, Key: keyOf(string(body)), SHA: sha(body), Answer: req.Header.Get("webhook-id")})
+		sum := sha(body)
+		if it.moody.Load() && sum[0] < '2' {
+			count, _ := refusals.LoadOrStore(sum, new(atomic.Int32))
+			if count.(*atomic.Int32).Add(1) <= 2 {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+		}
+		r.add(entry{What: handled, At: at, Key: keyOf(string(body)), SHA: sum, Answer: req.Header.Get("webhook-id")})
 	}))
 	t.Cleanup(server.Close)
-	return &target{url: server.URL}
+	it.url = server.URL
+	return it
 }
 
 // keyOf finds the key that the load put into a body.

@@ -121,14 +121,20 @@ func (m *Metrics) Received(source, outcome string) {
 func (m *Metrics) Processed(source, typ string, took time.Duration) {
 	l := m.labels.Load()
 	m.processed.Add(context.Background(), 1, l.typed(source, typ))
-	m.processing.Record(context.Background(), took.Seconds(), l.set(source, "result", "processed"))
+	m.took(took, l.set(source, "result", "processed"))
 }
 
 // Failed counts an event that was not, and how long that took.
 func (m *Metrics) Failed(source, typ string, took time.Duration) {
 	l := m.labels.Load()
 	m.failed.Add(context.Background(), 1, l.typed(source, typ))
-	m.processing.Record(context.Background(), took.Seconds(), l.set(source, "result", "failed"))
+	m.took(took, l.set(source, "result", "failed"))
+}
+
+// took records how long an event took. It was received under another machine's
+// clock perhaps, and a sum that falls reads as a restart.
+func (m *Metrics) took(d time.Duration, labels metric.MeasurementOption) {
+	m.processing.Record(context.Background(), max(d, 0).Seconds(), labels)
 }
 
 // DeadLetter counts an event that became a dead letter. The reason has to be

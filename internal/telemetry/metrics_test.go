@@ -73,6 +73,16 @@ func TestEachInstrumentShowsItsSourceAndOutcome(t *testing.T) {
 	}
 }
 
+func TestClocksThatDifferNeverMakeASumFall(t *testing.T) {
+	m := newMetrics(t, telemetry.Labels{Sources: []string{"zoom"}})
+	m.Processed("zoom", "meeting.started", 3*time.Second)
+	m.Processed("zoom", "meeting.started", -4*time.Minute)
+	m.Failed("zoom", "meeting.started", -4*time.Minute)
+	lines := scrape(t, m)
+	require.Contains(t, lines, `grapnel_processing_duration_seconds_sum{result="processed",source="zoom"} 3`)
+	require.Contains(t, lines, `grapnel_processing_duration_seconds_sum{result="failed",source="zoom"} 0`)
+}
+
 func TestStrangersMakeNoTimeSeries(t *testing.T) {
 	m := newMetrics(t, telemetry.Labels{Sources: []string{"zoom"}, Types: []string{"meeting.started"}})
 	for i := range 100 {

@@ -52,8 +52,9 @@ func (p *process) ready(ctx context.Context, stopping *atomic.Bool, file *reload
 	}
 	if p.spool != nil {
 		stats := p.spool.Stats()
-		r.Spool, r.Checks["spool"] = stats, admin.Check{OK: !stats.Failed, Detail: stats.Cause}
-		r.Ready = r.Ready || !stats.Failed
+		takes := !stats.Failed && !stats.Full
+		r.Spool, r.Checks["spool"] = stats, admin.Check{OK: takes, Detail: stats.Cause}
+		r.Ready = r.Ready || takes
 	}
 	if stopping.Load() {
 		r.Ready, r.Checks["process"] = false, admin.Check{Detail: "stopping"}

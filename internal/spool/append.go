@@ -39,6 +39,7 @@ func (c *committer) settleLocked(a *arrival, err error) {
 	if err != nil {
 		c.bytes -= int64(len(a.record))
 	}
+	c.arrivingBytes -= int64(len(a.record))
 	delete(c.arriving, a.id)
 	a.err, a.record = err, nil
 	close(a.done)
@@ -62,7 +63,7 @@ func (c *committer) append(group []*arrival) (*segment, []int64, error) {
 		c.buffer = append(c.buffer, a.record...)
 		if len(c.buffer) >= writeChunk || i == len(group)-1 {
 			if _, err := g.file.WriteAt(c.buffer, written); err != nil {
-				return nil, nil, fmt.Errorf("write %s: %w", g.path, err)
+				return nil, nil, fmt.Errorf("append: %w", err) // The error names the file.
 			}
 			written, c.buffer = at, c.buffer[:0]
 		}

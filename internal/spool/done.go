@@ -42,7 +42,7 @@ func (c *committer) appendDone(done []uint64, durable bool) error {
 		c.buffer = appendDone(c.buffer[:0], done[:n])
 		stamp(c.buffer, g.mark)
 		if _, err := g.file.WriteAt(c.buffer, g.size); err != nil {
-			return fmt.Errorf("write %s: %w", g.path, err)
+			return fmt.Errorf("append: %w", err)
 		}
 		g.size += int64(len(c.buffer))
 		done = done[n:]

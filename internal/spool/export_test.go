@@ -12,6 +12,12 @@ func (o Options) WithDisk(create func(path string) (File, error)) Options {
 // CreateFile makes a segment's file as the spool does.
 func CreateFile(path string) (File, error) { return createFile(path) }
 
+// Offer is a Put that does not wait for the disk.
+func (s *Spool) Offer(e Entry) error {
+	_, err := s.admit(e)
+	return err
+}
+
 // EncodeRecord gives the record of an entry, DecodeRecord reads it back.
 func EncodeRecord(e Entry, mark uint64) []byte {
 	b := appendEntry(nil, e)

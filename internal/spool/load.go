@@ -22,7 +22,9 @@ type loader struct {
 
 // load reads every segment and rebuilds the queue: entries that no record and no refusal calls done.
 func (s *Spool) load() error {
-	s.removeLeftovers()
+	if !s.opts.view {
+		s.removeLeftovers()
+	}
 	if err := s.loadRefused(); err != nil {
 		return err
 	}
@@ -43,6 +45,9 @@ func (s *Spool) load() error {
 	s.fill(l)
 	s.sequence = firstSequence(max(s.sequence, l.last), s.opts.Clock())
 	s.oldestLocked()
+	if s.opts.view {
+		return nil
+	}
 	return s.checkWritable()
 }
 
@@ -55,7 +60,11 @@ func (s *Spool) loadSegment(path string, l *loader) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0o600)
+	how := os.O_RDWR
+	if s.opts.view {
+		how = os.O_RDONLY
+	}
+	f, err := os.OpenFile(path, how, 0o600)
 	if err != nil {
 		return fmt.Errorf("%w: make it writable", err)
 	}

@@ -9,7 +9,8 @@ import (
 
 // Errors that callers tell apart with errors.Is. All of them mean that the entry was not accepted.
 var (
-	// ErrFull says that the bound on bytes or on age is reached. It passes by itself when the drain goes on.
+	// ErrFull says that the bound on bytes or on age is reached, or that the disk does not keep up. It passes by itself when
+	// the drain, or the disk, goes on.
 	ErrFull = errors.New("the spool is full")
 	// ErrFailed says that the disk failed. The spool tests the disk by itself and accepts again when it is well.
 	ErrFailed = errors.New("the spool's disk failed")
@@ -26,6 +27,7 @@ const MaxEntry = 64 << 20
 
 const (
 	defaultMaxBytes    = 1 << 30
+	maxArriving        = 256 << 20 // bytes in memory for a disk that hangs: no disk does more in the second that a sender waits
 	defaultCommitDelay = 2 * time.Millisecond
 	largestSegment     = 16 << 20
 	smallestSegment    = 64 << 10
@@ -67,6 +69,8 @@ type Options struct {
 	Logger *zap.Logger
 
 	create func(path string) (file, error)
+	// view opens the directory to look at it alone.
+	view bool
 }
 
 func withDefaults(o Options) Options {

@@ -64,6 +64,7 @@ func (s *Spool) admit(e Entry) (*arrival, error) {
 		return nil, err
 	}
 	s.bytes += int64(len(a.record))
+	s.arrivingBytes += int64(len(a.record))
 	s.sequence++
 	a.sequence = s.sequence
 	s.arriving[id] = a
@@ -99,15 +100,18 @@ func (s *Spool) lookupLocked(id identity) (*arrival, bool, error) {
 }
 
 func (s *Spool) failureLocked() error {
-	return fmt.Errorf("%w: %w: look at the disk of %s; it is tested again by itself", ErrFailed, s.failure, s.opts.Path)
+	return fmt.Errorf("%w: %w: make room on the disk of %s or mend it; it is tested again by itself", ErrFailed, s.failure, s.opts.Path)
 }
 
 func (s *Spool) roomLocked(size int64) error {
 	if s.bytes+size > s.opts.MaxBytes {
-		return fmt.Errorf("%w: %d of %d bytes wait in %s", ErrFull, s.bytes, s.opts.MaxBytes, s.opts.Path)
+		return fmt.Errorf("%w: %d of %d bytes (spool.max_bytes) are used in %s", ErrFull, s.bytes, s.opts.MaxBytes, s.opts.Path)
+	}
+	if s.arrivingBytes > 0 && s.arrivingBytes+size > maxArriving {
+		return fmt.Errorf("%w: the disk of %s does not keep up: %d bytes wait for it in memory", ErrFull, s.opts.Path, s.arrivingBytes)
 	}
 	if age := s.ageLocked(); s.opts.MaxAge > 0 && age > s.opts.MaxAge {
-		return fmt.Errorf("%w: its oldest entry waits for %s, the bound is %s", ErrFull, age.Round(time.Second), s.opts.MaxAge)
+		return fmt.Errorf("%w: its oldest entry waits for %s, the bound is %s (spool.max_age)", ErrFull, age.Round(time.Second), s.opts.MaxAge)
 	}
 	return nil
 }

@@ -54,26 +54,28 @@ type Spool struct {
 	kick        chan struct{} // wakes the committer
 	stopped     chan struct{} // closed when the committer has ended
 
-	mu        sync.Mutex
-	closed    bool
-	failure   error // not nil while the disk is not trusted
-	bytes     int64 // waiting, arriving and refused
-	sequence  uint64
-	oldest    time.Time // of what waits, as of the last commit
-	want      int       // how many arrivals wake the committer
-	incoming  []*arrival
-	arriving  map[identity]*arrival
-	known     map[identity]struct{} // waiting or refused, durable
-	segments  []*segment            // oldest first, the last may be open for appending
-	queue     deque                 // never leased yet, oldest first
-	leased    map[uint64]*item
-	returned  []*item // put back by Retry, by sequence
-	freshNext bool    // whose turn it is: of the queue, or of what was put back
-	finished  []finish
-	doneSince time.Time     // when the first of finished came
-	waiters   chan struct{} // closed when something can be leased
-	refused   map[uint64]Refusal
-	counters  counters
+	mu      sync.Mutex
+	closed  bool
+	failure error // not nil while the disk is not trusted
+	bytes   int64 // waiting, arriving and refused
+	// arrivingBytes is what is held in memory until it is on the disk.
+	arrivingBytes int64
+	sequence      uint64
+	oldest        time.Time // of what waits, as of the last commit
+	want          int       // how many arrivals wake the committer
+	incoming      []*arrival
+	arriving      map[identity]*arrival
+	known         map[identity]struct{} // waiting or refused, durable
+	segments      []*segment            // oldest first, the last may be open for appending
+	queue         deque                 // never leased yet, oldest first
+	leased        map[uint64]*item
+	returned      []*item // put back by Retry, by sequence
+	freshNext     bool    // whose turn it is: of the queue, or of what was put back
+	finished      []finish
+	doneSince     time.Time     // when the first of finished came
+	waiters       chan struct{} // closed when something can be leased
+	refused       map[uint64]Refusal
+	counters      counters
 }
 
 // identity is the first half of SHA-256 over key and digest.
@@ -93,19 +95,23 @@ func Open(o Options) (*Spool, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Spool{
-		opts: o, lock: lock, log: o.Logger, want: 1,
-		segmentSize: min(max(o.MaxBytes/8, smallestSegment), largestSegment),
-		kick:        make(chan struct{}, 1), stopped: make(chan struct{}),
-		arriving: map[identity]*arrival{}, known: map[identity]struct{}{},
-		leased: map[uint64]*item{}, refused: map[uint64]Refusal{}, waiters: make(chan struct{}),
-	}
+	s := newSpool(o, lock)
 	if err := s.load(); err != nil {
 		_ = s.closeFiles() // What load says is why.
 		return nil, fmt.Errorf("spool: cannot open %s: %w", o.Path, err)
 	}
 	go s.commitLoop()
 	return s, nil
+}
+
+func newSpool(o Options, lock *os.File) *Spool {
+	return &Spool{
+		opts: o, lock: lock, log: o.Logger, want: 1,
+		segmentSize: min(max(o.MaxBytes/8, smallestSegment), largestSegment),
+		kick:        make(chan struct{}, 1), stopped: make(chan struct{}),
+		arriving: map[identity]*arrival{}, known: map[identity]struct{}{},
+		leased: map[uint64]*item{}, refused: map[uint64]Refusal{}, waiters: make(chan struct{}),
+	}
 }
 
 // Close refuses new puts, commits what waits, writes down what is done and gives the directory free. Entries that are

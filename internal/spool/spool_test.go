@@ -170,7 +170,7 @@ func TestBounds(t *testing.T) {
 		put(t, s, "a")
 		now = now.Add(2 * time.Hour)
 		require.ErrorIs(t, s.Put(t.Context(), entry("b")), spool.ErrFull)
-		require.Equal(t, 2*time.Hour, s.Stats().OldestAge)
+		require.EqualValues(t, 2*time.Hour, s.Stats().OldestAge)
 		s.Done(next(t, s, 1)[0])
 		put(t, s, "b")
 		require.Zero(t, s.Stats().OldestAge)

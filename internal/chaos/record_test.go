@@ -185,7 +185,7 @@ func (r *report) keep(t *testing.T) {
 	t.Logf("%s", text)
 	if dir := os.Getenv("CHAOS_REPORT"); dir != "" {
 		require.NoError(t, os.MkdirAll(dir, 0o700))
-		path := filepath.Join(dir, fmt.Sprintf("%s-%d.json", r.Test, r.Seed))
+		path := filepath.Join(dir, fmt.Sprintf("%s-%d.json", strings.ReplaceAll(r.Test, "/", "-"), r.Seed))
 		require.NoError(t, os.WriteFile(path, text, 0o600))
 	}
 }

@@ -41,7 +41,7 @@ func (p Program) ask(ctx context.Context, url, token string) error {
 	client := &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: 5 * time.Second}}
 	res, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask the admin listener: %w", err)
+		return fmt.Errorf("ask the admin listener: %w; is grapnel running, and is GRAPNEL_ADMIN_LISTEN the same here?", err)
 	}
 	defer func() { _ = res.Body.Close() }()
 	if _, err := io.Copy(p.Stdout, res.Body); err != nil {

@@ -2,20 +2,16 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"path/filepath"
 	"strconv"
 	"time"
 
-	"github.com/spf13/cobra"
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
 	"github.com/grapnel/grapnel/internal/admin"
-	"github.com/grapnel/grapnel/internal/config"
 	"github.com/grapnel/grapnel/internal/spool"
 )
 
@@ -87,7 +83,7 @@ func spoolRoutes(s *spool.Spool) []admin.Route {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]any{"stats": s.Stats(), "entries": entries}) // the client left
+		_ = writeList(w, s.Stats(), entries) // the client left
 	}
 	export := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/x-ndjson")
@@ -101,44 +97,4 @@ func spoolRoutes(s *spool.Spool) []admin.Route {
 		{Pattern: "GET /spool", About: "what waits on disk, oldest first; ?limit=", Handler: http.HandlerFunc(list)},
 		{Pattern: "GET /spool/export", About: "the same with bodies, as JSON lines", Handler: http.HandlerFunc(export)},
 	}
-}
-
-const defaultSpoolLimit = 100
-
-func spoolCommand(p Program) *cobra.Command {
-	c := &cobra.Command{
-		Use:   "spool",
-		Short: "Look at the events that wait on the receiver's own disk",
-		Long: `Look at the events that a running receiver keeps on its own disk, because Temporal could
-not take them yet, and at those that Temporal refuses for good. It asks the receiver's
-admin listener; the directory is locked while the receiver lives.`,
-	}
-	var admin string
-	var limit int
-	list := &cobra.Command{
-		Use: "list", Short: "List what waits, oldest first, and what was set aside", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return p.askAdmin(c, admin, "/spool?limit="+url.QueryEscape(strconv.Itoa(limit)))
-		},
-	}
-	list.Flags().IntVar(&limit, "limit", defaultSpoolLimit, "how many to list at the most")
-	export := &cobra.Command{
-		Use: "export", Short: "Write everything with bodies, as JSON lines", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return p.askAdmin(c, admin, "/spool/export") },
-	}
-	c.PersistentFlags().StringVar(&admin, "admin", "", "address of the admin listener (default http://$GRAPNEL_ADMIN_LISTEN)")
-	c.AddCommand(list, export)
-	return c
-}
-
-// askAdmin prints what the admin listener of the environment answers.
-func (p Program) askAdmin(c *cobra.Command, base, path string) error {
-	env, err := config.LoadEnv(p.lookup)
-	if err != nil {
-		return fmt.Errorf("environment:\n%w", err)
-	}
-	if base == "" {
-		base = "http://" + dialable(env.AdminListen)
-	}
-	return p.ask(c.Context(), base+path, env.AdminToken.Reveal())
 }

@@ -1,0 +1,105 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/spool"
+	"github.com/grapnel/grapnel/internal/telemetry"
+)
+
+const defaultSpoolLimit = 100
+
+func spoolCommand(p Program) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "spool",
+		Short: "Look at the events that wait on the receiver's own disk",
+		Long: `Look at the events that a receiver keeps on its own disk, because Temporal could not take
+them yet, and at those that Temporal refuses for good. While the receiver lives its
+directory is locked, and its admin listener is asked; when nobody listens there, the
+directory is read, and left as it is.`,
+	}
+	var admin string
+	var limit int
+	list := &cobra.Command{
+		Use: "list", Short: "List what waits, oldest first, and what was set aside", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return p.lookAtSpool(c, admin, "/spool?limit="+url.QueryEscape(strconv.Itoa(limit)), func(s *spool.Spool) error {
+				entries, err := s.List(limit)
+				if err != nil {
+					return err
+				}
+				return writeList(p.Stdout, s.Stats(), entries)
+			})
+		},
+	}
+	list.Flags().IntVar(&limit, "limit", defaultSpoolLimit, "how many to list at the most")
+	export := &cobra.Command{
+		Use: "export", Short: "Write everything with bodies, as JSON lines", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return p.lookAtSpool(c, admin, "/spool/export", func(s *spool.Spool) error { return s.Export(p.Stdout) })
+		},
+	}
+	c.PersistentFlags().StringVar(&admin, "admin", "", "address of the admin listener (default http://$GRAPNEL_ADMIN_LISTEN)")
+	c.AddCommand(list, export)
+	return c
+}
+
+// lookAtSpool asks the receiver, and where none listens reads its directory.
+func (p Program) lookAtSpool(c *cobra.Command, admin, path string, see func(*spool.Spool) error) error {
+	asked := p.askAdmin(c, admin, path)
+	if admin != "" || !errors.Is(asked, syscall.ECONNREFUSED) {
+		return asked
+	}
+	env, err := config.LoadEnv(p.lookup)
+	if err != nil {
+		return fmt.Errorf("environment:\n%w", err)
+	}
+	if env.DataDir == "" {
+		env.DataDir = defaultDataDir
+	}
+	log, err := telemetry.NewLogger("warn", "console", p.Stderr)
+	if err != nil {
+		return err
+	}
+	o := spool.Options{Path: filepath.Join(env.DataDir, "spool"), Logger: log}
+	if cfg, err := config.Load(env.Config, p.lookup); err == nil { // Else the bounds shown are the spool's own.
+		o.MaxBytes, o.MaxAge = int64(cfg.Spool.MaxBytes), cfg.Spool.MaxAge
+	}
+	if err := spool.View(o, see); err != nil {
+		return fmt.Errorf("nobody answers on the admin listener (%w), and GRAPNEL_DATA_DIR can't be read in its stead: %w", asked, err)
+	}
+	return nil
+}
+
+// writeList writes the figures of a spool and some of its entries.
+func writeList(w io.Writer, stats spool.Stats, entries []spool.Listed) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(map[string]any{"stats": stats, "entries": entries}); err != nil {
+		return fmt.Errorf("write the list: %w", err)
+	}
+	return nil
+}
+
+// askAdmin prints what the admin listener of the environment answers.
+func (p Program) askAdmin(c *cobra.Command, base, path string) error {
+	env, err := config.LoadEnv(p.lookup)
+	if err != nil {
+		return fmt.Errorf("environment:\n%w", err)
+	}
+	if base == "" {
+		base = "http://" + dialable(env.AdminListen)
+	}
+	return p.ask(c.Context(), base+path, env.AdminToken.Reveal())
+}

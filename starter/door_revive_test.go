@@ -103,6 +103,23 @@ func TestADeadLetterThatAnotherReceiverRevivedRests(t *testing.T) {
 	require.True(t, w.zoom(t, meeting("1")).taken(t).Replayed)
 }
 
+func TestAClockThatWasSetBackKeepsNoDeadLetter(t *testing.T) {
+	w, engine := openFake(t, yaml("", doorSources...))
+	id := w.zoom(t, meeting("1")).taken(t).EventID
+	engine.dies(t, id, "run-7")
+	engine.change(t, id, func(r *fakeRun) { r.setMemo(map[string]any{event.MemoReplayed: w.now.time().Add(time.Hour)}) })
+	require.True(t, w.zoom(t, meeting("1")).taken(t).Replayed)
+}
+
+func TestADeadLetterThatCouldNotBeRevivedIsRevivedByTheNextRequest(t *testing.T) {
+	w, engine := openFake(t, yaml("", doorSources...))
+	engine.dies(t, w.zoom(t, meeting("1")).taken(t).EventID, "run-7")
+	engine.onReset = func(context.Context, int) error { return serviceerror.NewUnavailable("away") }
+	require.Equal(t, 503, w.zoom(t, meeting("1")).status)
+	engine.onReset = nil
+	require.True(t, w.zoom(t, meeting("1")).taken(t).Replayed)
+}
+
 func TestADeadLetterThatIsNotTheLatestRunIsLeft(t *testing.T) {
 	w, engine := openFake(t, yaml("", doorSources...))
 	id := w.zoom(t, meeting("1")).taken(t).EventID

@@ -44,7 +44,8 @@ const reviveEvery = 5 * time.Minute
 
 func (s *engine) mayRevive(id string, m *common.Memo) bool {
 	last := memo[time.Time](m, event.MemoReplayed)
-	return s.now().Sub(last) >= reviveEvery && s.seen.revive(id, reviveEvery)
+	// A time to come was written by a clock that is set otherwise.
+	return s.now().Sub(last).Abs() >= reviveEvery && s.seen.revive(id, reviveEvery)
 }
 
 // revive plays a dead letter again. A dead letter fails in its first task, so
@@ -63,6 +64,7 @@ func (s *engine) revive(ctx context.Context, id, run string, historyLength int64
 	case errors.As(err, &notFound):
 		return Duplicate, nil // somebody else has just played it again
 	case err != nil:
+		s.seen.unrevive(id)
 		return "", fmt.Errorf("replay dead letter %s: %w", id, err)
 	}
 	return Replayed, nil

@@ -69,6 +69,15 @@ func (s *seen) add(id, digest string) {
 	}
 }
 
+// unrevive gives the turn of a dead letter back that could not be played again.
+func (s *seen) unrevive(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if el, ok := s.byID[id]; ok {
+		el.Value.(*sighting).revived = time.Time{} //nolint:forcetypeassert // The list holds nothing else.
+	}
+}
+
 // revive tells whether the dead letter of an ID may be played again: not more
 // often than every so long.
 func (s *seen) revive(id string, every time.Duration) bool {

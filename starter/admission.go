@@ -81,6 +81,13 @@ func (v *visit) leave(failed bool) {
 	v.pace.Succeeded(v.round, now.Sub(v.began), full)
 }
 
+// isAway tells whether the engine is away or late, as far as is known.
+func (a *admission) isAway() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.away
+}
+
 // back hears that the drain has found the engine well.
 func (a *admission) back() {
 	a.mu.Lock()

@@ -147,6 +147,25 @@ func TestStartsUnderWayAreBounded(t *testing.T) {
 	require.False(t, (<-first).taken(t).Queued)
 }
 
+func TestWhatNoDiskTakesWaitsForAnEngineThatIsBusy(t *testing.T) {
+	_, with := withSpool(t, spool.Options{MaxBytes: 1})
+	w, engine := openFake(t, yaml("max_inflight: 1\n", doorSources...), with)
+	entered, leave := make(chan struct{}, 1), make(chan struct{})
+	engine.onStart = func(_ context.Context, n int, _ client.StartWorkflowOptions) error {
+		if n == 1 {
+			entered <- struct{}{}
+			<-leave
+		}
+		return nil
+	}
+	first := make(chan reply, 1)
+	go func() { first <- w.zoom(t, meeting("1")) }()
+	<-entered
+	require.False(t, w.zoom(t, meeting("2")).taken(t).Queued)
+	close(leave)
+	(<-first).taken(t)
+}
+
 func TestShutdownFinishesWhatIsInHand(t *testing.T) {
 	w, engine := openFake(t, yaml("", doorSources...))
 	entered, leave := make(chan struct{}), make(chan struct{})

@@ -1,7 +1,6 @@
 package starter
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -86,16 +85,14 @@ var errBusy = errors.New("the engine is busy or away")
 
 func (s *Starter) engineOrDisk(t *table, in Incoming, read time.Time) (id string, o Outcome, err error) {
 	if s.spool == nil {
-		ctx, cancel := context.WithTimeout(s.alive, t.config.Ack.Budget)
-		defer cancel()
-		if id, o, err = s.engine.start(ctx, in); err != nil {
-			err = errors.Join(err, errNoSpool)
-		}
-		return id, o, err
+		return s.engineAlone(t, in, read, errNoSpool)
 	}
 	visit, ok := s.admission.enter()
 	if !ok {
-		return in.Event.ID, Queued, s.keep(in, read, errBusy)
+		if err = s.keep(in, read, errBusy); err != nil && !s.admission.isAway() {
+			return s.engineAlone(t, in, read, err)
+		}
+		return in.Event.ID, Queued, err
 	}
 	budget := time.NewTimer(t.config.Ack.Budget)
 	defer budget.Stop()

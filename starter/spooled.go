@@ -45,6 +45,17 @@ func (s *Starter) keep(in Incoming, read time.Time, cause error) error {
 	return nil
 }
 
+// engineAlone starts an event that no disk takes: the engine may be slow then, but
+// not later than the ack budget.
+func (s *Starter) engineAlone(t *table, in Incoming, read time.Time, noDisk error) (id string, o Outcome, err error) {
+	ctx, cancel := context.WithTimeout(s.alive, t.config.Ack.Budget-s.now().Sub(read))
+	defer cancel()
+	if id, o, err = s.engine.start(ctx, in); err != nil {
+		err = errors.Join(err, noDisk)
+	}
+	return id, o, err
+}
+
 // Drain starts what the spool holds, oldest first, as fast as the engine takes
 // it, until ctx is done.
 func (s *Starter) Drain(ctx context.Context) error {

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/grapnel/grapnel/internal/pace"
 )
 
@@ -21,14 +23,15 @@ type admission struct {
 	away bool
 	// queued tells whether events wait on disk.
 	queued func() bool
+	log    *zap.Logger
 }
 
 // firstStarts is the number of starts under way to begin with: about what an
 // engine on SQLite takes without making them wait for each other.
 const firstStarts = 4
 
-func newAdmission(most int, now func() time.Time, queued func() bool) *admission {
-	return &admission{queued: queued, pace: pace.New(pace.Options{Most: most, First: firstStarts, LastBackoff: 5 * time.Second}), now: now}
+func newAdmission(most int, now func() time.Time, queued func() bool, log *zap.Logger) *admission {
+	return &admission{queued: queued, log: log, pace: pace.New(pace.Options{Most: most, First: firstStarts, LastBackoff: 5 * time.Second}), now: now}
 }
 
 // visit is a start under way. leave must be called once, at its end.
@@ -59,25 +62,28 @@ func (a *admission) enter() (v *visit, ok bool) {
 func (v *visit) late() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.away, v.isLate = true, true
+	v.isLate = true
+	v.lost(errSlow)
 	v.pace.Failed(v.round, v.now())
 }
 
-// leave says how the start went. That a late one failed is old news.
-func (v *visit) leave(failed bool) {
+// leave says how the start went: failure is nil when the engine is well. That a
+// late one failed is old news.
+func (v *visit) leave(failure error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	full := v.underWay >= v.pace.Limit()
 	v.underWay--
-	if failed && v.isLate {
+	if failure != nil && v.isLate {
 		return
 	}
 	now := v.now()
-	v.away = failed
-	if failed {
+	if failure != nil {
+		v.lost(failure)
 		v.pace.Failed(v.round, now)
 		return
 	}
+	v.found()
 	v.pace.Succeeded(v.round, now.Sub(v.began), full)
 }
 
@@ -92,5 +98,21 @@ func (a *admission) isAway() bool {
 func (a *admission) back() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.found()
+}
+
+// lost notes that the engine does not take events now. The lock is held.
+func (a *admission) lost(cause error) {
+	if !a.away {
+		a.log.Warn("Temporal takes no events now; they are kept on disk until it does", zap.Error(cause))
+	}
+	a.away = true
+}
+
+// found notes that the engine takes events. The lock is held.
+func (a *admission) found() {
+	if a.away {
+		a.log.Info("Temporal takes events again")
+	}
 	a.away = false
 }

@@ -24,7 +24,7 @@ type attempt struct {
 }
 
 // begin starts an event and goes on with it when nobody waits any more.
-func (s *Starter) begin(in Incoming, leave func(failed bool)) <-chan attempt {
+func (s *Starter) begin(in Incoming, leave func(failure error)) <-chan attempt {
 	done, ended := make(chan attempt, 1), make(chan struct{})
 	s.underWay.Store(in.name(), ended)
 	go func() {
@@ -34,7 +34,11 @@ func (s *Starter) begin(in Incoming, leave func(failed bool)) <-chan attempt {
 		defer cancel()
 		var a attempt
 		a.id, a.outcome, a.err = s.engine.start(ctx, in)
-		leave(a.err != nil && !errors.Is(a.err, ErrRefused))
+		if errors.Is(a.err, ErrRefused) {
+			leave(nil)
+		} else {
+			leave(a.err)
+		}
 		done <- a
 	}()
 	return done

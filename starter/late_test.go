@@ -93,3 +93,18 @@ func TestALateStartEndsWithTheReceiver(t *testing.T) {
 	require.NoError(t, w.Shutdown(t.Context()))
 	<-ended
 }
+
+func TestTheLogSaysWhenTheEngineIsLostAndFound(t *testing.T) {
+	disk, with := withSpool(t, spool.Options{})
+	w, engine := openFake(t, yaml("", doorSources...), with)
+	engine.onStart = always(serviceerror.NewUnavailable("connection refused"))
+	for _, n := range []string{"1", "2", "3"} {
+		require.True(t, w.zoom(t, meeting(n)).taken(t).Queued)
+	}
+	lost := w.logs.FilterMessageSnippet("Temporal takes no events now").All()
+	require.Len(t, lost, 1)
+	require.Contains(t, lost[0].ContextMap()["error"], "connection refused")
+	engine.set(nil)
+	drain(t, w, func() bool { return disk.Stats().Depth == 0 })
+	require.Equal(t, 1, w.logs.FilterMessage("Temporal takes events again").Len())
+}

@@ -111,7 +111,7 @@ func New(o Options) (*Starter, error) {
 			temporal: o.Temporal, namespace: o.Namespace, taskQueue: o.TaskQueue,
 			seen: newSeen(seenSize, now), now: now,
 		},
-		admission: newAdmission(o.Config.MaxInflight, now, func() bool { return o.Spool.Depth() > 0 }), spool: o.Spool, observer: o.Observer, log: o.Log, now: now,
+		admission: newAdmission(o.Config.MaxInflight, now, func() bool { return o.Spool.Depth() > 0 }, o.Log), spool: o.Spool, observer: o.Observer, log: o.Log, now: now,
 		transport: o.Transport,
 	}
 	s.alive, s.kill = context.WithCancel(context.Background())

@@ -16,6 +16,7 @@ import (
 type admission struct {
 	mu       sync.Mutex
 	pace     *pace.Pace
+	most     int
 	now      func() time.Time
 	underWay int
 	// away is set from a failure, or a start that is late, to the next success, be
@@ -31,7 +32,10 @@ type admission struct {
 const firstStarts = 4
 
 func newAdmission(most int, now func() time.Time, queued func() bool, log *zap.Logger) *admission {
-	return &admission{queued: queued, log: log, pace: pace.New(pace.Options{Most: most, First: firstStarts, LastBackoff: 5 * time.Second}), now: now}
+	return &admission{
+		queued: queued, log: log, now: now, most: most,
+		pace: pace.New(pace.Options{Most: most, First: firstStarts, LastBackoff: 5 * time.Second}),
+	}
 }
 
 // visit is a start under way. leave must be called once, at its end.
@@ -53,8 +57,24 @@ func (a *admission) enter() (v *visit, ok bool) {
 	if a.pace.Room(now, a.underWay) <= 0 {
 		return nil, false
 	}
+	return a.begin(now), true
+}
+
+// squeeze asks for leave to start an event that no disk takes: past what the engine
+// takes easily, up to what it is ever asked for, unless it is away.
+func (a *admission) squeeze() (v *visit, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.away || a.underWay >= a.most {
+		return nil, false
+	}
+	return a.begin(a.now()), true
+}
+
+// begin begins a visit. The lock is held.
+func (a *admission) begin(now time.Time) *visit {
 	a.underWay++
-	return &visit{admission: a, began: now, round: a.pace.Round()}, true
+	return &visit{admission: a, began: now, round: a.pace.Round()}
 }
 
 // late says that the start takes longer than its sender can wait, which is as
@@ -85,13 +105,6 @@ func (v *visit) leave(failure error) {
 	}
 	v.found()
 	v.pace.Succeeded(v.round, now.Sub(v.began), full)
-}
-
-// isAway tells whether the engine is away or late, as far as is known.
-func (a *admission) isAway() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.away
 }
 
 // back hears that the drain has found the engine well.

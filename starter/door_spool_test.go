@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -147,23 +148,25 @@ func TestStartsUnderWayAreBounded(t *testing.T) {
 	require.False(t, (<-first).taken(t).Queued)
 }
 
-func TestWhatNoDiskTakesWaitsForAnEngineThatIsBusy(t *testing.T) {
+func TestWhatNoDiskTakesIsStartedUpToTheBound(t *testing.T) {
 	_, with := withSpool(t, spool.Options{MaxBytes: 1})
-	w, engine := openFake(t, yaml("max_inflight: 1\n", doorSources...), with)
-	entered, leave := make(chan struct{}, 1), make(chan struct{})
-	engine.onStart = func(_ context.Context, n int, _ client.StartWorkflowOptions) error {
-		if n == 1 {
-			entered <- struct{}{}
-			<-leave
-		}
+	w, engine := openFake(t, yaml("max_inflight: 6\n", doorSources...), with)
+	entered, leave := make(chan struct{}), make(chan struct{})
+	engine.onStart = func(context.Context, int, client.StartWorkflowOptions) error {
+		entered <- struct{}{}
+		<-leave
 		return nil
 	}
-	first := make(chan reply, 1)
-	go func() { first <- w.zoom(t, meeting("1")) }()
-	<-entered
-	require.False(t, w.zoom(t, meeting("2")).taken(t).Queued)
+	answers := make(chan reply, 6)
+	for n := range 6 { // Four at once are easy for the engine, as far as is known.
+		go func() { answers <- w.zoom(t, meeting(strconv.Itoa(n))) }()
+		<-entered
+	}
+	w.zoom(t, meeting("6")).refused(t, http.StatusServiceUnavailable, "Try again later")
 	close(leave)
-	(<-first).taken(t)
+	for range 6 {
+		require.False(t, (<-answers).taken(t).Queued)
+	}
 }
 
 func TestShutdownFinishesWhatIsInHand(t *testing.T) {

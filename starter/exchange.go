@@ -18,8 +18,10 @@ import (
 
 // exchange is one request and what is known of it so far.
 type exchange struct {
-	ctx     *fiber.Ctx
-	began   time.Time
+	ctx   *fiber.Ctx
+	began time.Time
+	// whole is when the last byte of the body was read.
+	whole   time.Time
 	door    *door
 	origin  origin
 	request verify.Request

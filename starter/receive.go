@@ -1,6 +1,7 @@
 package starter
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -37,7 +38,8 @@ func (s *Starter) receive(c *fiber.Ctx) error {
 	if err := x.read(d); err != nil {
 		return s.refuse(x, err)
 	}
-	o := verify.Options{Context: s.alive, Now: s.now(), Tolerance: d.source.Tolerance, Fetch: t.fetch}
+	x.whole = s.now()
+	o := verify.Options{Context: s.alive, Now: x.whole, Tolerance: d.source.Tolerance, Fetch: t.fetch}
 	if answer, err := d.verifier.Handshake(&x.request, d.secrets, verify.Unsigned, o); err != nil || answer != nil {
 		return s.handshake(x, answer, err)
 	}
@@ -47,7 +49,7 @@ func (s *Starter) receive(c *fiber.Ctx) error {
 	if err := d.authenticate(x); err != nil {
 		return s.refuse(x, err)
 	}
-	if err := d.verifier.Verify(&x.request, d.secrets, o); err != nil {
+	if err := s.verify(x, t, o); err != nil {
 		return s.refuse(x, unverified(err, d.verifier.RejectStatus()))
 	}
 	if err := d.limit(); err != nil {
@@ -67,10 +69,23 @@ func (s *Starter) receive(c *fiber.Ctx) error {
 	return s.hand(x, t, in)
 }
 
+// verify judges the request. A certificate or key that has to be fetched first may
+// use up most of the ack budget; the fetch goes on by itself, and the sender's next
+// try finds what it brought.
+func (s *Starter) verify(x *exchange, t *table, o verify.Options) error {
+	ctx, cancel := context.WithTimeout(s.alive, t.config.Ack.Budget-t.config.Ack.Budget/engineShare)
+	defer cancel()
+	o.Context = ctx
+	return x.door.verifier.Verify(&x.request, x.door.secrets, o) //nolint:wrapcheck // It is judged by its type.
+}
+
+// engineShare is the part of the ack budget that is the engine's in any case.
+const engineShare = 6
+
 // hand gives the event to Temporal within the ack budget, or to the disk.
 func (s *Starter) hand(x *exchange, t *table, in Incoming) error {
-	read := s.now()
-	id, outcome, err := s.engineOrDisk(t, in, read)
+	budget := max(t.config.Ack.Budget-s.now().Sub(x.whole), t.config.Ack.Budget/engineShare)
+	id, outcome, err := s.engineOrDisk(in, budget, x.whole)
 	if err != nil {
 		return s.refuse(x, notDurable(err))
 	}
@@ -83,28 +98,31 @@ func (s *Starter) hand(x *exchange, t *table, in Incoming) error {
 // that it has not answered lately.
 var errBusy = errors.New("the engine is busy or away")
 
-func (s *Starter) engineOrDisk(t *table, in Incoming, read time.Time) (id string, o Outcome, err error) {
+// engineOrDisk makes an event durable that was read whole at a time.
+func (s *Starter) engineOrDisk(in Incoming, budget time.Duration, whole time.Time) (id string, o Outcome, err error) {
 	if s.spool == nil {
-		return s.engineAlone(t, in, read, errNoSpool)
+		return s.engineAlone(in, budget, errNoSpool)
 	}
 	visit, ok := s.admission.enter()
 	if !ok {
-		if err = s.keep(in, read, errBusy); err != nil && !s.admission.isAway() {
-			return s.engineAlone(t, in, read, err)
+		if err = s.keep(in, whole, errBusy); err == nil {
+			return in.Event.ID, Queued, nil
 		}
-		return in.Event.ID, Queued, err
+		if visit, ok = s.admission.squeeze(); !ok {
+			return in.Event.ID, "", err
+		}
 	}
-	budget := time.NewTimer(t.config.Ack.Budget)
-	defer budget.Stop()
+	timer := time.NewTimer(budget)
+	defer timer.Stop()
 	select {
 	case a := <-s.begin(in, visit.leave):
 		if a.err != nil {
-			return in.Event.ID, Queued, s.keep(in, read, a.err)
+			return in.Event.ID, Queued, s.keep(in, whole, a.err)
 		}
 		return a.id, a.outcome, nil
-	case <-budget.C:
+	case <-timer.C:
 		visit.late()
-		return in.Event.ID, Queued, s.keep(in, read, errSlow)
+		return in.Event.ID, Queued, s.keep(in, whole, errSlow)
 	}
 }
 

@@ -201,3 +201,17 @@ func TestAConfirmationThatFailsIsAskedForAgain(t *testing.T) {
 	w.now.advance(time.Second)
 	require.Equal(t, http.StatusUnauthorized, w.post(t, "aws", note).status)
 }
+
+func TestACertificateThatIsSlowToComeKeepsNobodyWaiting(t *testing.T) {
+	a := newAmazon(t)
+	w := snsDoor(t, a, listed)
+	note := a.message(t, "Notification", ourTopic)
+	a.mu.Lock() // The server of the certificate hangs.
+	got := w.post(t, "aws", note)
+	require.Equal(t, http.StatusServiceUnavailable, got.status)
+	require.NotEmpty(t, got.header.Get("Retry-After"))
+	a.mu.Unlock()
+	require.Eventually(t, func() bool { return w.post(t, "aws", note).status == http.StatusOK }, time.Minute, 10*time.Millisecond,
+		"the fetch went on; one that had failed would not be tried again at this time of the door")
+	require.Equal(t, []string{amazonHost + amazonCert}, a.fetched())
+}

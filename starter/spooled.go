@@ -27,14 +27,14 @@ const leastForDisk = 250 * time.Millisecond
 // errNoSpool says that there is no disk to keep an event on.
 var errNoSpool = errors.New("no spool: GRAPNEL_DATA_DIR is not set")
 
-// spool keeps an event on disk until the engine takes it. cause is why the engine
+// keep keeps an event on disk until the engine takes it. cause is why the engine
 // has not.
-func (s *Starter) keep(in Incoming, read time.Time, cause error) error {
+func (s *Starter) keep(in Incoming, whole time.Time, cause error) error {
 	meta, err := json.Marshal(in.Event)
 	if err != nil {
 		return fmt.Errorf("encode event %s: %w", in.Event.ID, err)
 	}
-	ctx, cancel := context.WithTimeout(s.alive, max(answerWithin-s.now().Sub(read), leastForDisk))
+	ctx, cancel := context.WithTimeout(s.alive, max(answerWithin-s.now().Sub(whole), leastForDisk))
 	defer cancel()
 	err = s.spool.Put(ctx, spool.Entry{
 		Key: in.Event.ID, Digest: in.Digest, Received: in.Event.Received, Meta: meta, Body: in.Body,
@@ -45,10 +45,9 @@ func (s *Starter) keep(in Incoming, read time.Time, cause error) error {
 	return nil
 }
 
-// engineAlone starts an event that no disk takes: the engine may be slow then, but
-// not later than the ack budget.
-func (s *Starter) engineAlone(t *table, in Incoming, read time.Time, noDisk error) (id string, o Outcome, err error) {
-	ctx, cancel := context.WithTimeout(s.alive, t.config.Ack.Budget-s.now().Sub(read))
+// engineAlone starts an event that there is no disk for.
+func (s *Starter) engineAlone(in Incoming, budget time.Duration, noDisk error) (id string, o Outcome, err error) {
+	ctx, cancel := context.WithTimeout(s.alive, budget)
 	defer cancel()
 	if id, o, err = s.engine.start(ctx, in); err != nil {
 		err = errors.Join(err, noDisk)

@@ -109,7 +109,7 @@ func (h *HTTP) answered(res *http.Response, cancel func()) error {
 		return nil
 	}
 	e := &Error{Destination: h.name, URL: h.shown, Status: res.StatusCode, Answer: h.clean(string(first))}
-	e.RetryAfter = retryAfter(res.Header.Get("Retry-After"), h.now())
+	e.RetryAfter = retryAfter(res.Header.Get("Retry-After"), h.saidAt(res))
 	switch s := res.StatusCode; {
 	case s >= 300 && s <= 399:
 		e.Err = h.redirected(res)
@@ -119,6 +119,15 @@ func (h *HTTP) answered(res *http.Response, cancel func()) error {
 		e.Permanent = true
 	}
 	return e
+}
+
+// saidAt is the time of an answer by its own clock, which its other dates are of
+// too (RFC 9110, section 6.6.1), or by ours where it does not tell.
+func (h *HTTP) saidAt(res *http.Response) time.Time {
+	if at, err := http.ParseTime(res.Header.Get("Date")); err == nil {
+		return at
+	}
+	return h.now()
 }
 
 // redirected says where a redirect that we do not follow leads to.

@@ -32,6 +32,7 @@ func TestAnswersAreJudgedByTheirStatus(t *testing.T) {
 		status     int
 		permanent  bool
 		rest       time.Duration
+		said       []string // the answer's own date
 	}{
 		{name: "400 is permanent", status: 400, permanent: true},
 		{name: "401 is permanent", status: 401, permanent: true},
@@ -44,6 +45,8 @@ func TestAnswersAreJudgedByTheirStatus(t *testing.T) {
 		{name: "429 waits a minute though asked for less", status: 429, hint: "5", rest: time.Minute},
 		{name: "429 waits longer if asked for more", status: 429, hint: "90", rest: 90 * time.Second},
 		{name: "429 waits until a date", status: 429, hint: "Fri, 02 Jan 2026 03:09:05 GMT", rest: 5 * time.Minute},
+		{name: "429 waits until a date of the other side's clock", status: 429, hint: "Thu, 01 Jan 2026 00:05:00 GMT", rest: 5 * time.Minute, said: []string{"Thu, 01 Jan 2026 00:00:00 GMT"}},
+		{name: "429 waits until a date of a clock that can't be read", status: 429, hint: "Fri, 02 Jan 2026 03:09:05 GMT", rest: 5 * time.Minute, said: []string{"noon"}},
 		{name: "429 waits an hour at the most", status: 429, hint: "86400", rest: time.Hour},
 		{name: "500 is tried again by the schedule", status: 500},
 		{name: "503 waits as asked", status: 503, hint: "7", rest: 7 * time.Second},
@@ -58,6 +61,7 @@ func TestAnswersAreJudgedByTheirStatus(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			srv, _ := answer(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header()["Date"] = c.said // None instead of now.
 				if c.hint != "" {
 					w.Header().Set("Retry-After", c.hint)
 				}

@@ -19,6 +19,7 @@ func TestKillAnythingOfUp(t *testing.T) {
 	s.strike(t, durationOf(t), 3*time.Second, killer("up", up), blow{"engine of up", func() {
 		for _, pid := range up.children("start-dev") {
 			_ = syscall.Kill(pid, syscall.SIGKILL) // It may just have ended.
+			s.record.ended("engine of up", time.Now())
 		}
 	}})
 	answers(t, "http://"+s.receive+"/")

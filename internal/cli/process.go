@@ -26,6 +26,8 @@ type process struct {
 	observer *observer
 	settings engine.Settings
 	client   client.Client
+	// engine is the embedded one; nil without.
+	engine *engine.Embedded
 	// ui is the address of the embedded engine's Web UI, if there is one.
 	ui string
 	// spool is the receiver's disk queue; nil without a receiver or a directory.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -69,13 +70,12 @@ func (p Program) run(ctx context.Context, which parts) error {
 	embedded := which.engine && !proc.settings.Configured()
 	var halves []half
 	if embedded {
-		e, err := proc.startEngine(ctx)
-		if err != nil {
+		if err := proc.startEngine(ctx); err != nil {
 			return err
 		}
-		defer proc.stopEngine(context.WithoutCancel(ctx), e)
-		where.ui = e.UI
-		halves = append(halves, watch(e))
+		defer proc.stopEngine(context.WithoutCancel(ctx))
+		where.ui = proc.engine.UI
+		halves = append(halves, proc.engineHalf())
 	}
 	if err := proc.dial(); err != nil {
 		return err
@@ -145,32 +145,45 @@ func (p *process) halves(ctx context.Context, which parts, where *banner) ([]hal
 }
 
 // startEngine starts the embedded engine.
-func (p *process) startEngine(ctx context.Context) (*engine.Embedded, error) {
+func (p *process) startEngine(ctx context.Context) error {
 	e, err := engine.Start(ctx, engine.EmbeddedOptions{
 		DataDir: p.env.DataDir, Namespace: p.settings.Namespace, Retention: p.config.Retention,
 		Environ: p.program.Environ, Logger: telemetry.NewSlog(p.log), CodecEndpoint: p.codecEndpoint(),
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	p.settings, p.ui = e.Settings(), e.UI
-	return e, nil
+	p.engine, p.settings, p.ui = e, e.Settings(), e.UI
+	return nil
 }
 
-func (p *process) stopEngine(ctx context.Context, e *engine.Embedded) {
-	if err := e.Stop(ctx); err != nil {
+// stopEngine stops the engine, once all halves have ended.
+func (p *process) stopEngine(ctx context.Context) {
+	if err := p.engine.Stop(ctx); err != nil {
 		p.log.Error("stop the engine", zap.Error(err))
 	}
 }
 
-// watch makes a part of the engine that ends when the engine does.
-func watch(e *engine.Embedded) half {
+// engineHalf starts the engine again when it ends by itself; meanwhile events wait
+// on disk. It ends with an error when the engine can't be started any more.
+func (p *process) engineHalf() half {
 	return half{name: "engine", run: func(ctx context.Context) error {
-		select {
-		case err := <-e.Done():
-			return err
-		case <-ctx.Done():
-			return nil
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case died := <-p.engine.Done():
+				p.log.Error("the engine has ended; starting it again", zap.Error(died))
+				e, err := p.engine.Restart(ctx)
+				if ctx.Err() != nil && err != nil {
+					return nil
+				}
+				if err != nil {
+					return errors.Join(died, err)
+				}
+				p.engine = e
+				p.log.Info("the engine serves again", zap.Int("pid", e.PID))
+			}
 		}
 	}}
 }

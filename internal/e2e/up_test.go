@@ -180,3 +180,24 @@ func TestUpRefusesADirectoryThatIsInUse(t *testing.T) {
 	require.NoError(t, p.system(t).result(t, p.sent(t)), "the first one goes on")
 	require.Equal(t, 1, h.engines(t))
 }
+
+func TestUpStartsItsEngineAgainAndTakesEventsMeanwhile(t *testing.T) {
+	t.Parallel()
+	h := newHome(t, example(t))
+	p := h.start(t, "up")
+	s := p.system(t)
+	require.NoError(t, s.result(t, p.sent(t)))
+	before := h.engine(t).Engine
+	require.NoError(t, syscall.Kill(before, syscall.SIGKILL))
+	out, code := p.send(t, "--count", "5")
+	require.Zero(t, code, "%s", out)
+	for line := range strings.Lines(out) {
+		require.Contains(t, line, "200 ")
+		require.NoError(t, s.result(t, eventID(t, line)))
+	}
+	require.False(t, p.ended())
+	require.NotEqual(t, before, h.engine(t).Engine)
+	require.Equal(t, 1, h.engines(t))
+	p.interrupt(t)
+	require.Zero(t, h.engines(t))
+}

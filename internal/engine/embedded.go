@@ -35,6 +35,7 @@ type Embedded struct {
 	Report Report
 
 	options EmbeddedOptions
+	ports   ports
 	locks   *locks
 	process *process
 	done    chan error
@@ -54,13 +55,26 @@ func Start(ctx context.Context, o EmbeddedOptions) (*Embedded, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
 	held, err := lockOwner(o.DataDir)
 	if err != nil {
 		return nil, err
 	}
-	e, err := startLocked(ctx, o, held)
+	return start(ctx, o, held, nil)
+}
+
+// Restart starts an engine again that has ended by itself: on its data directory,
+// which stayed its own, and at its addresses, which its clients have.
+func (e *Embedded) Restart(ctx context.Context) (*Embedded, error) {
+	e.stop.Do(func() { close(e.leaving) }) // What there was to stop is the next one's.
+	return start(ctx, e.options, e.locks, &e.ports)
+}
+
+// start starts the engine under the owner's lock, which it gives back when that
+// fails.
+func start(ctx context.Context, o EmbeddedOptions, held *locks, at *ports) (*Embedded, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	e, err := startLocked(ctx, o, held, at)
 	if err != nil {
 		held.release()
 		return nil, err
@@ -69,9 +83,9 @@ func Start(ctx context.Context, o EmbeddedOptions) (*Embedded, error) {
 	return e, nil
 }
 
-// startLocked starts the engine under the owner's lock. It tries again with
-// other ports where another process was faster to take one.
-func startLocked(ctx context.Context, o EmbeddedOptions, held *locks) (*Embedded, error) {
+// startLocked makes the directory ready and starts the engine: at the ports given,
+// else at ones that are free.
+func startLocked(ctx context.Context, o EmbeddedOptions, held *locks, at *ports) (*Embedded, error) {
 	if err := held.takeEngine(ctx, o); err != nil {
 		return nil, err
 	}
@@ -87,10 +101,21 @@ func startLocked(ctx context.Context, o EmbeddedOptions, held *locks) (*Embedded
 			o.Logger.Warn("set aside a database whose making was cut short", "file", setAside)
 		}
 	}
-	usual := !o.AnyPorts && held.takeUsual()
+	usual := at == nil && !o.AnyPorts && held.takeUsual()
+	return tryPorts(ctx, o, held, func(attempt int) (ports, error) {
+		if at != nil {
+			return *at, nil
+		}
+		return choosePorts(ctx, usual && attempt == 0)
+	})
+}
+
+// tryPorts tries again, with other ports if there are, where another process was
+// faster to take one.
+func tryPorts(ctx context.Context, o EmbeddedOptions, held *locks, choose func(attempt int) (ports, error)) (*Embedded, error) {
 	var faults error
 	for attempt := range startAttempts {
-		p, err := choosePorts(ctx, usual && attempt == 0)
+		p, err := choose(attempt)
 		if err != nil {
 			return nil, err
 		}

@@ -102,6 +102,38 @@ func TestAnEngineThatDiesSaysSoWithItsLog(t *testing.T) {
 	require.NoError(t, e.Stop(within(t)))
 }
 
+func TestAnEngineThatHasDiedIsStartedAgainWhereItWas(t *testing.T) {
+	o := options(t)
+	first := start(t, o)
+	c := dial(t, first.Settings())
+	startWorkflow(t, c, "kept")
+	require.NoError(t, syscall.Kill(first.PID, syscall.SIGKILL))
+	require.Error(t, <-first.Done())
+	second, err := first.Restart(within(t))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = second.Kill() })
+	require.Equal(t, []string{first.Address, first.UI, first.Metrics}, []string{second.Address, second.UI, second.Metrics})
+	require.NotEqual(t, first.PID, second.PID)
+	_, err = c.DescribeWorkflowExecution(within(t), "kept", "")
+	require.NoError(t, err, "its clients need no other address")
+	_, err = engine.Start(within(t), o)
+	var busy *engine.BusyError
+	require.ErrorAs(t, err, &busy, "the directory stayed its own")
+	require.NoError(t, first.Stop(within(t)))
+	require.NoError(t, syscall.Kill(second.PID, 0), "the first has nothing left to stop")
+
+	t.Run("but not where somebody else is now", func(t *testing.T) {
+		require.NoError(t, syscall.Kill(second.PID, syscall.SIGKILL))
+		require.Error(t, <-second.Done())
+		l, err := net.Listen("tcp", second.Address)
+		require.NoError(t, err)
+		_, err = second.Restart(within(t))
+		require.ErrorContains(t, err, "address already in use")
+		require.NoError(t, l.Close())
+		start(t, o) // The directory is free.
+	})
+}
+
 func TestAnEngineIsRefused(t *testing.T) {
 	for _, c := range []struct {
 		name   string

@@ -30,6 +30,7 @@ func launch(ctx context.Context, o EmbeddedOptions, held *locks, p ports) (*Embe
 		Metrics:   "http://" + loopbackAddress(p.metrics) + "/metrics",
 		LogFile:   o.logFile(),
 		options:   o,
+		ports:     p,
 		locks:     held,
 		done:      make(chan error, 1),
 		leaving:   make(chan struct{}),

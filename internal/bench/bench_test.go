@@ -39,6 +39,13 @@ func TestTheTableHasRatiosToBareAndToTheTextbook(t *testing.T) {
 	}
 }
 
+func TestARatioIsTakenRoundByRound(t *testing.T) {
+	fast := bench.Series{Values: []float64{100, 60, 10}, Median: 60}
+	slow := bench.Series{Values: []float64{200, 40, 10}, Median: 40}
+	require.InDelta(t, 1.0, fast.Ratio(slow), 0, "0.5, 1.5 and 1")
+	require.InDelta(t, 1.5, fast.Ratio(bench.Series{Values: []float64{40}, Median: 40}), 0, "of the medians where there are no rounds in common")
+}
+
 func TestARatioToNothingIsZero(t *testing.T) {
 	require.Zero(t, sample().Up.Ratio(bench.Series{}))
 }

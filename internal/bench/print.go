@@ -17,7 +17,7 @@ func (r *Report) Print(w io.Writer) error {
 	t := table{tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
 	t.row("engine", "%s", r.Engine)
 	t.row("machine", "%s, %d CPUs; load generator on the same ones", r.System, r.CPUs)
-	t.row("rounds", "%d, medians; %d events of %d B each", r.Rounds, r.Events, bodyBytes)
+	t.row("rounds", "%d, medians, ratios round by round; %d events of %d B each", r.Rounds, r.Events, bodyBytes)
 	t.row("\nrate", "per second\tagainst bare\tagainst textbook")
 	for _, line := range r.rates() {
 		t.row(line.name, "%.0f\t%.2f\t%.2f", line.series.Median, line.series.Ratio(r.Bare), line.series.Ratio(r.Textbook))

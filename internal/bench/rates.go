@@ -27,6 +27,7 @@ func (b *bench) rates(ctx context.Context) error {
 	}
 	for round := range b.Rounds {
 		for _, m := range measures {
+			b.settle(ctx)
 			rate, err := m.run(ctx)
 			if err != nil {
 				return fmt.Errorf("%s: %w", m.name, err)
@@ -36,6 +37,32 @@ func (b *bench) rates(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Bounds of settle: an engine is at rest that uses less than this part of a
+// processor over a look.
+const (
+	restLook  = 500 * time.Millisecond
+	restShare = 10
+	restMost  = 20 * time.Second
+)
+
+// settle waits until our own engine has done what the measurement before left
+// behind, which the next one would pay for. It gives up after a while.
+func (b *bench) settle(ctx context.Context) {
+	if b.EnginePID == 0 {
+		return
+	}
+	for end := time.Now().Add(restMost); time.Now().Before(end) && ctx.Err() == nil; {
+		used := cpuTimeOf(b.EnginePID)
+		select {
+		case <-ctx.Done():
+		case <-time.After(restLook):
+		}
+		if cpuTimeOf(b.EnginePID)-used < restLook/restShare {
+			return
+		}
+	}
 }
 
 // bare starts workflows that nobody runs.

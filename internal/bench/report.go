@@ -125,12 +125,21 @@ type Hang struct {
 	Recovered time.Duration `json:"recovered"`
 }
 
-// Ratio is a series against another; zero where there is nothing to divide by.
+// Ratio is a series against another: the median of the ratios of each round where
+// both have the same rounds, as a machine and an engine get slower over a run, else
+// that of the medians. It is zero where there is nothing to divide by.
 func (s Series) Ratio(to Series) float64 {
 	if to.Median == 0 {
 		return 0
 	}
-	return s.Median / to.Median
+	if len(s.Values) != len(to.Values) || slices.Contains(to.Values, 0) {
+		return s.Median / to.Median
+	}
+	var rounds Series
+	for i, v := range s.Values {
+		rounds.add(v / to.Values[i])
+	}
+	return rounds.Median
 }
 
 // CPU is what an event takes of the processors, in nanoseconds: Here is this

@@ -1,5 +1,7 @@
 package spool
 
+import "io"
+
 // File is what a segment needs of the disk.
 type File = file
 
@@ -47,3 +49,8 @@ func ScanRecords(b []byte, mark uint64) (entries []Entry, end, damaged int64, er
 
 // DecodeRefusal reads the content of a refused entry's file.
 func DecodeRefusal(b []byte) (Entry, string, error) { return decodeRefusal(b) }
+
+// ReadBlocks reads a file as far as it can be read.
+func ReadBlocks(f io.ReaderAt, size int64) (b []byte, lost int64, fault error) {
+	return readBlocks(f, size)
+}

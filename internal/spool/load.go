@@ -56,10 +56,6 @@ func (s *Spool) loadSegment(path string, l *loader) error {
 	if err != nil {
 		return err
 	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
 	how := os.O_RDWR
 	if s.opts.view {
 		how = os.O_RDONLY
@@ -70,18 +66,27 @@ func (s *Spool) loadSegment(path string, l *loader) error {
 	}
 	g := &segment{path: path, mark: mark, file: diskFile{f}}
 	s.segments = append(s.segments, g)
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	b, lost, fault := readBlocks(f, info.Size())
+	if fault != nil {
+		s.log.Error("A part of the spool can't be read; what else is in the file is used. Look at the disk.",
+			zap.String("path", path), zap.Int64("bytes", lost), zap.Error(fault))
+	}
 	end, damaged, err := scan(b, mark, func(offset int64, record []byte) error { return l.note(g, offset, record) })
 	if err != nil {
 		return err
 	}
 	g.size = end
-	g.damaged = damaged > 0
-	if g.damaged {
+	g.damaged = damaged+lost > 0
+	if damaged > 0 {
 		s.counters.damaged += damaged
 		s.log.Error("A part of the spool is damaged and is skipped; the file is kept beside the others when it is done.",
 			zap.String("path", path), zap.Int64("bytes", damaged))
 	}
-	if tail := int64(len(b)) - end; tail > 0 {
+	if tail := int64(len(b)) - end; tail > 0 && lost == 0 {
 		s.log.Warn("A segment ends in a write that a crash cut short; it was never acknowledged.",
 			zap.String("path", path), zap.Int64("bytes", tail))
 	}

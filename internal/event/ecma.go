@@ -9,34 +9,11 @@ import (
 	"unicode/utf8"
 )
 
-// appendECMA writes a value as ECMAScript's JSON.stringify does.
-func (d *document) appendECMA(out []byte, n node) []byte {
-	switch n.kind {
-	case kindString, kindWide:
-		return d.appendString(out, n)
-	case kindNumber:
-		return appendNumber(out, number(d.literal(n)))
-	case kindArray:
-		out = append(out, '[')
-		for i, c := range d.children(n) {
-			if i > 0 {
-				out = append(out, ',')
-			}
-			out = d.appendECMA(out, c.value)
-		}
-		return append(out, ']')
-	case kindObject:
-		out = append(out, '{')
-		for i, m := range d.ownKeys(n) {
-			if i > 0 {
-				out = append(out, ',')
-			}
-			out = append(d.appendString(out, m.key), ':')
-			out = d.appendECMA(out, m.value)
-		}
-		return append(out, '}')
-	default:
-		return append(out, d.literal(n)...)
+// ecma writes a value as ECMAScript's JSON.stringify does.
+func ecma() style {
+	return style{
+		members: (*document).ownKeys,
+		number:  func(out, text []byte) []byte { return appendNumber(out, number(text)) },
 	}
 }
 

@@ -118,33 +118,49 @@ func canonical(body []byte) ([]byte, bool) {
 }
 
 func (d *document) canonical(root node) []byte {
-	return d.appendCanonical(make([]byte, 0, len(d.text)+len(d.text)/8), root)
+	return d.append(make([]byte, 0, len(d.text)+len(d.text)/8), root, style{
+		members: (*document).sorted,
+		number:  func(out, text []byte) []byte { return append(out, text...) },
+	})
 }
 
-// appendCanonical sorts the members in place.
-func (d *document) appendCanonical(out []byte, n node) []byte {
+// sorted orders the members of an object by their keys, in place.
+func (d *document) sorted(n node) []member {
+	members := d.children(n)
+	slices.SortFunc(members, func(a, b member) int { return d.compare(a.key, b.key) })
+	return members
+}
+
+// style is how a value is written: the order of an object's members, and numbers.
+type style struct {
+	members func(*document, node) []member
+	number  func(out, text []byte) []byte
+}
+
+// append writes a value without white space.
+func (d *document) append(out []byte, n node, s style) []byte {
 	switch n.kind {
 	case kindString, kindWide:
 		return d.appendString(out, n)
+	case kindNumber:
+		return s.number(out, d.literal(n))
 	case kindArray:
 		out = append(out, '[')
 		for i, c := range d.children(n) {
 			if i > 0 {
 				out = append(out, ',')
 			}
-			out = d.appendCanonical(out, c.value)
+			out = d.append(out, c.value, s)
 		}
 		return append(out, ']')
 	case kindObject:
-		members := d.children(n)
-		slices.SortFunc(members, func(a, b member) int { return d.compare(a.key, b.key) })
 		out = append(out, '{')
-		for i, m := range members {
+		for i, m := range s.members(d, n) {
 			if i > 0 {
 				out = append(out, ',')
 			}
 			out = append(d.appendString(out, m.key), ':')
-			out = d.appendCanonical(out, m.value)
+			out = d.append(out, m.value, s)
 		}
 		return append(out, '}')
 	default:

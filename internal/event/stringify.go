@@ -39,7 +39,7 @@ func (d *document) stringify(root node, fields []Field) (text string, ok bool) {
 		}
 		out = appendName(out, f.Key)
 		out = append(out, ':')
-		out = d.appendECMA(out, v)
+		out = d.append(out, v, ecma())
 	}
 	return string(append(out, '}')), true
 }

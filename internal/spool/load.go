@@ -56,13 +56,9 @@ func (s *Spool) loadSegment(path string, l *loader) error {
 	if err != nil {
 		return err
 	}
-	how := os.O_RDWR
-	if s.opts.view {
-		how = os.O_RDONLY
-	}
-	f, err := os.OpenFile(path, how, 0o600)
+	f, err := s.openSegment(path)
 	if err != nil {
-		return fmt.Errorf("%w: make it writable", err)
+		return err
 	}
 	g := &segment{path: path, mark: mark, file: diskFile{f}}
 	s.segments = append(s.segments, g)
@@ -79,18 +75,34 @@ func (s *Spool) loadSegment(path string, l *loader) error {
 	if err != nil {
 		return err
 	}
+	tail := int64(len(b)) - end
+	if lost > 0 { // What could not be read may have been more than a write cut short.
+		damaged, tail = damaged+tail, 0
+	}
 	g.size = end
-	g.damaged = damaged+lost > 0
-	if damaged > 0 {
+	g.damaged = damaged > 0
+	if g.damaged {
 		s.counters.damaged += damaged
 		s.log.Error("A part of the spool is damaged and is skipped; the file is kept beside the others when it is done.",
 			zap.String("path", path), zap.Int64("bytes", damaged))
 	}
-	if tail := int64(len(b)) - end; tail > 0 && lost == 0 {
+	if tail > 0 {
 		s.log.Warn("A segment ends in a write that a crash cut short; it was never acknowledged.",
 			zap.String("path", path), zap.Int64("bytes", tail))
 	}
 	return nil
+}
+
+func (s *Spool) openSegment(path string) (*os.File, error) {
+	how := os.O_RDWR
+	if s.opts.view {
+		how = os.O_RDONLY
+	}
+	f, err := os.OpenFile(path, how, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("%w: make it writable", err)
+	}
+	return f, nil
 }
 
 func markOf(path string) (uint64, error) {

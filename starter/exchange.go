@@ -30,6 +30,11 @@ type exchange struct {
 	collided bool
 }
 
+// exchange begins one.
+func (s *Starter) exchange(c *fiber.Ctx, t *table) *exchange {
+	return &exchange{ctx: c, began: s.now(), origin: originOf(c, t.config.TrustedProxies)}
+}
+
 // firstBytes is the room that is made for a body before more of it has come: a
 // length alone costs its sender nothing.
 const firstBytes = 64 << 10

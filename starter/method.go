@@ -20,7 +20,7 @@ func (s *Starter) anyMethod(next fasthttp.RequestHandler) fasthttp.RequestHandle
 		c := s.app.AcquireCtx(r)
 		defer s.app.ReleaseCtx(c)
 		t := s.table.Load()
-		x := &exchange{ctx: c, began: s.now(), origin: originOf(c, t.config.TrustedProxies)}
+		x := s.exchange(c, t)
 		why := unknownSource()
 		if name, ok := strings.CutPrefix(c.Path(), "/webhooks/"); ok && t.doors[name] != nil {
 			x.door = t.doors[name]

@@ -32,7 +32,7 @@ func (s *Starter) fault(c *fiber.Ctx, err error) error {
 	if f, ok := errors.AsType[*fiber.Error](err); ok {
 		status = f.Code
 	}
-	x := &exchange{ctx: c, began: s.now(), origin: originOf(c, s.table.Load().config.TrustedProxies)}
+	x := s.exchange(c, s.table.Load())
 	return s.refuse(x, &refusal{
 		status: status, reason: "http-" + strconv.Itoa(status), message: fiber.NewError(status).Message, cause: err,
 	})

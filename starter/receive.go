@@ -19,7 +19,7 @@ import (
 //nolint:cyclop,funlen // A list of checks, one after the other, is read best as one.
 func (s *Starter) receive(c *fiber.Ctx) error {
 	t := s.table.Load()
-	x := &exchange{ctx: c, began: s.now(), origin: originOf(c, t.config.TrustedProxies)}
+	x := s.exchange(c, t)
 	defer s.inHand.Add(-1)
 	if s.inHand.Add(1) > int64(t.config.MaxRequests) {
 		return s.refuse(x, overloaded())
@@ -73,9 +73,11 @@ func (s *Starter) receive(c *fiber.Ctx) error {
 // use up most of the ack budget; the fetch goes on by itself, and the sender's next
 // try finds what it brought.
 func (s *Starter) verify(x *exchange, t *table, o verify.Options) error {
-	ctx, cancel := context.WithTimeout(s.alive, t.config.Ack.Budget-t.config.Ack.Budget/engineShare)
-	defer cancel()
-	o.Context = ctx
+	if x.door.verifier.MayFetch() {
+		ctx, cancel := context.WithTimeout(s.alive, t.config.Ack.Budget-t.config.Ack.Budget/engineShare)
+		defer cancel()
+		o.Context = ctx
+	}
 	return x.door.verifier.Verify(&x.request, x.door.secrets, o) //nolint:wrapcheck // It is judged by its type.
 }
 
@@ -101,7 +103,7 @@ var errBusy = errors.New("the engine is busy or away")
 // engineOrDisk makes an event durable that was read whole at a time.
 func (s *Starter) engineOrDisk(in Incoming, budget time.Duration, whole time.Time) (id string, o Outcome, err error) {
 	if s.spool == nil {
-		return s.engineAlone(in, budget, errNoSpool)
+		return s.engineAlone(in, budget)
 	}
 	visit, ok := s.admission.enter()
 	if !ok {

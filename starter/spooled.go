@@ -46,11 +46,11 @@ func (s *Starter) keep(in Incoming, whole time.Time, cause error) error {
 }
 
 // engineAlone starts an event that there is no disk for.
-func (s *Starter) engineAlone(in Incoming, budget time.Duration, noDisk error) (id string, o Outcome, err error) {
+func (s *Starter) engineAlone(in Incoming, budget time.Duration) (id string, o Outcome, err error) {
 	ctx, cancel := context.WithTimeout(s.alive, budget)
 	defer cancel()
 	if id, o, err = s.engine.start(ctx, in); err != nil {
-		err = errors.Join(err, noDisk)
+		err = errors.Join(err, errNoSpool)
 	}
 	return id, o, err
 }

@@ -65,6 +65,10 @@ func (v *Verifier) Verify(r *Request, secrets []Secret, o Options) error {
 	return nil
 }
 
+// MayFetch tells whether a verdict may need a certificate or key set that has to be
+// fetched: that of a sender which data alone can't describe.
+func (v *Verifier) MayFetch() bool { return v.coded != nil }
+
 // Content gives the bytes that the sender should have signed, for the owner who
 // looks for why a request was refused. It must not reach the caller of the
 // endpoint. {secret} stands as itself.

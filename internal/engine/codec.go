@@ -49,18 +49,24 @@ func NewCodec(from int) converter.PayloadCodec {
 
 // Encode implements converter.PayloadCodec.
 func (c *codec) Encode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
+	if c.from == 0 {
+		return payloads, nil
+	}
 	out := make([]*commonpb.Payload, len(payloads))
 	for i, p := range payloads {
 		out[i] = p
-		// What is too large to be read again is left for the engine to refuse.
-		if size := proto.Size(p); c.from == 0 || len(p.GetData()) < c.from || size > maxPayload {
+		if len(p.GetData()) < c.from {
 			continue
+		}
+		size := proto.Size(p)
+		if size > maxPayload {
+			continue // It could not be read again, and is left for the engine to refuse.
 		}
 		packed, err := c.compress(p)
 		if err != nil {
 			return nil, err
 		}
-		if proto.Size(packed) < proto.Size(p) {
+		if proto.Size(packed) < size {
 			out[i] = packed
 		}
 	}

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"net"
-	"net/netip"
 	"net/url"
 
 	"go.temporal.io/sdk/converter"
@@ -15,9 +14,12 @@ import (
 // and for the one that is configured.
 func (p *process) codec() *admin.Codec {
 	c := &admin.Codec{Handler: converter.NewPayloadCodecHTTPHandler(engine.NewCodec(int(p.config.CompressFrom)))}
-	if u, err := url.Parse(p.ui); err == nil && p.ui != "" {
+	if p.engine != nil {
+		c.Origins = append(c.Origins, p.engine.UI)
 		// People open it by either name, and the page's origin is what they wrote.
-		c.Origins = append(c.Origins, p.ui, "http://localhost:"+u.Port())
+		if u, err := url.Parse(p.engine.UI); err == nil {
+			c.Origins = append(c.Origins, "http://localhost:"+u.Port())
+		}
 	}
 	if p.env.UIOrigin != "" {
 		c.Origins = append(c.Origins, p.env.UIOrigin)
@@ -29,12 +31,9 @@ func (p *process) codec() *admin.Codec {
 // nothing is compressed, and where the port of the admin listener is not known
 // beforehand.
 func (p *process) codecEndpoint() string {
-	host, port, err := net.SplitHostPort(p.env.AdminListen)
+	_, port, err := net.SplitHostPort(p.env.AdminListen)
 	if err != nil || port == "0" || p.config.CompressFrom == 0 {
 		return ""
 	}
-	if a, err := netip.ParseAddr(host); host == "" || err == nil && a.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return "http://" + net.JoinHostPort(host, port) + admin.CodecPath(p.env.AdminToken.Reveal())
+	return "http://" + dialable(p.env.AdminListen) + admin.CodecPath(p.env.AdminToken.Reveal())
 }

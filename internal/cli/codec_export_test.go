@@ -1,6 +1,9 @@
 package cli
 
-import "github.com/grapnel/grapnel/internal/config"
+import (
+	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/engine"
+)
 
 // CodecEndpoint is where a Web UI finds the codec of a process.
 func CodecEndpoint(listen, token string, from config.Size) string {
@@ -11,6 +14,9 @@ func CodecEndpoint(listen, token string, from config.Size) string {
 // CodecOrigins are the Web UIs that may ask, by that of the engine and the one
 // that is configured.
 func CodecOrigins(ui, configured string) []string {
-	p := &process{env: config.Env{UIOrigin: configured}, config: &config.Config{}, ui: ui}
+	p := &process{env: config.Env{UIOrigin: configured}, config: &config.Config{}}
+	if ui != "" {
+		p.engine = &engine.Embedded{UI: ui}
+	}
 	return p.codec().Origins
 }

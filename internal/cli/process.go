@@ -28,8 +28,6 @@ type process struct {
 	client   client.Client
 	// engine is the embedded one; nil without.
 	engine *engine.Embedded
-	// ui is the address of the embedded engine's Web UI, if there is one.
-	ui string
 	// spool is the receiver's disk queue; nil without a receiver or a directory.
 	spool   *spool.Spool
 	out     io.Writer
@@ -41,13 +39,9 @@ type process struct {
 // open reads the configuration and makes the log and the metrics. Nothing is
 // connected yet.
 func (p Program) open() (*process, error) {
-	env, err := config.LoadEnv(p.lookup)
+	env, cfg, err := p.configuration()
 	if err != nil {
-		return nil, fmt.Errorf("environment:\n%w", err)
-	}
-	cfg, err := config.Load(env.Config, p.lookup)
-	if err != nil {
-		return nil, fmt.Errorf("configuration:\n%w", err)
+		return nil, err
 	}
 	log, err := telemetry.NewLogger(strings.ToLower(env.LogLevel.String()), env.LogFormat, p.Stderr)
 	if err != nil {
@@ -64,6 +58,28 @@ func (p Program) open() (*process, error) {
 	return &process{
 		env: env, config: cfg, log: log, observer: o, settings: settings, out: p.Stdout, program: p,
 	}, nil
+}
+
+// environment reads what the variables say.
+func (p Program) environment() (config.Env, error) {
+	env, err := config.LoadEnv(p.lookup)
+	if err != nil {
+		return env, fmt.Errorf("environment:\n%w", err)
+	}
+	return env, nil
+}
+
+// configuration reads the variables and the file.
+func (p Program) configuration() (config.Env, *config.Config, error) {
+	env, err := p.environment()
+	if err != nil {
+		return env, nil, err
+	}
+	cfg, err := config.Load(env.Config, p.lookup)
+	if err != nil {
+		return env, nil, fmt.Errorf("configuration:\n%w", err)
+	}
+	return env, cfg, nil
 }
 
 // dial makes the client. It connects when it is first used, so that a process

@@ -29,9 +29,9 @@ type letterbox struct {
 
 // letterbox finds out where to send to and how to sign.
 func (p Program) letterbox(name string, f sending) (*letterbox, error) {
-	env, err := config.LoadEnv(p.lookup)
+	env, err := p.environment()
 	if err != nil {
-		return nil, fmt.Errorf("environment:\n%w", err)
+		return nil, err
 	}
 	cfg, err := config.Load(env.Config, p.lookup)
 	posted, bad := doorAt(f.url, receiverAt(cfg, env.Listen), name)

@@ -60,9 +60,9 @@ func (p Program) lookAtSpool(c *cobra.Command, admin, path string, see func(*spo
 	if admin != "" || !errors.Is(asked, syscall.ECONNREFUSED) {
 		return asked
 	}
-	env, err := config.LoadEnv(p.lookup)
+	env, err := p.environment()
 	if err != nil {
-		return fmt.Errorf("environment:\n%w", err)
+		return err
 	}
 	if env.DataDir == "" {
 		env.DataDir = defaultDataDir
@@ -94,9 +94,9 @@ func writeList(w io.Writer, stats spool.Stats, entries []spool.Listed) error {
 
 // askAdmin prints what the admin listener of the environment answers.
 func (p Program) askAdmin(c *cobra.Command, base, path string) error {
-	env, err := config.LoadEnv(p.lookup)
+	env, err := p.environment()
 	if err != nil {
-		return fmt.Errorf("environment:\n%w", err)
+		return err
 	}
 	if base == "" {
 		base = "http://" + dialable(env.AdminListen)

@@ -153,7 +153,7 @@ func (p *process) startEngine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.engine, p.settings, p.ui = e, e.Settings(), e.UI
+	p.engine, p.settings = e, e.Settings()
 	return nil
 }
 

@@ -74,13 +74,9 @@ func (p Program) judgeBy(f judging) (by rule, err error) {
 
 // configured finds a source of grapnel.yaml.
 func (p Program) configured(name string) (*config.Source, error) {
-	env, err := config.LoadEnv(p.lookup)
+	env, cfg, err := p.configuration()
 	if err != nil {
-		return nil, fmt.Errorf("environment:\n%w", err)
-	}
-	cfg, err := config.Load(env.Config, p.lookup)
-	if err != nil {
-		return nil, fmt.Errorf("configuration:\n%w", err)
+		return nil, err
 	}
 	s, ok := cfg.Sources[name]
 	if !ok {

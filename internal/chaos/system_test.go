@@ -130,6 +130,13 @@ func awaitEngine(t *testing.T, address string) {
 	}, 2*time.Minute, 50*time.Millisecond)
 }
 
+// addHalves makes a receiver and a worker that share the Temporal at an address.
+func (s *system) addHalves(t *testing.T, address string) (starter, worker *process) {
+	t.Helper()
+	starter = s.add(t, "starter", "starter", "TEMPORAL_ADDRESS="+address, "GRAPNEL_DATA_DIR="+filepath.Join(s.dir, "data"))
+	return starter, s.add(t, "worker", "worker", "TEMPORAL_ADDRESS="+address)
+}
+
 // blow is one way to hurt the system.
 type blow struct {
 	name   string

@@ -9,36 +9,40 @@ import (
 	"github.com/grapnel/grapnel/internal/pace"
 )
 
-// admission bounds the starts under way, so that each stays fast: past the bound
-// an event is on our own disk sooner than in the engine. Once a start has failed,
-// no request waits for the engine while events wait on disk: those are what the
-// engine is tried with.
+// admission decides whether a request may start its event in Temporal now or puts it
+// into the spool. It bounds the starts under way, so that each of them stays fast:
+// past the bound, our own disk is faster than Temporal. After a failed start only the
+// drain probes Temporal, as long as the spool holds events.
 type admission struct {
 	mu       sync.Mutex
 	pace     *pace.Pace
 	most     int
 	now      func() time.Time
 	underWay int
-	// away is set from a failure, or a start that is late, to the next success, be
-	// it the drain's.
+	// away is set by a start that fails or is late. The next success clears it, and
+	// the drain's counts too.
 	away bool
-	// queued tells whether events wait on disk.
+	// queued tells whether the spool holds events.
 	queued func() bool
 	log    *zap.Logger
 }
 
-// firstStarts is the number of starts under way to begin with: about what an
-// engine on SQLite takes without making them wait for each other.
-const firstStarts = 4
+const (
+	// firstStarts is how many starts may be under way at the beginning: about what a
+	// Temporal on SQLite takes without making them wait for each other.
+	firstStarts = 4
+	// lastBackoff is the longest pause between two probes of a Temporal that is away.
+	lastBackoff = 5 * time.Second
+)
 
 func newAdmission(most int, now func() time.Time, queued func() bool, log *zap.Logger) *admission {
 	return &admission{
 		queued: queued, log: log, now: now, most: most,
-		pace: pace.New(pace.Options{Most: most, First: firstStarts, LastBackoff: 5 * time.Second}),
+		pace: pace.New(pace.Options{Most: most, First: firstStarts, LastBackoff: lastBackoff}),
 	}
 }
 
-// visit is a start under way. leave must be called once, at its end.
+// visit is a start under way. Its owner calls leave once, at its end.
 type visit struct {
 	*admission
 	began  time.Time
@@ -46,7 +50,7 @@ type visit struct {
 	isLate bool
 }
 
-// enter asks for leave to start an event now.
+// enter asks to start an event now.
 func (a *admission) enter() (v *visit, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -60,8 +64,8 @@ func (a *admission) enter() (v *visit, ok bool) {
 	return a.begin(now), true
 }
 
-// squeeze asks for leave to start an event that no disk takes: past what the engine
-// takes easily, up to what it is ever asked for, unless it is away.
+// squeeze asks to start an event that the spool can't take. It lets more starts in
+// than Temporal takes easily, up to the configured bound, unless Temporal is away.
 func (a *admission) squeeze() (v *visit, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -71,14 +75,14 @@ func (a *admission) squeeze() (v *visit, ok bool) {
 	return a.begin(a.now()), true
 }
 
-// begin begins a visit. The lock is held.
+// begin counts a start. The caller holds the lock.
 func (a *admission) begin(now time.Time) *visit {
 	a.underWay++
 	return &visit{admission: a, began: now, round: a.pace.Round()}
 }
 
-// late says that the start takes longer than its sender can wait, which is as
-// bad as a failure. It goes on.
+// late says that the start takes longer than its sender can wait. That counts as a
+// failure, and the start goes on.
 func (v *visit) late() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -87,8 +91,8 @@ func (v *visit) late() {
 	v.pace.Failed(v.round, v.now())
 }
 
-// leave says how the start went: failure is nil when the engine is well. That a
-// late one failed is old news.
+// leave says how the start ended; failure is nil where Temporal answered as it
+// should. A start that was late has been counted as a failure already.
 func (v *visit) leave(failure error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -107,14 +111,14 @@ func (v *visit) leave(failure error) {
 	v.pace.Succeeded(v.round, now.Sub(v.began), full)
 }
 
-// back hears that the drain has found the engine well.
+// back says that the drain has started an event.
 func (a *admission) back() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.found()
 }
 
-// lost notes that the engine does not take events now. The lock is held.
+// lost notes that Temporal takes no events now. The caller holds the lock.
 func (a *admission) lost(cause error) {
 	if !a.away {
 		a.log.Warn("Temporal takes no events now; they are kept on disk until it does", zap.Error(cause))
@@ -122,7 +126,7 @@ func (a *admission) lost(cause error) {
 	a.away = true
 }
 
-// found notes that the engine takes events. The lock is held.
+// found notes that Temporal takes events. The caller holds the lock.
 func (a *admission) found() {
 	if a.away {
 		a.log.Info("Temporal takes events again")

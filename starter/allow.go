@@ -1,8 +1,17 @@
 package starter
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
 	"net/netip"
+	"os"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,7 +24,7 @@ import (
 // allowance says which clients may send to a source.
 type allowance struct {
 	fixed ranges
-	// from is the list that is read from elsewhere; nil: there is none.
+	// from is the list that is read from elsewhere; nil where there is none.
 	from *addressList
 }
 
@@ -41,8 +50,8 @@ func (a *allowance) admit(o origin) error {
 	return forbiddenIP()
 }
 
-// lists are the lists of addresses that are read from elsewhere. One that is
-// still configured after a reload is kept with what was last read.
+// lists are the lists of addresses that are read from elsewhere. A list that is still
+// configured after a reload keeps what was read last.
 type lists struct {
 	mu    sync.Mutex
 	byKey map[listKey]*addressList
@@ -60,18 +69,18 @@ type listKey struct {
 // addressList is one list, read again and again in the background.
 type addressList struct {
 	listKey
-	// ranges are the last good ones; nil until there are any.
+	// ranges are what was read last without a fault; nil before that.
 	ranges atomic.Pointer[ranges]
-	// again asks for a reading now.
+	// again asks to read the list now.
 	again chan struct{}
-	// alive ends when no source has the list any more.
+	// alive ends when no source uses the list any more.
 	alive context.Context
 	stop  context.CancelFunc
 }
 
-// take gives each source its allowance, starts reading the lists that are new,
-// reads the others again, and stops reading what no source has any more.
-func (l *lists) take(sources map[string]*config.Source) map[string]*allowance {
+// allowances gives each source its allowance. It starts to read lists that are new, reads
+// the others again, and stops reading those that no source uses any more.
+func (l *lists) allowances(sources map[string]*config.Source) map[string]*allowance {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	given := map[string]*allowance{}
@@ -99,12 +108,12 @@ func (l *lists) take(sources map[string]*config.Source) map[string]*allowance {
 	return given
 }
 
-// keep finds a list or starts to read it.
+// keep finds a list or starts to read a new one.
 func (l *lists) keep(k listKey) *addressList {
 	if old, ok := l.byKey[k]; ok {
 		select {
 		case old.again <- struct{}{}:
-		default: // It is asked already.
+		default: // It is to be read already.
 		}
 		return old
 	}
@@ -119,12 +128,12 @@ func (l *lists) keep(k listKey) *addressList {
 	return it
 }
 
-// firstRetry is when a list that could not be read is tried again; the time
-// doubles up to the list's own.
+// firstRetry is the delay after which a list that could not be read is read again. It
+// doubles with each failure, up to the list's refresh time.
 const firstRetry = 5 * time.Second
 
-// watch reads a list as long as a source has it. One that can't be read stays as
-// it was.
+// watch reads a list as long as a source uses it. When it can't be read, what was read
+// before stays in force.
 func (l *lists) watch(it *addressList) {
 	retry, failing := firstRetry, false
 	for {
@@ -156,7 +165,173 @@ func (l *lists) watch(it *addressList) {
 	}
 }
 
-// ranges are addresses in order, none in two of them.
+// ranges are sorted ranges of addresses that do not overlap.
 type ranges []addressRange
 
 type addressRange struct{ first, last netip.Addr }
+
+const (
+	// maxListBytes bounds a list; GitHub's /meta has some 200 KB.
+	maxListBytes = 4 << 20
+	// maxListed bounds the addresses of a list.
+	maxListed = 100_000
+	// listWithin bounds one reading of a list.
+	listWithin = 15 * time.Second
+)
+
+// listReader reads lists from files and by HTTPS.
+func listReader(transport http.RoundTripper) func(ctx context.Context, from, key string) (ranges, error) {
+	client := &http.Client{
+		Transport: transport, Timeout: listWithin,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return func(ctx context.Context, from, key string) (ranges, error) {
+		read := readListFile
+		name, ok := strings.CutPrefix(from, "file:")
+		if !ok {
+			read = func(name string) ([]byte, error) { return fetchList(ctx, client, name) }
+		}
+		text, err := read(name)
+		if err != nil {
+			return nil, err
+		}
+		return parseList(text, key)
+	}
+}
+
+func readListFile(name string) ([]byte, error) {
+	// Asked first, because opening a pipe would wait for its writer.
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, fmt.Errorf("read the list: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("read the list: %s is not a regular file", name)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("read the list: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	return readList(f)
+}
+
+func fetchList(ctx context.Context, client *http.Client, url string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, fmt.Errorf("fetch the list: %w", err)
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("fetch the list: %w", err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("fetch the list: the server answers %d, expected 200; redirects are not followed", res.StatusCode)
+	}
+	return readList(res.Body)
+}
+
+func readList(r io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxListBytes+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read the list: %w", err)
+	case len(text) > maxListBytes:
+		return nil, fmt.Errorf("the list is over %s", config.Size(maxListBytes))
+	}
+	return text, nil
+}
+
+// parseList reads CIDRs and addresses: a line each, with comments after #, or in JSON a
+// list of strings or an object with such a list as a member. A list that is empty, or
+// with an entry that can't be read, is refused as a whole: half a list would lock senders
+// out.
+func parseList(text []byte, key string) (ranges, error) {
+	entries, err := entriesOf(bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\ufeff"))), key)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(entries) == 0:
+		return nil, errors.New("the list is empty")
+	case len(entries) > maxListed:
+		return nil, fmt.Errorf("the list has over %d entries", maxListed)
+	}
+	prefixes := make([]netip.Prefix, len(entries))
+	for i, e := range entries {
+		if p, err := netip.ParsePrefix(e); err == nil {
+			e = p.Masked().String() // Some lists set bits past the prefix.
+		}
+		p, err := config.ParsePrefix(e)
+		if err != nil {
+			return nil, fmt.Errorf("entry %d of the list is no address: %w", i+1, err)
+		}
+		prefixes[i] = p
+	}
+	return newRanges(prefixes), nil
+}
+
+func entriesOf(text []byte, key string) (entries []string, err error) {
+	switch {
+	case bytes.HasPrefix(text, []byte("[")):
+		err = json.Unmarshal(text, &entries)
+	case bytes.HasPrefix(text, []byte("{")):
+		var object map[string]json.RawMessage
+		if err := json.Unmarshal(text, &object); err != nil {
+			return nil, fmt.Errorf("the list is no JSON: %w", err)
+		}
+		member, ok := object[key]
+		if !ok {
+			return nil, fmt.Errorf("the object has no member %q; set allow_ips.key", key)
+		}
+		err = json.Unmarshal(member, &entries)
+	default:
+		for line := range strings.Lines(string(text)) {
+			line, _, _ = strings.Cut(line, "#")
+			if line = strings.TrimSpace(line); line != "" {
+				entries = append(entries, line)
+			}
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the list is not one of strings: %w", err)
+	}
+	return entries, nil
+}
+
+// newRanges sorts prefixes and joins those that overlap.
+func newRanges(prefixes []netip.Prefix) ranges {
+	all := make(ranges, 0, len(prefixes))
+	for _, p := range prefixes {
+		p = p.Masked()
+		all = append(all, addressRange{p.Addr(), lastAddr(p)})
+	}
+	slices.SortFunc(all, func(a, b addressRange) int { return a.first.Compare(b.first) })
+	joined := all[:0]
+	for _, r := range all {
+		if n := len(joined); n > 0 && r.first.Compare(joined[n-1].last) <= 0 {
+			if r.last.Compare(joined[n-1].last) > 0 {
+				joined[n-1].last = r.last
+			}
+			continue
+		}
+		joined = append(joined, r)
+	}
+	return joined
+}
+
+// lastAddr is the last address of a prefix.
+func lastAddr(p netip.Prefix) netip.Addr {
+	b := p.Addr().AsSlice()
+	for i := p.Bits(); i < len(b)*8; i++ {
+		b[i/8] |= 0x80 >> (i % 8)
+	}
+	last, _ := netip.AddrFromSlice(b) // It is as long as an address.
+	return last
+}
+
+// contain tells whether an address is in one of the ranges.
+func (r ranges) contain(a netip.Addr) bool {
+	i, exact := slices.BinarySearchFunc(r, a, func(r addressRange, a netip.Addr) int { return r.first.Compare(a) })
+	return exact || i > 0 && a.Compare(r[i-1].last) <= 0
+}

@@ -21,8 +21,7 @@ import (
 type table struct {
 	config *config.Config
 	doors  map[string]*door
-	// fetch gets what coded verifiers need from their senders: certificates and
-	// key sets.
+	// fetch gets the certificates and key sets that some verifiers need.
 	fetch verify.Fetch
 }
 
@@ -35,21 +34,21 @@ type door struct {
 	// allow is nil where all clients may send.
 	allow  *allowance
 	limits *limits
-	// unnamed tells of proxies that are not trusted.
+	// unnamed warns of proxies that are not trusted.
 	unnamed *unnamedPeers
-	// secretHeaders hold what must not be shown to whoever looks at refusals.
+	// secretHeaders name the headers whose values are masked wherever refusals are shown.
 	secretHeaders []string
 }
 
-// newTable makes the doors of a configuration. old is the table before it; nil at
-// the start.
+// newTable makes the doors of a configuration. old is the table in force, nil at the
+// start.
 func (s *Starter) newTable(c *config.Config, old *table) (*table, error) {
 	fetch, err := fetcher(c, s.transport)
 	if err != nil {
 		return nil, fmt.Errorf("fetch certificates and keys: %w", err)
 	}
 	t := &table{config: c, doors: make(map[string]*door, len(c.Sources)), fetch: fetch}
-	allowed, unnamed := s.lists.take(c.Sources), newUnnamedPeers(s.log)
+	allowed, unnamed := s.lists.allowances(c.Sources), newUnnamedPeers(s.log)
 	for name, source := range c.Sources {
 		d := &door{
 			source: source, verifier: source.Verifier, secrets: source.Credentials(),
@@ -57,7 +56,7 @@ func (s *Starter) newTable(c *config.Config, old *table) (*table, error) {
 			allow:   allowed[name], limits: s.limits, unnamed: unnamed,
 		}
 		if old != nil && old.doors[name] != nil && reflect.DeepEqual(old.doors[name].profile, d.profile) {
-			// It has the certificates and keys that were fetched.
+			// The old verifier holds certificates and keys that were fetched.
 			d.verifier = old.doors[name].verifier
 		}
 		d.secretHeaders = slices.Clone(d.profile.Signature.Headers)
@@ -89,29 +88,29 @@ func (d *door) admit(x *exchange) error {
 	return nil
 }
 
-// authenticate checks Basic and token credentials, where the source asks for
-// them beside the signature. Both sides are hashed first, so that neither their
-// length nor a user that does not exist can be told by the time it takes.
+// authenticate checks Basic and token credentials, where the source asks for them beside
+// the signature. Both sides are hashed first, so that the time it takes tells neither
+// their length nor whether a user exists.
 func (d *door) authenticate(x *exchange) error {
-	same := func(got, want string) bool {
+	equal := func(got, want string) bool {
 		g, w := sha256.Sum256([]byte(got)), sha256.Sum256([]byte(want))
 		return subtle.ConstantTimeCompare(g[:], w[:]) == 1
 	}
 	if b := d.source.BasicAuth; b != nil {
 		want := base64.StdEncoding.EncodeToString([]byte(b.Username + ":" + b.Password.Reveal()))
-		scheme, got, _ := strings.Cut(only(x, fiber.HeaderAuthorization), " ")
-		if !strings.EqualFold(scheme, "Basic") || !same(strings.TrimSpace(got), want) {
+		scheme, got, _ := strings.Cut(singleValue(x, fiber.HeaderAuthorization), " ")
+		if !strings.EqualFold(scheme, "Basic") || !equal(strings.TrimSpace(got), want) {
 			return badCredentials(`Basic realm="webhooks", charset="UTF-8"`)
 		}
 	}
-	if t := d.source.Token; t != nil && !same(only(x, t.Header), t.Value.Reveal()) {
+	if t := d.source.Token; t != nil && !equal(singleValue(x, t.Header), t.Value.Reveal()) {
 		return badCredentials("")
 	}
 	return nil
 }
 
-// only is the value of a header that is there once, else empty.
-func only(x *exchange, name string) string {
+// singleValue is the value of a header that is there once, else empty.
+func singleValue(x *exchange, name string) string {
 	if values := x.request.Header.Values(name); len(values) == 1 {
 		return values[0]
 	}
@@ -128,8 +127,8 @@ func (d *door) limit() error {
 	return nil
 }
 
-// identity gives an event its ID, and its digest where other events may share
-// the ID.
+// identity gives the ID of an event, and its digest where other events may have the same
+// ID.
 func (d *door) identity(in Incoming) (id, digest string) {
 	e := in.Event
 	switch d.source.Dedupe.Mode {
@@ -146,13 +145,13 @@ func (d *door) identity(in Incoming) (id, digest string) {
 	case config.DedupeBody:
 	}
 	if len(in.Body) == 0 {
-		// An empty body tells nothing apart: two such requests are two events.
+		// Empty bodies are all the same, and may be different events.
 		return event.IDBySender(e.Source, rand.Text()), ""
 	}
 	return event.IDByBody(e.Source, in.Body), ""
 }
 
-// publicURL is the address that the sender was given, with the query it sent.
+// publicURL is the address that was given to the sender, with the query that it sent.
 func (d *door) publicURL(x *exchange) string {
 	base, r := d.source.URL, x.ctx.Request()
 	if base == "" {

@@ -2,21 +2,18 @@ package starter
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
-	"go.uber.org/zap"
 
 	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
-// exchange is one request and what is known of it so far.
+// exchange is one request, and what is known of it so far.
 type exchange struct {
 	ctx   *fiber.Ctx
 	began time.Time
@@ -26,21 +23,21 @@ type exchange struct {
 	origin  origin
 	request verify.Request
 	event   *event.Event
-	// collided is set when another event had the ID.
+	// collided is set where another event had the ID.
 	collided bool
 }
 
-// exchange begins one.
+// exchange begins the exchange of a request.
 func (s *Starter) exchange(c *fiber.Ctx, t *table) *exchange {
 	return &exchange{ctx: c, began: s.now(), origin: originOf(c, t.config.TrustedProxies)}
 }
 
-// firstBytes is the room that is made for a body before more of it has come: a
-// length alone costs its sender nothing.
+// firstBytes is the most memory that is taken for a body before its bytes are there: a
+// sender can claim any length.
 const firstBytes = 64 << 10
 
-// read reads the body, up to what the source allows and never cut. The bytes
-// are the exchange's own: they outlive the request, whose buffers are reused.
+// read reads the body. One that is longer than the source allows is refused and never
+// cut. The bytes are a copy, because fasthttp uses its buffers again.
 func (x *exchange) read(d *door) error {
 	limit := int64(d.source.MaxBody)
 	req := x.ctx.Request()
@@ -74,20 +71,20 @@ func (x *exchange) read(d *door) error {
 	return x.decompress(d)
 }
 
-// lingerBytes is how much more of a body that is too large is read.
+// lingerBytes is how much is read of a body that is too large.
 const lingerBytes = 8 << 20
 
-// linger reads on for a while before a body is refused as too large: closing a
-// connection on which bytes wait resets it, and the sender would not hear why.
+// linger reads some of a body that is too large before it is refused. To close a
+// connection while bytes wait on it would reset it, and the sender would not see why.
 func linger(stream io.Reader) error {
 	if stream != nil {
-		_, _ = io.CopyN(io.Discard, stream, lingerBytes) // What is left is not wanted.
+		_, _ = io.CopyN(io.Discard, stream, lingerBytes) // It is refused in any case.
 	}
 	return tooLarge()
 }
 
-// decompress takes the body as it was signed, for the senders that compress it
-// after that. It is bounded as the body is.
+// decompress undoes the compression of senders that compress a body after they have
+// signed it. What comes out is bounded as the body is.
 func (x *exchange) decompress(d *door) error {
 	r, err := d.verifier.Decompress(&x.request, int(d.source.MaxBody))
 	switch {
@@ -100,40 +97,10 @@ func (x *exchange) decompress(d *door) error {
 	return nil
 }
 
-// json answers with a JSON text.
-func (x *exchange) json(status int, v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("encode an answer: %w", err)
-	}
-	x.ctx.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
-	x.ctx.Set(fiber.HeaderXContentTypeOptions, "nosniff")
-	return x.ctx.Status(status).Send(append(b, '\n'))
-}
-
-// fields are what the log says of an exchange: no body, no secret.
-func (x *exchange) fields(outcome string, err error) []zap.Field {
-	f := make([]zap.Field, 0, 8)
-	f = append(f, zap.String("outcome", outcome))
-	if x.door != nil {
-		f = append(f, zap.String("source", x.door.source.Name))
-	}
-	if x.event != nil {
-		f = append(f, zap.String("type", event.Attribute(x.event.Type)), zap.String("event", x.event.ID))
-	}
-	if x.origin.client.IsValid() {
-		f = append(f, zap.Stringer("client", x.origin.client))
-	}
-	if err != nil {
-		f = append(f, zap.Error(err))
-	}
-	return f
-}
-
-// header is the header of a fasthttp request as the verifier reads it.
+// header is a fasthttp request's header as the verifier reads it.
 type header struct{ h *fasthttp.RequestHeader }
 
-// Values gives all lines of a name, in the order they came.
+// Values gives all values of a name, in the order in which they came.
 func (h header) Values(name string) []string {
 	lines := h.h.PeekAll(name)
 	if len(lines) == 0 {
@@ -146,7 +113,7 @@ func (h header) Values(name string) []string {
 	return values
 }
 
-// Names gives the names that are there, each once.
+// Names gives all names, each once.
 func (h header) Names() []string {
 	seen := map[string]bool{}
 	var names []string

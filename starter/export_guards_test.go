@@ -18,7 +18,7 @@ func FillClientBuckets(size, clients int) (kept int, limited bool) {
 		a = a.Next()
 		l.client("a", a, r)
 	}
-	return len(l.byClient.byKey), !l.client("a", a, r).ok && l.byClient.order.Len() == size
+	return l.byClient.byKey.Len(), !l.client("a", a, r).ok && l.byClient.byKey.Len() == size
 }
 
 // ParseForwarded gives the addresses of a Forwarded header.

@@ -13,14 +13,14 @@ import (
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
-// dialWithin bounds the connecting of a fetch.
+// dialWithin bounds connecting and the TLS handshake of a fetch.
 const dialWithin = 5 * time.Second
 
-// fetcher makes what gets certificates and key sets. Some of their addresses
-// come with requests that nobody has verified yet, and although the verifiers
-// check the host, none leads into our own network, whatever a name resolves to.
-// Only the hosts of key sets that the configuration names may be private.
-// given, where it is not nil, takes the place of the network.
+// fetcher makes the client for certificates and key sets. Some of their addresses come
+// with requests that nobody has verified yet. The verifiers check the host, and the dialer
+// refuses private addresses besides, whatever a name resolves to. Only hosts of key sets
+// that the configuration names may be private. given, where it is not nil, is used in
+// place of the network.
 func fetcher(c *config.Config, given http.RoundTripper) (verify.Fetch, error) {
 	var named []string
 	for _, s := range c.Sources {
@@ -44,18 +44,18 @@ func fetcher(c *config.Config, given http.RoundTripper) (verify.Fetch, error) {
 		return nil, err
 	}
 	network := &http.Transport{
-		// No proxy of the environment: it would resolve the name itself.
+		// A proxy from the environment is not used: it would resolve names itself.
 		DialContext:         dial,
 		TLSHandshakeTimeout: dialWithin,
-		// Fetches are rare, and this may be replaced by a reload.
+		// Fetches are rare, and a reload replaces the client.
 		DisableKeepAlives: true,
 		ForceAttemptHTTP2: true,
 	}
 	return verify.HTTPFetch(&http.Client{Transport: httpsOnly{network, named}}), nil
 }
 
-// httpsOnly sends nothing without TLS, but to a host that the configuration names:
-// a key set may come from this machine by plain HTTP.
+// httpsOnly refuses plain HTTP but for hosts that the configuration names: a key set may
+// come from this machine.
 type httpsOnly struct {
 	next  http.RoundTripper
 	named []string

@@ -7,8 +7,8 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// forwarded lists what proxies noted in Forwarded, the nearest last. ok is false
-// when the header is there and does not follow RFC 7239.
+// forwarded lists the hops of the Forwarded header, the nearest last. ok is false where
+// the header does not follow RFC 7239.
 func forwarded(h *fasthttp.RequestHeader) (hops []hop, ok bool) {
 	lines := h.PeekAll("Forwarded")
 	if len(lines) == 0 {
@@ -24,7 +24,7 @@ func forwarded(h *fasthttp.RequestHeader) (hops []hop, ok bool) {
 
 // parseForwarded reads the value of a Forwarded header (RFC 7239, section 4).
 func parseForwarded(text string) (hops []hop, ok bool) {
-	r := &reader{text}
+	r := &forwardedReader{text}
 	for {
 		for r.accept(',') { // A list may have empty elements.
 		}
@@ -42,11 +42,11 @@ func parseForwarded(text string) (hops []hop, ok bool) {
 	}
 }
 
-// reader reads the grammar from left to right.
-type reader struct{ rest string }
+// forwardedReader reads a value from left to right.
+type forwardedReader struct{ rest string }
 
 // accept takes one character, and white space around it.
-func (r *reader) accept(c byte) bool {
+func (r *forwardedReader) accept(c byte) bool {
 	r.rest = strings.TrimLeft(r.rest, " \t")
 	if r.rest == "" || r.rest[0] != c {
 		return false
@@ -55,8 +55,8 @@ func (r *reader) accept(c byte) bool {
 	return true
 }
 
-// element reads what one proxy wrote: pairs, each name at most once.
-func (r *reader) element() (h hop, ok bool) {
+// element reads what one proxy wrote: pairs of a name and a value, each name once.
+func (r *forwardedReader) element() (h hop, ok bool) {
 	seen := map[string]bool{}
 	for {
 		name, value, ok := r.pair()
@@ -66,7 +66,7 @@ func (r *reader) element() (h hop, ok bool) {
 		seen[name] = true
 		switch name {
 		case "for":
-			h.address = node(value)
+			h.address = nodeAddr(value)
 		case "proto":
 			h.proto = value
 		case "host":
@@ -78,7 +78,7 @@ func (r *reader) element() (h hop, ok bool) {
 	}
 }
 
-func (r *reader) pair() (name, value string, ok bool) {
+func (r *forwardedReader) pair() (name, value string, ok bool) {
 	name, ok = r.token()
 	if !ok || r.rest == "" || r.rest[0] != '=' {
 		return "", "", false
@@ -93,7 +93,7 @@ func (r *reader) pair() (name, value string, ok bool) {
 }
 
 // token reads a token (RFC 9110, section 5.6.2).
-func (r *reader) token() (string, bool) {
+func (r *forwardedReader) token() (string, bool) {
 	i := 0
 	for i < len(r.rest) && isToken(r.rest[i]) {
 		i++
@@ -103,14 +103,14 @@ func (r *reader) token() (string, bool) {
 	return text, text != ""
 }
 
+// isToken tells whether a token may hold a byte.
 func isToken(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
 		strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }
 
-// quoted reads a quoted string; a backslash stands for nothing but what follows
-// it.
-func (r *reader) quoted() (string, bool) {
+// quoted reads a quoted string, in which a backslash takes the next character as it is.
+func (r *forwardedReader) quoted() (string, bool) {
 	var b strings.Builder
 	for i := 1; i < len(r.rest); i++ {
 		switch c := r.rest[i]; {
@@ -129,10 +129,10 @@ func (r *reader) quoted() (string, bool) {
 	return "", false
 }
 
-// node is the address of a node; invalid where it is unknown or obfuscated. Its
-// port may be obfuscated too.
-func node(text string) netip.Addr {
-	if a, ok := address(text); ok {
+// nodeAddr is the address of a node (RFC 7239, section 6). It is invalid where the node
+// is unknown or obfuscated. Its port may be obfuscated too.
+func nodeAddr(text string) netip.Addr {
+	if a, ok := readAddr(text); ok {
 		return a
 	}
 	var name string
@@ -148,5 +148,5 @@ func node(text string) netip.Addr {
 	if err != nil {
 		return netip.Addr{}
 	}
-	return plain(a)
+	return plainAddr(a)
 }

@@ -8,18 +8,17 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// framing refuses a request of which two readers may think differently where it
-// ends, or what its header says: a proxy in front of us that reads it otherwise
-// could be made to hide one request in another (RFC 9112, sections 5 and 6, and
-// 11.2). The server reads more than it should, so the bytes are judged here as
-// they came.
+// framing refuses a request that two readers may read differently: where it ends, or what
+// its header says. If a proxy in front of us reads it otherwise, one request can hide
+// another (RFC 9112, sections 5, 6 and 11.2). fasthttp takes more than it should, so this
+// judges the header's bytes as they came.
 func framing(h *fasthttp.RequestHeader) error {
 	if p := string(h.Protocol()); p != "HTTP/1.1" && p != "HTTP/1.0" {
 		return errors.New("the protocol is neither HTTP/1.1 nor HTTP/1.0")
 	}
 	var f frame
 	for line := range bytes.Lines(h.RawHeaders()) {
-		if err := f.take(line); err != nil {
+		if err := f.field(line); err != nil {
 			return err
 		}
 	}
@@ -37,31 +36,32 @@ func framing(h *fasthttp.RequestHeader) error {
 // frame counts the fields that say where a request ends and whom it is for.
 type frame struct{ lengths, codings, hosts int }
 
-func (f *frame) take(line []byte) error {
-	name, value, err := field(line)
+func (f *frame) field(line []byte) error {
+	name, value, err := headerField(line)
 	if err != nil {
 		return err
 	}
 	switch {
-	case is(name, "host"):
+	case equalFold(name, "host"):
 		f.hosts++
-	case is(name, "content-length"):
+	case equalFold(name, "content-length"):
 		f.lengths++
-	case is(name, "transfer-encoding"):
+	case equalFold(name, "transfer-encoding"):
 		f.codings++
-		if !is(value, "chunked") {
+		if !equalFold(value, "chunked") {
 			return errors.New("the transfer coding is not chunked")
 		}
 	}
 	return nil
 }
 
-func is(text []byte, word string) bool {
+func equalFold(text []byte, word string) bool {
 	return len(text) == len(word) && strings.EqualFold(string(text), word)
 }
 
-// field takes a line of a header apart; both are empty for an empty line.
-func field(line []byte) (name, value []byte, err error) {
+// headerField splits a line of a header into name and value; both are empty for an empty
+// line.
+func headerField(line []byte) (name, value []byte, err error) {
 	text, ended := bytes.CutSuffix(line, []byte("\r\n"))
 	switch {
 	case !ended && bytes.HasSuffix(line, []byte("\n")) || bytes.ContainsAny(text, "\r\x00"):

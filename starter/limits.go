@@ -1,12 +1,20 @@
 package starter
 
 import (
-	"container/list"
+	"context"
+	"errors"
 	"math"
+	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/go-redis/redis_rate/v10"
+	lru "github.com/hashicorp/golang-lru/v2/simplelru"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 
 	"github.com/grapnel/grapnel/internal/config"
@@ -14,24 +22,26 @@ import (
 
 // limits are the token buckets of all sources. They outlive a reload.
 type limits struct {
-	// bySource holds a bucket for each source, byClient one for each client of
-	// each source: strangers must not drive out a source's own.
+	// bySource holds a bucket for each source, byClient one for each client of each
+	// source. They are apart so that strangers can't push a source's bucket out.
 	bySource, byClient *buckets
-	// shared is where all replicas count together; nil without a rate_store.
+	// shared holds the buckets that all replicas use; nil without a rate_store.
 	shared *sharedBuckets
 	now    func() time.Time
 }
 
-// maxClients bounds the buckets of clients to some 20 MB. The one that was not
-// used for the longest time makes room for a new one; it is full again by then,
-// unless somebody commands that many addresses.
+// maxClients bounds the buckets of clients to some 20 MB. A bucket that makes room for
+// another is full again by then, unless somebody commands that many addresses.
 const maxClients = 1 << 16
 
+// maxSources is more sources than any configuration has.
+const maxSources = 1 << 16
+
 func newLimits(shared *sharedBuckets, now func() time.Time) *limits {
-	return &limits{bySource: newBuckets(math.MaxInt), byClient: newBuckets(maxClients), shared: shared, now: now}
+	return &limits{bySource: newBuckets(maxSources), byClient: newBuckets(maxClients), shared: shared, now: now}
 }
 
-// grant is what a bucket answers.
+// grant is a bucket's answer to a request for a token.
 type grant struct {
 	ok bool
 	// limit is what a full bucket holds, remaining what is in it.
@@ -45,8 +55,8 @@ func (l *limits) source(name string, r config.Rate) grant {
 	return l.take(l.bySource, "source:"+name, r)
 }
 
-// client takes a token of one client of a source. An IPv6 client is its network
-// of 64 bits, the least that anybody is given.
+// client takes a token of one client of a source. All of an IPv6 network of 64 bits is
+// one client: nobody is given less.
 func (l *limits) client(name string, a netip.Addr, r config.Rate) grant {
 	who := a.String()
 	if a.Is6() {
@@ -55,8 +65,8 @@ func (l *limits) client(name string, a netip.Addr, r config.Rate) grant {
 	return l.take(l.byClient, "client:"+name+":"+who, r)
 }
 
-// networkOf is the least network that anybody is given around an address: an IPv4
-// address itself, and 64 bits of an IPv6 one.
+// networkOf is the smallest network that anybody is given: an IPv4 address itself, and
+// the first 64 bits of an IPv6 one.
 func networkOf(a netip.Addr) netip.Addr {
 	if p, err := a.Prefix(64); a.Is6() && err == nil {
 		return p.Addr()
@@ -64,17 +74,19 @@ func networkOf(a netip.Addr) netip.Addr {
 	return a
 }
 
+// take takes a token of the shared bucket of a key, or of the local one where there is
+// no shared one now.
 func (l *limits) take(local *buckets, key string, r config.Rate) grant {
 	if l.shared != nil {
 		if g, ok := l.shared.take(key, r); ok {
 			return g
 		}
 	}
-	return take(local.get(key, r, l.now()), l.now())
+	return takeToken(local.get(key, r, l.now()), l.now())
 }
 
-// take takes a token of a bucket, if there is one.
-func take(b *rate.Limiter, now time.Time) grant {
+// takeToken takes a token of a bucket, if there is one.
+func takeToken(b *rate.Limiter, now time.Time) grant {
 	ok := b.AllowN(now, 1)
 	tokens, perSecond, burst := b.TokensAt(now), float64(b.Limit()), b.Burst()
 	g := grant{ok: ok, limit: burst, remaining: max(int(tokens), 0), reset: secondsOf((float64(burst) - tokens) / perSecond)}
@@ -92,8 +104,7 @@ func burst(r config.Rate) int {
 	return max(int(math.Ceil(r.Rate)), 1)
 }
 
-// maxWait bounds a wait for a token, which is endless where the rate is next to
-// nothing.
+// maxWait bounds what is said of a wait: at a rate of next to nothing it has no end.
 const maxWait = 24 * time.Hour
 
 func secondsOf(s float64) time.Duration {
@@ -103,45 +114,144 @@ func secondsOf(s float64) time.Duration {
 	return time.Duration(max(s, 0) * float64(time.Second))
 }
 
-// buckets are token buckets by key, at most size of them.
+// buckets are token buckets by key. The one that was not used for the longest time
+// makes room for a new one.
 type buckets struct {
 	mu    sync.Mutex
-	size  int
-	byKey map[string]*list.Element
-	order *list.List // most recent first
-}
-
-type bucket struct {
-	key string
-	*rate.Limiter
+	byKey *lru.LRU[string, *rate.Limiter]
 }
 
 func newBuckets(size int) *buckets {
-	return &buckets{size: size, byKey: map[string]*list.Element{}, order: list.New()}
+	byKey, _ := lru.NewLRU[string, *rate.Limiter](size, nil) // It fails for no size but 0.
+	return &buckets{byKey: byKey}
 }
 
-// get gives the bucket of a key; a new one is full. When the rate has changed,
-// what is in the bucket stays, as far as there is room for it.
+// get gives the bucket of a key; a new one is full. When the rate has changed, what is
+// in the bucket stays, as far as there is room for it.
 func (b *buckets) get(key string, r config.Rate, now time.Time) *rate.Limiter {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	el, ok := b.byKey[key]
+	l, ok := b.byKey.Get(key)
 	if !ok {
-		el = b.order.PushFront(&bucket{key, rate.NewLimiter(rate.Limit(r.Rate), burst(r))})
-		b.byKey[key] = el
-		if b.order.Len() > b.size {
-			oldest := b.order.Back()
-			b.order.Remove(oldest)
-			delete(b.byKey, oldest.Value.(*bucket).key) //nolint:forcetypeassert // The list holds nothing else.
+		l = rate.NewLimiter(rate.Limit(r.Rate), burst(r))
+		b.byKey.Add(key, l)
+	}
+	if l.Limit() != rate.Limit(r.Rate) {
+		l.SetLimitAt(now, rate.Limit(r.Rate))
+	}
+	if l.Burst() != burst(r) {
+		l.SetBurstAt(now, burst(r))
+	}
+	return l
+}
+
+// sharedBuckets are token buckets in Redis, which all replicas use. While Redis is away
+// each replica counts for itself, so that no event waits or is refused because of it.
+type sharedBuckets struct {
+	client  *redis.Client
+	limiter *redis_rate.Limiter
+	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
+	// away is set from a failure until a probe finds Redis well.
+	away  atomic.Bool
+	alive context.Context //nolint:containedctx // Ends the probing with the receiver.
+	log   *zap.Logger
+}
+
+const (
+	// sharedWithin is the most that a request waits for Redis.
+	sharedWithin = 50 * time.Millisecond
+	// probeEvery is how often a Redis that is away is probed, probeWithin how long a
+	// probe may take.
+	probeEvery  = time.Second
+	probeWithin = time.Second
+)
+
+// newSharedBuckets connects to the Redis of a URL. Where Redis is away it says so and
+// probes it until alive ends.
+func newSharedBuckets(alive context.Context, url string, log *zap.Logger) (*sharedBuckets, error) {
+	o, err := redis.ParseURL(url)
+	if err != nil {
+		// Its message may hold the URL, and that a password.
+		return nil, errors.New("rate_store: the URL can't be used, write it as redis://host:6379/0")
+	}
+	o.MaxRetries, o.DialerRetries = -1, 1
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = probeWithin, probeWithin, probeWithin
+	o.ContextTimeoutEnabled = true
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	o.DisableIdentity = true
+	s := &sharedBuckets{dial: redis.NewDialer(o), client: redis.NewClient(o), alive: alive, log: log}
+	s.limiter = redis_rate.NewLimiter(s.client)
+	if err := s.probe(alive); err != nil {
+		s.lost(alive, err)
+	}
+	return s, nil
+}
+
+// take takes a token; ok is false when Redis does not answer.
+func (s *sharedBuckets) take(key string, r config.Rate) (g grant, ok bool) {
+	if s.away.Load() {
+		return grant{}, false
+	}
+	ctx, cancel := context.WithTimeout(s.alive, sharedWithin)
+	defer cancel()
+	limit := redis_rate.Limit{Rate: 1, Burst: burst(r), Period: period(r)}
+	res, err := s.limiter.Allow(ctx, "grapnel:"+key, limit)
+	if err != nil {
+		s.lost(s.alive, err)
+		return grant{}, false
+	}
+	return grant{
+		ok: res.Allowed > 0, limit: limit.Burst, remaining: res.Remaining,
+		retry: max(res.RetryAfter, 0), reset: max(res.ResetAfter, 0),
+	}, true
+}
+
+// period is the time in which one token comes in.
+func period(r config.Rate) time.Duration {
+	return time.Duration(math.Min(float64(time.Second)/r.Rate, float64(maxWait)))
+}
+
+// lost notes that Redis does not answer, and begins to probe it.
+func (s *sharedBuckets) lost(alive context.Context, err error) {
+	if alive.Err() != nil || !s.away.CompareAndSwap(false, true) {
+		return
+	}
+	s.log.Warn("the rate store is away; each process counts for itself until it is back", zap.Error(err))
+	go s.find(alive)
+}
+
+// find probes Redis until it answers.
+func (s *sharedBuckets) find(alive context.Context) {
+	tick := time.NewTicker(probeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-alive.Done():
+			return
+		case <-tick.C:
+		}
+		if s.probe(alive) == nil {
+			s.away.Store(false)
+			s.log.Info("the rate store is back")
+			return
 		}
 	}
-	b.order.MoveToFront(el)
-	it := el.Value.(*bucket) //nolint:forcetypeassert // The list holds nothing else.
-	if it.Limit() != rate.Limit(r.Rate) {
-		it.SetLimitAt(now, rate.Limit(r.Rate))
-	}
-	if it.Burst() != burst(r) {
-		it.SetBurstAt(now, burst(r))
-	}
-	return it.Limiter
 }
+
+// probe takes a token of a bucket of its own. It connects by itself first, because the
+// client writes about each failure to the standard error.
+func (s *sharedBuckets) probe(alive context.Context) error {
+	ctx, cancel := context.WithTimeout(alive, probeWithin)
+	defer cancel()
+	o := s.client.Options()
+	conn, err := s.dial(ctx, o.Network, o.Addr)
+	if err != nil {
+		return err //nolint:wrapcheck // The log line says what it was for.
+	}
+	_ = conn.Close()
+	// A ping would not do: a Redis that takes no writes answers it too.
+	_, err = s.limiter.Allow(ctx, "grapnel:probe", redis_rate.PerSecond(1))
+	return err //nolint:wrapcheck // As above.
+}
+
+func (s *sharedBuckets) close() { _ = s.client.Close() }

@@ -9,12 +9,12 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// maxSummaryBytes is what the engine takes of a summary, less some room.
+// maxSummaryBytes is just below the longest summary that Temporal takes.
 const maxSummaryBytes = 390
 
-// attributes are by what people find an event. PostgreSQL's visibility store
-// loses a record without a word when one of them is not as it likes it, so what
-// is empty or unreadable is left out.
+// attributes are the search attributes of an event. PostgreSQL's visibility store loses a
+// record, without a word, when a value is not as it should be, so values that are empty
+// or unreadable are left out.
 func attributes(e event.Event) temporal.SearchAttributes {
 	set := make([]temporal.SearchAttributeUpdate, 0, 4)
 	keyword := func(key, value string) {
@@ -57,8 +57,7 @@ func details(e event.Event) string {
 // detailsBytes is the usual length of details.
 const detailsBytes = 512
 
-// escape writes s without the meaning that Markdown or HTML gives to some
-// characters.
+// escape writes s so that none of its characters means anything to Markdown or HTML.
 func escape(b *strings.Builder, s string) {
 	for _, r := range s {
 		switch {
@@ -75,12 +74,11 @@ func escape(b *strings.Builder, s string) {
 	}
 }
 
-// maxText is what an event carries of each of its sender's texts, in bytes: they
-// travel beside the body, and both together must not be more than the engine
-// takes.
+// maxText is how many bytes an event holds of each of its sender's texts. They travel
+// beside the body, and Temporal bounds both together.
 const maxText = 4 << 10
 
-// writable is a time as JSON can hold it, else none: the sender may write any.
+// writable is a time that JSON can hold; else the zero time, as a sender may write any.
 func writable(t time.Time) time.Time {
 	if t = t.UTC(); t.Year() < 1 || t.Year() > 9999 {
 		return time.Time{}

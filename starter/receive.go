@@ -2,8 +2,6 @@ package starter
 
 import (
 	"context"
-	"errors"
-	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"go.uber.org/zap"
@@ -12,11 +10,11 @@ import (
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
-// receive is the path of one event. Each check has its own answer; the first
-// that fails ends it. What is not refused is acknowledged only once it is
-// durable.
+// receive is the path of one event, from the request to its answer. Each check has
+// its own answer, and the first that fails ends the path. The sender hears success
+// only once its event is durable.
 //
-//nolint:cyclop,funlen // A list of checks, one after the other, is read best as one.
+//nolint:cyclop // A list of checks, one after the other, is read best as one.
 func (s *Starter) receive(c *fiber.Ctx) error {
 	t := s.table.Load()
 	x := s.exchange(c, t)
@@ -69,25 +67,46 @@ func (s *Starter) receive(c *fiber.Ctx) error {
 	return s.hand(x, t, in)
 }
 
-// verify judges the request. A certificate or key that has to be fetched first may
-// use up most of the ack budget; the fetch goes on by itself, and the sender's next
-// try finds what it brought.
+// temporalShare is the part of the ack budget that is left for Temporal, whatever
+// the checks before it have taken: one in so many.
+const temporalShare = 6
+
+// verify judges the signature. Where a certificate or key has to be fetched first,
+// the fetch may take most of the ack budget. When that is not enough, the fetch goes
+// on by itself, and the sender's next try finds what it brought.
 func (s *Starter) verify(x *exchange, t *table, o verify.Options) error {
 	if x.door.verifier.MayFetch() {
-		ctx, cancel := context.WithTimeout(s.alive, t.config.Ack.Budget-t.config.Ack.Budget/engineShare)
+		ctx, cancel := context.WithTimeout(s.alive, t.config.Ack.Budget-t.config.Ack.Budget/temporalShare)
 		defer cancel()
 		o.Context = ctx
 	}
 	return x.door.verifier.Verify(&x.request, x.door.secrets, o) //nolint:wrapcheck // It is judged by its type.
 }
 
-// engineShare is the part of the ack budget that is the engine's in any case.
-const engineShare = 6
+// identify reads what the request says of its event and gives the event its ID.
+func (d *door) identify(x *exchange) (Incoming, error) {
+	r := &x.request
+	if !d.verifier.BodyOK(r) {
+		return Incoming{}, notJSON()
+	}
+	read := d.verifier.Identify(r)
+	in := Incoming{Body: r.Body, Live: true, Event: event.Event{
+		Source: d.source.Name, Type: read.Type, SenderID: read.ID, Subject: read.Subject, Time: writable(read.Time),
+		DataContentType: string(x.ctx.Request().Header.ContentType()),
+		Received:        x.began.UTC(),
+	}}
+	in.Event.ID, in.Digest = d.identity(in)
+	for _, text := range []*string{&in.Event.Type, &in.Event.SenderID, &in.Event.Subject} {
+		*text = event.Cut(*text, maxText)
+	}
+	return in, nil
+}
 
-// hand gives the event to Temporal within the ack budget, or to the disk.
+// hand makes the event durable, in Temporal or on disk, within the ack budget, and
+// answers.
 func (s *Starter) hand(x *exchange, t *table, in Incoming) error {
-	budget := max(t.config.Ack.Budget-s.now().Sub(x.whole), t.config.Ack.Budget/engineShare)
-	id, outcome, err := s.engineOrDisk(in, budget, x.whole)
+	budget := max(t.config.Ack.Budget-s.now().Sub(x.whole), t.config.Ack.Budget/temporalShare)
+	id, outcome, err := s.makeDurable(in, budget, x.whole)
 	if err != nil {
 		return s.refuse(x, notDurable(err))
 	}
@@ -96,79 +115,11 @@ func (s *Starter) hand(x *exchange, t *table, in Incoming) error {
 	return s.accept(x, outcome)
 }
 
-// errBusy says that as many starts are under way as the engine takes easily, or
-// that it has not answered lately.
-var errBusy = errors.New("the engine is busy or away")
-
-// engineOrDisk makes an event durable that was read whole at a time.
-func (s *Starter) engineOrDisk(in Incoming, budget time.Duration, whole time.Time) (id string, o Outcome, err error) {
-	if s.spool == nil {
-		return s.engineAlone(in, budget)
-	}
-	visit, ok := s.admission.enter()
-	if !ok {
-		if err = s.keep(in, whole, errBusy); err == nil {
-			return in.Event.ID, Queued, nil
-		}
-		if visit, ok = s.admission.squeeze(); !ok {
-			return in.Event.ID, "", err
-		}
-	}
-	timer := time.NewTimer(budget)
-	defer timer.Stop()
-	select {
-	case a := <-s.begin(in, visit.leave):
-		if a.err != nil {
-			return in.Event.ID, Queued, s.keep(in, whole, a.err)
-		}
-		return a.id, a.outcome, nil
-	case <-timer.C:
-		visit.late()
-		return in.Event.ID, Queued, s.keep(in, whole, errSlow)
-	}
-}
-
-// Ignored is the outcome of an event whose type its source does not take.
-const Ignored Outcome = "ignored"
-
-// accept answers an event that is durable, or not wanted.
-func (s *Starter) accept(x *exchange, o Outcome) error {
-	p := &x.door.profile
-	status := fiber.StatusOK
-	for _, wish := range []int{p.Ack.Status, x.door.source.AckStatus} {
-		if wish != 0 {
-			status = wish
-		}
-	}
-	defer s.observe(x, string(o), status, nil)
-	if p.Ack.Body != "" || status == fiber.StatusNoContent {
-		x.ctx.Set(fiber.HeaderContentType, p.Ack.ContentType)
-		return x.ctx.Status(status).SendString(p.Ack.Body)
-	}
-	if o == Ignored {
-		return x.json(status, success{Success: true, Ignored: true})
-	}
-	return x.json(status, success{
-		Success: true, EventID: x.event.ID,
-		Duplicate: o == Duplicate || o == Abandoned, Replayed: o == Replayed, Queued: o == Queued,
-	})
-}
-
-// success is the answer to an event that was taken.
-type success struct {
-	Success   bool   `json:"success"`
-	EventID   string `json:"eventId,omitempty"`
-	Ignored   bool   `json:"ignored,omitempty"`
-	Duplicate bool   `json:"duplicate,omitempty"`
-	Replayed  bool   `json:"replayed,omitempty"`
-	Queued    bool   `json:"queued,omitempty"`
-}
-
-// maxNote is the length in characters up to which a note is logged: a stranger
-// may have written it.
+// maxNote is how many characters of a note are logged: a stranger may have written
+// it.
 const maxNote = 300
 
-// handshake answers a sender that tries out the door.
+// handshake answers a sender that tries the door before it sends events.
 func (s *Starter) handshake(x *exchange, a *verify.Answer, err error) error {
 	if err != nil {
 		return s.refuse(x, badHandshake(err))
@@ -192,23 +143,4 @@ func (s *Starter) handshake(x *exchange, a *verify.Answer, err error) error {
 	x.ctx.Set(fiber.HeaderXContentTypeOptions, "nosniff")
 	x.ctx.Set(fiber.HeaderContentType, a.ContentType)
 	return x.ctx.Status(a.Status).Send(a.Body)
-}
-
-// identify reads what the request says of its event and gives it its ID.
-func (d *door) identify(x *exchange) (Incoming, error) {
-	r := &x.request
-	if !d.verifier.BodyOK(r) {
-		return Incoming{}, notJSON()
-	}
-	said := d.verifier.Identify(r)
-	in := Incoming{Body: r.Body, Live: true, Event: event.Event{
-		Source: d.source.Name, Type: said.Type, SenderID: said.ID, Subject: said.Subject, Time: writable(said.Time),
-		DataContentType: string(x.ctx.Request().Header.ContentType()),
-		Received:        x.began.UTC(),
-	}}
-	in.Event.ID, in.Digest = d.identity(in)
-	for _, text := range []*string{&in.Event.Type, &in.Event.SenderID, &in.Event.Subject} {
-		*text = event.Cut(*text, maxText)
-	}
-	return in, nil
 }

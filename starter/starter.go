@@ -1,4 +1,4 @@
-// Package starter is the door: it verifies what comes in, and starts a workflow
+// Package starter is the receiver: it verifies what comes in and starts a workflow
 // for each event. receive.go is the path of one event, top to bottom.
 package starter
 
@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,16 +29,15 @@ type Options struct {
 	Temporal  Temporal
 	Namespace string
 	TaskQueue string
-	// Spool keeps what Temporal can't take now; nil refuses it with 503.
+	// Spool keeps what Temporal can't take now; without one it is refused with 503.
 	Spool *spool.Spool
-	// Observer hears of every request that is answered.
+	// Observer hears of every request; may be nil.
 	Observer Observer
 	Log      *zap.Logger
-	// Now is the clock; nil is the wall's.
+	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 	// Transport fetches lists of addresses, certificates and key sets; nil is the
-	// network's, which leads into none of our own but where the configuration
-	// says so.
+	// network, without the private addresses that the configuration does not name.
 	Transport http.RoundTripper
 }
 
@@ -47,22 +48,23 @@ type Observer interface {
 
 // Answer is what became of a request.
 type Answer struct {
-	// Source is the door; empty when no such door exists.
+	// Source is the name of the source; empty where the request names none of ours.
 	Source string
-	// Outcome is a label: started, duplicate, ..., or why it was refused.
+	// Outcome is a metric label: started, duplicate and so on, or why the request was
+	// refused.
 	Outcome string
-	// Refused is set when the outcome is a refusal.
+	// Refused is set where Outcome says why the request was refused.
 	Refused bool
-	// Collided is set when another event had the ID that this one would have.
+	// Collided is set where another event had the ID that this one would have.
 	Collided bool
 	Status   int
 	// Took is the time from the request's header to its answer.
 	Took time.Duration
-	// Client is the sender's address as far as it can be believed.
+	// Client is the sender's address, as far as the request can be believed.
 	Client string
 	// Detail says more of a refusal, for the owner of the source.
 	Detail string
-	// Method, Path, Header and Body are the request's; they die with the call.
+	// Method, Path, Header and Body are the request's, and valid during the call only.
 	Method string
 	Path   string
 	Header func(yield func(name, value string) bool)
@@ -75,44 +77,44 @@ type Answer struct {
 type Starter struct {
 	app    *fiber.App
 	table  atomic.Pointer[table]
-	engine *engine
+	intake *intake
 	limits *limits
 	lists  *lists
-	// transport is what Options give; nil is the network's.
+	// transport is the one of Options.
 	transport http.RoundTripper
 	// inHand counts the requests that are not answered yet.
 	inHand atomic.Int64
 	// admission bounds the starts under way where there is a spool.
 	admission *admission
-	// underWay holds, by the event's name, a channel that is closed when the start
-	// that a request has begun ends.
+	// underWay holds the starts that requests have begun: by the event's name, a
+	// channel that is closed when the start ends.
 	underWay sync.Map
 	spool    *spool.Spool
 	observer Observer
 	log      *zap.Logger
 	now      func() time.Time
-	// alive ends with the receiver; the context of a request is made from it,
-	// as fasthttp gives none that outlives the connection.
+	// alive ends with the receiver. Contexts of requests derive from it, because
+	// fasthttp has none that outlives the connection.
 	alive context.Context //nolint:containedctx // See above.
 	kill  context.CancelFunc
 }
 
-// headerBytes is the most a request's header may hold: tokens in it are long.
+// headerBytes is the longest header that is taken. Some hold long tokens.
 const headerBytes = 16 << 10
 
-// New makes a receiver. It listens when Serve is called.
+// New makes a receiver. It takes requests when Serve is called.
 func New(o Options) (*Starter, error) {
 	now := o.Now
 	if now == nil {
 		now = time.Now
 	}
+	queued := func() bool { return o.Spool.Depth() > 0 }
 	s := &Starter{
-		engine: &engine{
-			temporal: o.Temporal, namespace: o.Namespace, taskQueue: o.TaskQueue,
-			seen: newSeen(seenSize, now), now: now,
+		intake: &intake{
+			temporal: o.Temporal, namespace: o.Namespace, taskQueue: o.TaskQueue, seen: newSeen(now), now: now,
 		},
-		admission: newAdmission(o.Config.MaxInflight, now, func() bool { return o.Spool.Depth() > 0 }, o.Log), spool: o.Spool, observer: o.Observer, log: o.Log, now: now,
-		transport: o.Transport,
+		admission: newAdmission(o.Config.MaxInflight, now, queued, o.Log),
+		spool:     o.Spool, observer: o.Observer, transport: o.Transport, log: o.Log, now: now,
 	}
 	s.alive, s.kill = context.WithCancel(context.Background())
 	if err := s.guard(o.Config); err != nil {
@@ -123,9 +125,10 @@ func New(o Options) (*Starter, error) {
 	s.app = fiber.New(fiber.Config{
 		AppName:               "grapnel",
 		DisableStartupMessage: true,
-		// The body is read by us, after the checks that need none.
+		// We read the body ourselves, after the checks that need none.
 		StreamRequestBody: true,
-		// Else a form would be read before them, into files, and its bytes be lost.
+		// Else fasthttp reads a form before those checks, into files, and its bytes are
+		// lost.
 		DisablePreParseMultipartForm: true,
 		ReadBufferSize:               headerBytes,
 		ReadTimeout:                  t.Header, // The body has its own time, see below.
@@ -142,7 +145,7 @@ func New(o Options) (*Starter, error) {
 	return s, nil
 }
 
-// guard makes what guards the doors, and the doors.
+// guard makes the rate limits, the lists of addresses, and the doors.
 func (s *Starter) guard(c *config.Config) error {
 	var shared *sharedBuckets
 	if c.RateStore.IsSet() {
@@ -157,9 +160,9 @@ func (s *Starter) guard(c *config.Config) error {
 	return s.Reload(c)
 }
 
-// Reload takes another configuration. Requests in hand are finished under the
-// one they began with. What the listener is made with stays as it was: time-outs
-// and the bound on connections, and the rate store.
+// Reload puts another configuration in force. Requests in hand are finished under the
+// one they began with. What the listener was made with stays: time-outs, the bound on
+// connections, and the rate store.
 func (s *Starter) Reload(c *config.Config) error {
 	t, err := s.newTable(c, s.table.Load())
 	if err != nil {
@@ -171,7 +174,7 @@ func (s *Starter) Reload(c *config.Config) error {
 
 // Serve answers requests until Shutdown. Its error is nil after that.
 func (s *Starter) Serve(l net.Listener) error {
-	// A Shutdown that comes before the listener is served knows nothing of it.
+	// A Shutdown before this line of the server does not know the listener.
 	defer context.AfterFunc(s.alive, func() { _ = l.Close() })()
 	most := connectionsPerRequest * int64(s.table.Load().config.MaxRequests)
 	if err := s.app.Listener(&bounded{Listener: l, most: most}); err != nil {
@@ -188,4 +191,26 @@ func (s *Starter) Shutdown(ctx context.Context) error {
 		return fmt.Errorf("finish the requests in hand: %w", err)
 	}
 	return nil
+}
+
+// anyMethod refuses a method that Fiber does not know as any other that a source does
+// not take. Fiber would answer it by itself: nobody would hear of it, and what is left
+// of its body would be read as the next request.
+func (s *Starter) anyMethod(next fasthttp.RequestHandler) fasthttp.RequestHandler {
+	return func(r *fasthttp.RequestCtx) {
+		if slices.Contains(fiber.DefaultMethods, string(r.Method())) {
+			next(r)
+			return
+		}
+		c := s.app.AcquireCtx(r)
+		defer s.app.ReleaseCtx(c)
+		t := s.table.Load()
+		x := s.exchange(c, t)
+		why := unknownSource()
+		if name, ok := strings.CutPrefix(c.Path(), "/webhooks/"); ok && t.doors[name] != nil {
+			x.door = t.doors[name]
+			why = x.door.wrongMethod()
+		}
+		_ = s.refuse(x, why) // Its error is that of writing the answer, which is done.
+	}
 }

@@ -1,0 +1,288 @@
+package starter
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"go.uber.org/zap"
+
+	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/verify"
+)
+
+// accept answers the sender of an event that is durable, or not wanted.
+func (s *Starter) accept(x *exchange, o Outcome) error {
+	p := &x.door.profile
+	status := fiber.StatusOK
+	for _, wish := range []int{p.Ack.Status, x.door.source.AckStatus} {
+		if wish != 0 {
+			status = wish
+		}
+	}
+	defer s.observe(x, string(o), status, nil)
+	if p.Ack.Body != "" || status == fiber.StatusNoContent {
+		x.ctx.Set(fiber.HeaderContentType, p.Ack.ContentType)
+		return x.ctx.Status(status).SendString(p.Ack.Body)
+	}
+	if o == Ignored {
+		return x.json(status, success{Success: true, Ignored: true})
+	}
+	return x.json(status, success{
+		Success: true, EventID: x.event.ID,
+		Duplicate: o == Duplicate || o == Abandoned, Replayed: o == Replayed, Queued: o == Queued,
+	})
+}
+
+// success is the answer to an event that was taken.
+type success struct {
+	Success   bool   `json:"success"`
+	EventID   string `json:"eventId,omitempty"`
+	Ignored   bool   `json:"ignored,omitempty"`
+	Duplicate bool   `json:"duplicate,omitempty"`
+	Replayed  bool   `json:"replayed,omitempty"`
+	Queued    bool   `json:"queued,omitempty"`
+}
+
+// refuse answers a request that is not taken.
+func (s *Starter) refuse(x *exchange, err error) error {
+	var r *refusal
+	if !errors.As(err, &r) {
+		r = notDurable(err)
+	}
+	for k, v := range r.headers {
+		x.ctx.Set(k, v)
+	}
+	if x.request.Header == nil {
+		// The body was not read, and must not be read as the next request.
+		x.ctx.Context().SetConnectionClose()
+	}
+	defer s.observe(x, r.reason, r.status, r)
+	return x.json(r.status, map[string]string{"error": r.message})
+}
+
+// fault answers what fails before or beside receive: no such path, a header that
+// is too large.
+func (s *Starter) fault(c *fiber.Ctx, err error) error {
+	status := fiber.StatusInternalServerError
+	if f, ok := errors.AsType[*fiber.Error](err); ok {
+		status = f.Code
+	}
+	x := s.exchange(c, s.table.Load())
+	return s.refuse(x, &refusal{
+		status: status, reason: "http-" + strconv.Itoa(status), message: fiber.NewError(status).Message, cause: err,
+	})
+}
+
+// json answers with v as JSON.
+func (x *exchange) json(status int, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode an answer: %w", err)
+	}
+	x.ctx.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+	x.ctx.Set(fiber.HeaderXContentTypeOptions, "nosniff")
+	return x.ctx.Status(status).Send(append(b, '\n'))
+}
+
+// observe tells the log and the observer how a request ended.
+func (s *Starter) observe(x *exchange, outcome string, status int, r *refusal) {
+	a := Answer{
+		Outcome: outcome, Status: status, Took: s.now().Sub(x.began), Refused: r != nil, Collided: x.collided,
+		Client: x.origin.client.String(), Method: x.ctx.Method(), Path: x.ctx.Path(), Body: x.request.Body,
+		Header: func(yield func(name, value string) bool) {
+			more := true
+			x.ctx.Request().Header.VisitAll(func(k, v []byte) { more = more && yield(string(k), string(v)) })
+		},
+	}
+	if x.door != nil {
+		a.Source, a.Secret = x.door.source.Name, x.door.secretHeaders
+	}
+	if r != nil && r.cause != nil {
+		a.Detail = r.cause.Error()
+	}
+	switch {
+	case r != nil && status >= fiber.StatusInternalServerError:
+		s.log.Error("event not taken", x.fields(outcome, r.cause)...)
+	case r != nil:
+		s.log.Warn("request refused", x.fields(outcome, r.cause)...)
+	case outcome == string(Abandoned):
+		s.log.Warn("repeat of an event that somebody ended by hand", x.fields(outcome, nil)...)
+	default:
+		s.log.Info("event received", x.fields(outcome, nil)...)
+	}
+	if s.observer != nil {
+		s.observer.Answered(a)
+	}
+}
+
+// fields are what the log says of an exchange. None holds a body or a secret.
+func (x *exchange) fields(outcome string, err error) []zap.Field {
+	f := make([]zap.Field, 0, 8)
+	f = append(f, zap.String("outcome", outcome))
+	if x.door != nil {
+		f = append(f, zap.String("source", x.door.source.Name))
+	}
+	if x.event != nil {
+		f = append(f, zap.String("type", event.Attribute(x.event.Type)), zap.String("event", x.event.ID))
+	}
+	if x.origin.client.IsValid() {
+		f = append(f, zap.Stringer("client", x.origin.client))
+	}
+	if err != nil {
+		f = append(f, zap.Error(err))
+	}
+	return f
+}
+
+// refusal is the answer to a request that is not taken, and why. The caller hears the
+// message only; the cause is for the log.
+type refusal struct {
+	status  int
+	reason  string // a metric label
+	message string
+	headers map[string]string
+	cause   error
+}
+
+func (r *refusal) Error() string { return r.message }
+
+// This file is the table of refusals, in the order of the checks.
+
+func overloaded() *refusal {
+	return &refusal{
+		status: fiber.StatusServiceUnavailable, reason: "overloaded", message: "Try again later",
+		cause:   errors.New("more requests are in hand than max_requests"),
+		headers: map[string]string{fiber.HeaderRetryAfter: seconds(time.Second)},
+	}
+}
+
+func badFraming(err error) *refusal {
+	return &refusal{status: fiber.StatusBadRequest, reason: "framing", message: "Bad request", cause: err}
+}
+
+func unknownSource() *refusal {
+	return &refusal{status: fiber.StatusNotFound, reason: "unknown-source", message: "Unknown source"}
+}
+
+func (d *door) wrongMethod() *refusal {
+	return &refusal{
+		status: fiber.StatusMethodNotAllowed, reason: "method", message: "Method not allowed",
+		headers: map[string]string{fiber.HeaderAllow: strings.Join(d.verifier.Methods(), ", ")},
+	}
+}
+
+func notHTTPS() *refusal {
+	return &refusal{status: fiber.StatusForbidden, reason: "https", message: "HTTPS required"}
+}
+
+func forbiddenIP() *refusal {
+	return &refusal{status: fiber.StatusForbidden, reason: "ip", message: "Forbidden"}
+}
+
+// noList is the answer while the list of allow_ips has not been read yet. Nobody is let
+// in, but the trouble is ours, so the sender is told to try again.
+func noList() *refusal {
+	return &refusal{
+		status: fiber.StatusServiceUnavailable, reason: "ip-list", message: "Try again later",
+		cause:   errors.New("the list of allow_ips has not been read yet"),
+		headers: map[string]string{fiber.HeaderRetryAfter: seconds(retryAfter)},
+	}
+}
+
+func tooManyOfIP(wait time.Duration) *refusal {
+	return &refusal{
+		status: fiber.StatusTooManyRequests, reason: "rate-ip", message: "Too many requests",
+		headers: map[string]string{fiber.HeaderRetryAfter: seconds(wait)},
+	}
+}
+
+func tooLarge() *refusal {
+	return &refusal{status: fiber.StatusRequestEntityTooLarge, reason: "too-large", message: "Body too large"}
+}
+
+func unreadable(err error) *refusal {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return &refusal{status: fiber.StatusRequestTimeout, reason: "slow", message: "Request took too long", cause: err}
+	}
+	return &refusal{status: fiber.StatusBadRequest, reason: "unreadable", message: "Unreadable body", cause: err}
+}
+
+func badHandshake(err error) *refusal {
+	var f *verify.Failure
+	if errors.As(err, &f) && f.Step == verify.StepService {
+		return unverified(err, 0)
+	}
+	return &refusal{status: fiber.StatusBadRequest, reason: "handshake", message: "Invalid challenge", cause: err}
+}
+
+func badCredentials(challenge string) *refusal {
+	r := &refusal{status: fiber.StatusUnauthorized, reason: "credentials", message: "Invalid credentials"}
+	if challenge != "" {
+		r.headers = map[string]string{fiber.HeaderWWWAuthenticate: challenge}
+	}
+	return r
+}
+
+// unverified is the answer to a request whose signature does not hold. reject is the
+// status with which the sender wants a wrong signature to be refused.
+func unverified(err error, reject int) *refusal {
+	r := &refusal{status: reject, reason: "signature", message: "Invalid signature", cause: err}
+	var f *verify.Failure
+	if !errors.As(err, &f) {
+		return r
+	}
+	r.reason = string(f.Reason)
+	switch {
+	case f.Step == verify.StepService:
+		r.status, r.message = fiber.StatusServiceUnavailable, "Try again later"
+		r.headers = map[string]string{fiber.HeaderRetryAfter: seconds(retryAfter)}
+	case f.Step == verify.StepCredentials:
+		r.status, r.message = fiber.StatusUnauthorized, "Invalid credentials"
+	case f.Step == verify.StepTimestamp:
+		r.status, r.message = fiber.StatusBadRequest, "Invalid request timestamp"
+	case f.Reason == verify.TimestampTooNew:
+		r.status, r.message = fiber.StatusBadRequest, "Request timestamp in the future"
+	case f.Step == verify.StepWindow:
+		r.status, r.message = fiber.StatusBadRequest, "Request timestamp too old"
+	}
+	return r
+}
+
+func tooMany(g grant) *refusal {
+	return &refusal{
+		status: fiber.StatusTooManyRequests, reason: "rate", message: "Too many requests",
+		headers: map[string]string{
+			fiber.HeaderRetryAfter:  seconds(g.retry),
+			"X-RateLimit-Limit":     strconv.Itoa(g.limit),
+			"X-RateLimit-Remaining": strconv.Itoa(g.remaining),
+			"X-RateLimit-Reset":     seconds(g.reset),
+		},
+	}
+}
+
+func notJSON() *refusal {
+	return &refusal{status: fiber.StatusBadRequest, reason: "json", message: "Invalid JSON body"}
+}
+
+// retryAfter is how long senders are told to wait when the trouble is ours.
+const retryAfter = 5 * time.Second
+
+// notDurable is the answer when neither Temporal nor the spool has the event. It is
+// never a 4xx, because the sender must try again.
+func notDurable(err error) *refusal {
+	return &refusal{
+		status: fiber.StatusServiceUnavailable, reason: "unavailable", message: "Try again later", cause: err,
+		headers: map[string]string{fiber.HeaderRetryAfter: seconds(retryAfter)},
+	}
+}
+
+// seconds is a time as Retry-After gives it: whole seconds, rounded up.
+func seconds(d time.Duration) string {
+	return strconv.Itoa(max(int((d+time.Second-1)/time.Second), 1))
+}

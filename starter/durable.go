@@ -1,0 +1,196 @@
+package starter
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/pace"
+	"github.com/grapnel/grapnel/internal/spool"
+)
+
+// This file makes events durable: Temporal has started an event's workflow, or the
+// spool has the event on disk and its drain starts it later.
+
+const (
+	// answerWithin is how long after a request's last byte the answer is due.
+	answerWithin = time.Second
+	// leastForDisk is the time that a write to the spool is given, even when
+	// Temporal has used up the rest.
+	leastForDisk = 250 * time.Millisecond
+	// startTimeout ends a start that no request waits for any more. It goes on after
+	// the ack budget because Temporal may have taken the event and be about to
+	// answer, and the answer brings the workflow's first task. A call that is given
+	// up loses that task, and the event is handled only when the task times out,
+	// which takes Temporal this long.
+	startTimeout = 10 * time.Second
+)
+
+var (
+	// errBusy says that as many starts are under way as Temporal takes easily, or
+	// that Temporal has not answered lately.
+	errBusy = errors.New("Temporal is busy or away")
+	// errSlow says that Temporal has not answered within the ack budget.
+	errSlow = errors.New("Temporal has not answered in time")
+	// errNoSpool says that there is no disk to keep an event on.
+	errNoSpool = errors.New("no spool: GRAPNEL_DATA_DIR is not set")
+)
+
+// makeDurable starts an event's workflow or keeps the event on disk. whole is when
+// the request was read to its end. It gives the ID under which the event is known.
+func (s *Starter) makeDurable(in Incoming, budget time.Duration, whole time.Time) (id string, o Outcome, err error) {
+	if s.spool == nil {
+		return s.startOnly(in, budget)
+	}
+	visit, ok := s.admission.enter()
+	if !ok {
+		if err = s.keep(in, whole, errBusy); err == nil {
+			return in.Event.ID, Queued, nil
+		}
+		if visit, ok = s.admission.squeeze(); !ok {
+			return in.Event.ID, "", err
+		}
+	}
+	timer := time.NewTimer(budget)
+	defer timer.Stop()
+	select {
+	case a := <-s.begin(in, visit.leave):
+		if a.err != nil {
+			return in.Event.ID, Queued, s.keep(in, whole, a.err)
+		}
+		return a.id, a.outcome, nil
+	case <-timer.C:
+		visit.late()
+		return in.Event.ID, Queued, s.keep(in, whole, errSlow)
+	}
+}
+
+// startOnly starts an event where there is no spool.
+func (s *Starter) startOnly(in Incoming, budget time.Duration) (id string, o Outcome, err error) {
+	ctx, cancel := context.WithTimeout(s.alive, budget)
+	defer cancel()
+	if id, o, err = s.intake.start(ctx, in); err != nil {
+		err = errors.Join(err, errNoSpool)
+	}
+	return id, o, err
+}
+
+// attempt is how a start has ended.
+type attempt struct {
+	id      string
+	outcome Outcome
+	err     error
+}
+
+// begin starts an event in the background. The start goes on when the request that
+// began it has been answered. leave hears how it ended.
+func (s *Starter) begin(in Incoming, leave func(failure error)) <-chan attempt {
+	done, ended := make(chan attempt, 1), make(chan struct{})
+	s.underWay.Store(in.name(), ended)
+	go func() {
+		defer close(ended)
+		defer s.underWay.CompareAndDelete(in.name(), ended)
+		ctx, cancel := context.WithTimeout(s.alive, startTimeout)
+		defer cancel()
+		var a attempt
+		a.id, a.outcome, a.err = s.intake.start(ctx, in)
+		if errors.Is(a.err, ErrRefused) {
+			leave(nil)
+		} else {
+			leave(a.err)
+		}
+		done <- a
+	}()
+	return done
+}
+
+// awaitStart waits until no request is starting this event any more. The drain calls
+// it, so that an event that went to disk meanwhile is not started twice at once.
+func (s *Starter) awaitStart(ctx context.Context, in Incoming) {
+	ended, ok := s.underWay.Load(in.name())
+	if !ok {
+		return
+	}
+	select {
+	case <-ended.(chan struct{}): //nolint:forcetypeassert // The map holds nothing else.
+	case <-ctx.Done():
+	}
+}
+
+// name tells an event from all others, those that share its ID included.
+func (in *Incoming) name() string { return in.Event.ID + in.Digest }
+
+// keep puts an event into the spool. cause is why Temporal has not taken it.
+func (s *Starter) keep(in Incoming, whole time.Time, cause error) error {
+	meta, err := json.Marshal(in.Event)
+	if err != nil {
+		return fmt.Errorf("encode event %s: %w", in.Event.ID, err)
+	}
+	ctx, cancel := context.WithTimeout(s.alive, max(answerWithin-s.now().Sub(whole), leastForDisk))
+	defer cancel()
+	err = s.spool.Put(ctx, spool.Entry{
+		Key: in.Event.ID, Digest: in.Digest, Received: in.Event.Received, Meta: meta, Body: in.Body,
+	})
+	if err != nil {
+		return errors.Join(cause, fmt.Errorf("spool: %w", err))
+	}
+	return nil
+}
+
+// Drain starts what the spool holds, the oldest first, as fast as Temporal takes it,
+// until ctx is done.
+func (s *Starter) Drain(ctx context.Context) error {
+	if s.spool == nil {
+		<-ctx.Done()
+		return nil
+	}
+	// The drain may have more starts under way than requests may: nobody waits for
+	// it, and Temporal's store commits many of them together.
+	p := pace.Options{First: firstStarts, Fast: drainFast, LastBackoff: lastBackoff}
+	if err := s.spool.Drain(ctx, s.drainOne, p); err != nil {
+		return fmt.Errorf("drain the spool: %w", err)
+	}
+	return nil
+}
+
+// drainFast is how long a start from the spool may take before the drain has fewer
+// under way at once.
+const drainFast = 250 * time.Millisecond
+
+func (s *Starter) drainOne(ctx context.Context, entry spool.Entry) spool.Outcome {
+	in := Incoming{Digest: entry.Digest, Body: entry.Body}
+	if err := json.Unmarshal(entry.Meta, &in.Event); err != nil {
+		return spool.Refuse("its attributes can't be read: " + err.Error())
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	s.awaitStart(ctx, in)
+	id, outcome, err := s.intake.start(ctx, in)
+	switch {
+	case errors.Is(err, ErrRefused):
+		s.log.Error("event set aside: Temporal refuses it for good", drainFields(in.Event, err)...)
+		return spool.Refuse(err.Error())
+	case err != nil:
+		s.log.Debug("event stays in the spool", drainFields(in.Event, err)...)
+		return spool.Again()
+	}
+	s.admission.back()
+	in.Event.ID = id
+	s.log.Info("event started from the spool", append(drainFields(in.Event, nil), zap.String("outcome", string(outcome)))...)
+	return spool.Taken()
+}
+
+func drainFields(e event.Event, err error) []zap.Field {
+	f := []zap.Field{
+		zap.String("source", e.Source), zap.String("type", event.Attribute(e.Type)), zap.String("event", e.ID),
+	}
+	if err != nil {
+		f = append(f, zap.Error(err))
+	}
+	return f
+}

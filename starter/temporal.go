@@ -1,0 +1,297 @@
+package starter
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2/simplelru"
+	"go.temporal.io/api/common/v1"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/grapnel/grapnel/internal/event"
+)
+
+// Temporal is what the receiver needs of a Temporal client.
+type Temporal interface {
+	ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error)
+	DescribeWorkflowExecution(ctx context.Context, id, run string) (*workflowservice.DescribeWorkflowExecutionResponse, error)
+	ResetWorkflowExecution(ctx context.Context, r *workflowservice.ResetWorkflowExecutionRequest) (*workflowservice.ResetWorkflowExecutionResponse, error)
+}
+
+// Incoming is a verified event on its way to Temporal.
+type Incoming struct {
+	Event event.Event
+	// Digest tells events apart that share an ID; empty where the ID alone does.
+	Digest string
+	Body   []byte
+	// Live is set for a request from the sender, and unset for what the spool
+	// drains: only a live request replays a dead letter.
+	Live bool
+}
+
+// Outcome is what became of an event that was not refused.
+type Outcome string
+
+// The outcomes. The sender hears success for each of them.
+const (
+	Started   Outcome = "started"
+	Duplicate Outcome = "duplicate"
+	Abandoned Outcome = "abandoned" // A duplicate of a run that somebody ended by hand.
+	Replayed  Outcome = "replayed"  // A duplicate of a dead letter, which is replayed.
+	Queued    Outcome = "queued"    // The spool has it on disk.
+	Ignored   Outcome = "ignored"   // The source does not take its type.
+)
+
+// ErrRefused says that Temporal will never take the event.
+var ErrRefused = errors.New("temporal refuses the event for good")
+
+// errCollision says that another event has the ID.
+var errCollision = errors.New("another event has this ID")
+
+// largeBody is the size in bytes from which Temporal is asked for the event before it
+// is started: a start that is refused as a duplicate costs as much as one that is not,
+// and leaves its body in Temporal's history store for weeks.
+const largeBody = 32 << 10
+
+// intake hands events to Temporal, each at most once.
+type intake struct {
+	temporal  Temporal
+	namespace string
+	taskQueue string
+	seen      *seen
+	now       func() time.Time
+}
+
+// start starts the workflow of an event, or finds that it was started before. It
+// gives the ID under which the event is known. That differs from the event's own ID
+// where another event has the same one.
+func (s *intake) start(ctx context.Context, in Incoming) (id string, o Outcome, err error) {
+	o, err = s.startAs(ctx, in.Event.ID, in)
+	if errors.Is(err, errCollision) {
+		in.Event.ID = event.IDOfCollision(in.Event.ID, in.Digest)
+		o, err = s.startAs(ctx, in.Event.ID, in)
+	}
+	return in.Event.ID, o, err
+}
+
+func (s *intake) startAs(ctx context.Context, id string, in Incoming) (Outcome, error) {
+	known, often := s.seen.note(id, in.Digest)
+	if often {
+		return Duplicate, nil
+	}
+	if known || len(in.Body) > largeBody {
+		o, err := s.judge(ctx, id, in)
+		if _, gone := errors.AsType[*serviceerror.NotFound](err); !gone {
+			return o, err
+		}
+	}
+	err := s.execute(ctx, in)
+	if _, already := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); already {
+		return s.judge(ctx, id, in)
+	}
+	if err != nil {
+		return "", err
+	}
+	s.seen.add(id, in.Digest)
+	return Started, nil
+}
+
+// execute starts the workflow. What Temporal calls invalid is tried once more without
+// the metadata, so that metadata never costs an event.
+func (s *intake) execute(ctx context.Context, in Incoming) error {
+	o := s.options(in)
+	_, err := s.temporal.ExecuteWorkflow(ctx, o, event.ProcessEvent, in.Event, payload(in))
+	var invalid *serviceerror.InvalidArgument
+	if errors.As(err, &invalid) {
+		o.TypedSearchAttributes, o.StaticSummary, o.StaticDetails = temporal.SearchAttributes{}, "", ""
+		_, err = s.temporal.ExecuteWorkflow(ctx, o, event.ProcessEvent, in.Event, payload(in))
+	}
+	if errors.As(err, &invalid) {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return err //nolint:wrapcheck // The caller wraps what is not ordinary.
+}
+
+func (s *intake) options(in Incoming) client.StartWorkflowOptions {
+	e := in.Event
+	m := map[string]any{event.MemoSummary: e.Summary()}
+	if in.Digest != "" {
+		m[event.MemoDigest] = in.Digest
+	}
+	return client.StartWorkflowOptions{
+		ID:                                       e.ID,
+		TaskQueue:                                s.taskQueue,
+		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		EnableEagerStart:                         true,
+		Memo:                                     m,
+		TypedSearchAttributes:                    attributes(e),
+		StaticSummary:                            event.Cut(e.Summary(), maxSummaryBytes),
+		StaticDetails:                            details(e),
+	}
+}
+
+// payload is the body as an argument of its own: its bytes stay as they were sent,
+// and the Web UI still shows JSON.
+func payload(in Incoming) converter.RawValue {
+	encoding := converter.MetadataEncodingBinary
+	if json.Valid(in.Body) {
+		encoding = converter.MetadataEncodingJSON
+	}
+	return converter.NewRawValue(&common.Payload{
+		Metadata: map[string][]byte{converter.MetadataEncoding: []byte(encoding)},
+		Data:     in.Body,
+	})
+}
+
+// judge says what the repeat of a known ID is.
+func (s *intake) judge(ctx context.Context, id string, in Incoming) (Outcome, error) {
+	d, err := s.temporal.DescribeWorkflowExecution(ctx, id, "")
+	if err != nil {
+		return "", fmt.Errorf("look up event %s: %w", id, err)
+	}
+	info := d.GetWorkflowExecutionInfo()
+	if digest := memo[string](info.GetMemo(), event.MemoDigest); in.Digest != "" && digest != "" && digest != in.Digest {
+		return "", errCollision
+	}
+	s.seen.add(id, in.Digest)
+	switch info.GetStatus() {
+	case enums.WORKFLOW_EXECUTION_STATUS_TERMINATED, enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT,
+		enums.WORKFLOW_EXECUTION_STATUS_CANCELED:
+		return Abandoned, nil
+	case enums.WORKFLOW_EXECUTION_STATUS_FAILED:
+		if info.GetType().GetName() == event.DeadLetter && in.Live && s.mayRevive(id, info.GetMemo()) {
+			return s.revive(ctx, id, info.GetExecution().GetRunId(), info.GetHistoryLength())
+		}
+	default:
+	}
+	return Duplicate, nil
+}
+
+// reviveEvery is how often at most a sender's repeats replay a dead letter.
+const reviveEvery = 5 * time.Minute
+
+func (s *intake) mayRevive(id string, m *common.Memo) bool {
+	last := memo[time.Time](m, event.MemoReplayed)
+	// A time in the future was written under a clock that is set otherwise.
+	return s.now().Sub(last).Abs() >= reviveEvery && s.seen.revive(id, reviveEvery)
+}
+
+// revive replays a dead letter. A dead letter fails in its first task, so the last
+// event but one of its history is the end of that task, and a reset to the first
+// workflow task goes there.
+func (s *intake) revive(ctx context.Context, id, run string, historyLength int64) (Outcome, error) {
+	_, err := s.temporal.ResetWorkflowExecution(ctx, &workflowservice.ResetWorkflowExecutionRequest{
+		Namespace:                 s.namespace,
+		WorkflowExecution:         &common.WorkflowExecution{WorkflowId: id, RunId: run},
+		Reason:                    "the sender sent the event again",
+		WorkflowTaskFinishEventId: historyLength - 1,
+		RequestId:                 "replay-" + run,
+	})
+	var notFound *serviceerror.NotFound
+	switch {
+	case errors.As(err, &notFound):
+		return Duplicate, nil // Somebody else has just replayed it.
+	case err != nil:
+		s.seen.unrevive(id)
+		return "", fmt.Errorf("replay dead letter %s: %w", id, err)
+	}
+	return Replayed, nil
+}
+
+// memo reads a value of a memo. It gives the zero value where there is none, and
+// where it does not decode: then it was not written by us.
+func memo[T any](m *common.Memo, key string) (value T) {
+	if p, ok := m.GetFields()[key]; ok {
+		_ = converter.GetDefaultDataConverter().FromPayload(p, &value)
+	}
+	return value
+}
+
+// seen remembers events that Temporal is known to have. It is a help and not the
+// truth: an event that it has forgotten costs one call more, and an event that it
+// knows is looked up before it is called a duplicate, unless the same event is
+// repeated so often that the looking up would do harm.
+type seen struct {
+	mu   sync.Mutex
+	now  func() time.Time
+	byID *lru.LRU[string, *sighting]
+}
+
+type sighting struct {
+	digest  string
+	since   time.Time // When the minute began in which repeats are counted.
+	repeats int
+	revived time.Time
+}
+
+const (
+	// seenSize bounds the memory to some 20 MB.
+	seenSize = 1 << 16
+	// repeatsPerMinute of one ID are looked up; more are called duplicates without.
+	repeatsPerMinute = 10
+)
+
+func newSeen(now func() time.Time) *seen {
+	byID, _ := lru.NewLRU[string, *sighting](seenSize, nil) // It fails for no size but 0.
+	return &seen{now: now, byID: byID}
+}
+
+// note counts a request for an ID. known says that Temporal had the event lately,
+// often that the same event was repeated too often to be looked up again.
+func (s *seen) note(id, digest string) (known, often bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g, ok := s.byID.Get(id)
+	if !ok {
+		return false, false
+	}
+	if s.now().Sub(g.since) >= time.Minute {
+		g.since, g.repeats = s.now(), 0
+	}
+	g.repeats++
+	return true, g.digest == digest && g.repeats > repeatsPerMinute
+}
+
+// add remembers that Temporal has the event.
+func (s *seen) add(id, digest string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.byID.Contains(id) {
+		s.byID.Add(id, &sighting{digest: digest, since: s.now()})
+	}
+}
+
+// revive tells whether the dead letter of an ID may be replayed: at most once in so
+// long a time.
+func (s *seen) revive(id string, every time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g, ok := s.byID.Peek(id)
+	switch {
+	case !ok:
+		return true
+	case s.now().Sub(g.revived) < every:
+		return false
+	}
+	g.revived = s.now()
+	return true
+}
+
+// unrevive takes back that a dead letter was replayed, when the replay has failed.
+func (s *seen) unrevive(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g, ok := s.byID.Peek(id); ok {
+		g.revived = time.Time{}
+	}
+}

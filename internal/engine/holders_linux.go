@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -68,4 +69,17 @@ func processAttributes(tied bool) *syscall.SysProcAttr {
 		attributes.Pdeathsig = syscall.SIGKILL
 	}
 	return attributes
+}
+
+// startBelow starts a process by so many steps of niceness below this one. On
+// Linux niceness belongs to a thread and is inherited: the caller's thread, which
+// the caller has locked and gives up afterwards, is lowered before it forks, so
+// that all threads of the child start so. Where that is not allowed the child runs
+// beside us, which costs speed and nothing else.
+func startBelow(cmd *exec.Cmd, nice int) error {
+	if raw, err := syscall.Getpriority(syscall.PRIO_PROCESS, 0); err == nil && nice > 0 {
+		now := 20 - raw // The kernel gives 20 - nice, to stay above zero.
+		_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, min(now+nice, 19))
+	}
+	return cmd.Start()
 }

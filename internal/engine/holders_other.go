@@ -30,3 +30,15 @@ func engineHolders(ctx context.Context, _ *os.File, r record) ([]int, error) {
 func processAttributes(bool) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }
+
+// startBelow starts a process by so many steps of niceness below this one. Where
+// that is not allowed it runs beside us, which costs speed and nothing else.
+func startBelow(cmd *exec.Cmd, nice int) error {
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	if now, err := syscall.Getpriority(syscall.PRIO_PROCESS, 0); err == nil && nice > 0 {
+		_ = syscall.Setpriority(syscall.PRIO_PROCESS, cmd.Process.Pid, min(now+nice, 19))
+	}
+	return nil
+}

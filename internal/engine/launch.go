@@ -39,7 +39,7 @@ func launch(ctx context.Context, o EmbeddedOptions, held *locks, p ports) (*Embe
 	if err := writeRecord(held.engine, said); err != nil {
 		return nil, err
 	}
-	process, err := startProcess(cmd, o.logFile())
+	process, err := startProcess(cmd, o.nice(), o.logFile())
 	if err != nil {
 		return nil, err
 	}

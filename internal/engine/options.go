@@ -41,6 +41,9 @@ type EmbeddedOptions struct {
 	AnyPorts bool
 	// InMemory keeps nothing on disk but the log and the locks; for tests.
 	InMemory bool
+	// Stock runs the engine as the Temporal CLI does, with none of our settings but
+	// those that make it durable and take its limits away; for comparisons.
+	Stock bool
 	// Environ is in the form of os.Environ and nil means that of this process:
 	// TEMPORAL_CLI and PATH say where the Temporal CLI is.
 	Environ []string
@@ -96,7 +99,7 @@ func (o EmbeddedOptions) arguments(p ports) []string {
 		"--namespace", o.Namespace,
 		"--log-level", "warn", "--color", "never",
 	}
-	for _, setting := range dynamicConfig() {
+	for _, setting := range dynamicConfig(o.Stock) {
 		args = append(args, "--dynamic-config-value", setting)
 	}
 	types := SearchAttributes()
@@ -113,19 +116,6 @@ func (o EmbeddedOptions) arguments(p ports) []string {
 		"--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=full")
 }
 
-// dynamicConfig gives the engine's settings that differ from its defaults: it
-// does not call home for newer versions, and it is not limited per second as a
-// cluster of many tenants must be; the disk is what bounds it.
-func dynamicConfig() []string {
-	return []string{
-		"frontend.enableServerVersionCheck=false",
-		"frontend.rps=100000",
-		"frontend.namespaceRPS=100000",
-		"history.rps=100000",
-		"matching.rps=100000",
-	}
-}
-
 // environ gives the engine's environment: what a Go program on this machine
 // may need, and neither grapnel's secrets nor TEMPORAL_ variables, which speak
 // of another Temporal.
@@ -138,6 +128,18 @@ func (o EmbeddedOptions) environ() []string {
 		}
 	}
 	return kept
+}
+
+// engineNice is how far below grapnel the engine runs. When both want the
+// processor, the receiver answers its senders first: what it spools meanwhile is as
+// durable, and the engine has all the time between requests.
+const engineNice = 10
+
+func (o EmbeddedOptions) nice() int {
+	if o.Stock {
+		return 0
+	}
+	return engineNice
 }
 
 func (o EmbeddedOptions) logFile() string { return filepath.Join(o.DataDir, logName) }

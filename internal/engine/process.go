@@ -27,8 +27,9 @@ type process struct {
 
 // startProcess starts cmd and waits for it on one operating system thread of
 // its own. Linux ends the child with that thread, not with the process, so the
-// thread must last as long as the child.
-func startProcess(cmd *exec.Cmd, logFile string) (*process, error) {
+// thread must last as long as the child. The child runs by nice steps below this
+// process, where the system allows it.
+func startProcess(cmd *exec.Cmd, nice int, logFile string) (*process, error) {
 	out, err := os.OpenFile(logFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the engine's log: %w", err)
@@ -42,9 +43,10 @@ func startProcess(cmd *exec.Cmd, logFile string) (*process, error) {
 	p := &process{exited: make(chan struct{}), logFile: logFile, logFrom: from}
 	started := make(chan error)
 	go func() {
+		// The thread is never given back: it ends with this goroutine, and its lowered
+		// priority with it.
 		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
+		err := startBelow(cmd, nice)
 		started <- err
 		if err == nil {
 			p.err = cmd.Wait()

@@ -1,0 +1,137 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	namespacepb "go.temporal.io/api/namespace/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/grapnel/grapnel/internal/engine"
+	"github.com/grapnel/grapnel/internal/event"
+)
+
+// The attributes are cached, so one that an upgrade adds to an old database must
+// be known when Start returns: the first event that uses it must not be refused.
+func TestASearchAttributeThatAnUpgradeAddsIsKnownAtOnce(t *testing.T) {
+	o := options(t)
+	o.Namespace = "events"
+	old := start(t, o)
+	c := dial(t, old.Settings())
+	forget(t, c, o.Namespace, event.AttributeSource, event.AttributeTime)
+	require.NoError(t, old.Stop(within(t)))
+
+	upgraded := start(t, o)
+	c = dial(t, upgraded.Settings())
+	startWorkflow(t, c, "the-first")
+	query := event.AttributeSource + `="zoom" AND ` + event.AttributeTime + `<"2030-01-01T00:00:00Z"`
+	require.EventuallyWithT(t, func(t *assert.CollectT) {
+		found, err := c.CountWorkflow(context.Background(), &workflowservice.CountWorkflowExecutionsRequest{Namespace: o.Namespace, Query: query})
+		require.NoError(t, err)
+		require.Equal(t, int64(1), found.GetCount())
+	}, limit, 10*time.Millisecond)
+	described, err := c.DescribeWorkflowExecution(within(t), "the-first", "")
+	require.NoError(t, err)
+	require.Contains(t, described.GetWorkflowExecutionInfo().GetSearchAttributes().GetIndexedFields(), event.AttributeSource)
+
+	t.Run("and so is one added while it serves", func(t *testing.T) {
+		forget(t, c, o.Namespace, event.AttributeSubject)
+		_, err := engine.Setup(within(t), c, engine.SetupOptions{Namespace: o.Namespace})
+		require.NoError(t, err)
+		startWorkflow(t, c, "the-second")
+	})
+}
+
+// forget takes search attributes from a namespace, as one looks that an earlier
+// version has made.
+func forget(t *testing.T, c client.Client, namespace string, names ...string) {
+	t.Helper()
+	found, err := c.WorkflowService().DescribeNamespace(within(t), &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
+	require.NoError(t, err)
+	gone := map[string]string{}
+	for column, alias := range found.GetConfig().GetCustomSearchAttributeAliases() {
+		for _, name := range names {
+			if alias == name {
+				gone[column] = ""
+			}
+		}
+	}
+	require.Len(t, gone, len(names))
+	_, err = c.WorkflowService().UpdateNamespace(within(t), &workflowservice.UpdateNamespaceRequest{
+		Namespace: namespace, Config: &namespacepb.NamespaceConfig{CustomSearchAttributeAliases: gone},
+	})
+	require.NoError(t, err)
+}
+
+// A run that follows another of its ID waits for the least time between two runs:
+// its first event says for how long. A dead letter and its replay would wait so.
+func TestARunFollowsAnotherOfItsIDWithoutDelay(t *testing.T) {
+	o := options(t)
+	o.InMemory = true
+	c := dial(t, start(t, o).Settings())
+	w := worker.New(c, "twice", worker.Options{})
+	w.RegisterWorkflowWithOptions(func(ctx workflow.Context, again bool) error {
+		if again {
+			return workflow.NewContinueAsNewError(ctx, "Twice", false)
+		}
+		return nil
+	}, workflow.RegisterOptions{Name: "Twice"})
+	require.NoError(t, w.Start())
+	defer w.Stop()
+	run, err := c.ExecuteWorkflow(within(t), client.StartWorkflowOptions{ID: "twice", TaskQueue: "twice"}, "Twice", true)
+	require.NoError(t, err)
+	first := run.GetRunID()
+	require.NoError(t, run.Get(within(t), nil))
+	require.NotEqual(t, first, run.GetRunID())
+	event, err := c.GetWorkflowHistory(within(t), "twice", run.GetRunID(), false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT).Next()
+	require.NoError(t, err)
+	require.Zero(t, event.GetWorkflowExecutionStartedEventAttributes().GetFirstWorkflowTaskBackoff().AsDuration())
+}
+
+func TestTheEngineYieldsToTheReceiver(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("niceness is read from /proc")
+	}
+	o := options(t)
+	o.InMemory = true
+	e := start(t, o)
+	ours := niceness(t, "/proc/self/task")[0] // A thread that started an engine is lower.
+	require.Equal(t, []int{min(ours+10, 19)}, slices.Compact(niceness(t, fmt.Sprintf("/proc/%d/task", e.PID))))
+}
+
+// niceness gives that of each thread of a process, sorted: the nineteenth field of
+// its stat file, counted behind the name.
+func niceness(t *testing.T, tasks string) []int {
+	t.Helper()
+	threads, err := filepath.Glob(filepath.Join(tasks, "*", "stat"))
+	require.NoError(t, err)
+	var all []int
+	for _, thread := range threads {
+		text, err := os.ReadFile(thread)
+		if err != nil {
+			continue // It has ended meanwhile.
+		}
+		_, behind, found := strings.Cut(string(text), ") ")
+		require.True(t, found)
+		n, err := strconv.Atoi(strings.Fields(behind)[16])
+		require.NoError(t, err)
+		all = append(all, n)
+	}
+	require.NotEmpty(t, all)
+	slices.Sort(all)
+	return all
+}

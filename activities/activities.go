@@ -5,6 +5,8 @@ package activities
 
 import (
 	"context"
+	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -20,18 +22,21 @@ import (
 
 // Activities is what the worker does. Make one with New.
 type Activities struct {
-	// Temporal is the client by which handlers talk to other workflows.
-	Temporal client.Client
-	// TaskQueue is where this worker's own workflows run.
-	TaskQueue string
+	// Deps is what the handlers work with.
+	handler.Deps
 
+	client   client.Client
 	handlers *handler.Table
 	table    atomic.Pointer[table]
 }
 
-// New makes activities with the handlers of the list and no destinations.
+// New makes activities with the handlers of the list and no destinations. Their
+// log is the standard one until Log is set.
 func New(c client.Client, taskQueue string) *Activities {
-	a := &Activities{Temporal: c, TaskQueue: taskQueue}
+	a := &Activities{
+		Deps:   handler.Deps{Temporal: c, TaskQueue: taskQueue, Log: slog.Default()},
+		client: c,
+	}
 	return a.WithHandlers(a.Handlers())
 }
 
@@ -42,6 +47,15 @@ func (a *Activities) WithHandlers(t *handler.Table) *Activities {
 	return a
 }
 
+// Bind adds handlers to those of the list, before the activities are configured
+// and registered. Its error names every binding that can't be used.
+func (a *Activities) Bind(binds ...handler.Bind) error {
+	for _, bind := range binds {
+		bind(a.handlers, a.Deps)
+	}
+	return a.handlers.Err()
+}
+
 // Configuration is what the configuration file says of the worker.
 type Configuration struct {
 	// Destinations are the targets beside the handlers.
@@ -49,6 +63,8 @@ type Configuration struct {
 	// Ignores tells whether an event of a source that no route takes is dropped
 	// rather than kept as a dead letter. Nil is never.
 	Ignores func(source string) bool
+	// Examples names the worked examples whose handlers take events too: Meetings.
+	Examples []string
 }
 
 // Destination is a target that the configuration names.
@@ -81,7 +97,7 @@ type target struct {
 // Configure takes another configuration. Plans made before it stay as they are.
 func (a *Activities) Configure(c Configuration) {
 	t := &table{ignores: c.Ignores}
-	for _, b := range a.handlers.All() {
+	for _, b := range a.bindings(c.Examples) {
 		t.targets = append(t.targets, target{
 			route:   event.Route{Name: b.Name, Activity: b.Name, Timeout: b.Options.Timeout, Retry: b.Options.Retry},
 			matches: b.Matches,
@@ -98,6 +114,21 @@ func (a *Activities) Configure(c Configuration) {
 	a.table.Store(t)
 }
 
+// bindings lists the handlers, with those of the examples named. A handler takes
+// the place of an example's handler of the same name.
+func (a *Activities) bindings(examples []string) []handler.Binding {
+	all := slices.Clone(a.handlers.All())
+	if !slices.Contains(examples, Meetings) {
+		return all
+	}
+	for _, b := range a.MeetingHandlers().All() {
+		if _, taken := a.handlers.Get(b.Name); !taken {
+			all = append(all, b)
+		}
+	}
+	return all
+}
+
 // Register makes the activities known to a worker: each handler under its own
 // name, so that the Web UI shows it by that.
 func (a *Activities) Register(r worker.ActivityRegistry) {
@@ -109,7 +140,8 @@ func (a *Activities) Register(r worker.ActivityRegistry) {
 	register(event.ActivityDeliver, a.Try)
 	register(event.ActivityDeleteRun, a.DeleteRun)
 	register(meeting.ActivityLastLedger, a.LastLedger)
-	for _, b := range a.handlers.All() {
+	// An example that is switched off may still have events under way.
+	for _, b := range a.bindings([]string{Meetings}) {
 		register(b.Name, a.Try)
 	}
 }

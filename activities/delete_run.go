@@ -19,7 +19,7 @@ func (a *Activities) DeleteRun(ctx context.Context, runID string) error {
 	if runID == "" || runID == info.WorkflowExecution.RunID {
 		return fmt.Errorf("run %q of %s is not an earlier one", runID, info.WorkflowExecution.ID)
 	}
-	_, err := a.Temporal.WorkflowService().DeleteWorkflowExecution(ctx, &workflowservice.DeleteWorkflowExecutionRequest{
+	_, err := a.client.WorkflowService().DeleteWorkflowExecution(ctx, &workflowservice.DeleteWorkflowExecutionRequest{
 		Namespace:         info.Namespace,
 		WorkflowExecution: &common.WorkflowExecution{WorkflowId: info.WorkflowExecution.ID, RunId: runID},
 	})

@@ -2,23 +2,13 @@ package activities
 
 import "github.com/grapnel/grapnel/activities/handler"
 
-// Handlers is THE list: to handle a new type of event, write a function in a
-// file of its own and bind it here.
+// Handlers is THE list of a fork: write a function in a file of its own, as a
+// method of Activities, and bind it here. A module of your own needs no fork; it
+// hands its list to grapnel.Main.
 func (a *Activities) Handlers() *handler.Table {
 	t := &handler.Table{}
 
-	handler.On(t, "zoom", "meeting.started", a.MeetingStarted)
-	handler.On(t, "zoom", "meeting.ended", a.MeetingEnded)
-	handler.On(t, "zoom", "meeting.participant_joined", a.ParticipantJoined)
-	handler.On(t, "zoom", "meeting.participant_left", a.ParticipantLeft)
-	handler.On(t, "zoom", "recording.completed", a.RecordingCompleted)
-
-	// The names that Zoom's events had before.
-	handler.On(t, "zoom", "meeting_started", a.MeetingStarted)
-	handler.On(t, "zoom", "meeting_ended", a.MeetingEnded)
-	handler.On(t, "zoom", "participant_joined", a.ParticipantJoined)
-	handler.On(t, "zoom", "participant_left", a.ParticipantLeft)
-	handler.On(t, "zoom", "recording_completed", a.RecordingCompleted)
+	// handler.On(t, "stripe", "invoice.paid", a.InvoicePaid, handler.Attempts(5))
 
 	return t
 }

@@ -81,7 +81,7 @@ func TestRoute(t *testing.T) {
 }
 
 func TestNoActivityNameHoldsADot(t *testing.T) {
-	for _, b := range activities.New(nil, "q").Handlers().All() {
+	for _, b := range activities.New(nil, "q").MeetingHandlers().All() {
 		require.NotContains(t, b.Name, ".")
 	}
 }

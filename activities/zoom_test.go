@@ -57,7 +57,7 @@ func (f *fakeTemporal) SignalWithStartWorkflow(
 // handle hands a body to the handler of its type and gives what that told.
 func handle(f *fakeTemporal, typ, body string) error {
 	e := event.Event{ID: "id-1", Source: "zoom", Type: typ, Received: time.UnixMilli(1687000000000)}
-	for _, b := range activities.New(f, "queue").Handlers().All() {
+	for _, b := range activities.New(f, "queue").MeetingHandlers().All() {
 		if b.Matches(e) {
 			return b.Run(context.Background(), e, 1, []byte(body))
 		}

@@ -1,71 +1,101 @@
-// Package handler is what someone who adds an event type works with: a typed
-// function is bound to a source and an event type in one line.
+// Package handler is what handlers of events are written with. A handler is a
+// typed function, bound to a source and an event type in one line:
 //
-//	handler.On(t, "zoom", "meeting.started", a.MeetingStarted, handler.Attempts(5))
+//	func bind(t *handler.Table, d handler.Deps) {
+//		handler.On(t, "stripe", "invoice.paid", invoicePaid, handler.Attempts(5))
+//	}
 //
-// A handler speaks by what it returns: nil is done, an error is tried again
-// with exponential backoff, Permanent is not, and RetryAfter says when. A handler
-// may see the same event more than once; Event.ID is its idempotency key.
+//	func invoicePaid(ctx context.Context, e handler.Event[Invoice]) error
+//
+// A handler speaks by what it returns. Nil means done. An error is tried again
+// with exponential backoff; RetryAfter also says when. Permanent makes the event
+// a dead letter at once. Defer puts the event off without using up an attempt.
+//
+// A handler may see the same event more than once, for instance when its process
+// was killed after the work and before the answer. Event.ID is the same each
+// time: use it as the idempotency key of what the handler does.
+//
+// Package handlertest tests handlers.
 package handler
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// Event is an event as a handler receives it.
+// Attributes describe an event; the names are those of CloudEvents 1.0:
+//
+//   - ID is grapnel's own, 64 hex digits, the same whenever the event comes again;
+//     it is also the ID of the event's workflow
+//   - Source is the name of the source in grapnel.yaml
+//   - Type is what happened, in the sender's words
+//   - SenderID is the sender's own ID of the event; empty where it sends none
+//   - Subject is what the event is about, in the sender's words
+//   - Time is when it happened by the sender's clock; zero where it does not say
+//   - DataContentType is the media type of the body
+//   - Received is when the receiver had read the body
+type Attributes = event.Event
+
+// Event is an event as its handler receives it.
 type Event[T any] struct {
-	event.Event
+	Attributes
 	// Payload is the body, decoded.
 	Payload T
 	// Body is the body exactly as the sender sent it.
 	Body []byte
-	// Attempt counts from 1, over every attempt at this route.
+	// Attempt is the number of this attempt, counted from 1.
 	Attempt int
 }
 
-// Table holds the bindings of one worker. Its zero value is empty and ready.
-type Table struct {
-	bindings []Binding
+// Bind binds the handlers of a program.
+type Bind = func(t *Table, d Deps)
+
+// Deps is what grapnel lends to handlers. It can be used once the program runs,
+// not yet while Bind is called.
+type Deps struct {
+	// Temporal is the Temporal that events are handled by, for handlers that start
+	// or signal workflows of their own.
+	Temporal Temporal
+	// TaskQueue is where grapnel's own workflows run.
+	TaskQueue string
+	// Log writes to the log of the process.
+	Log *slog.Logger
 }
 
-// Binding is one handler with what it is bound to.
-type Binding struct {
-	// Name is stable: plans in flight and dead letters find the handler by it.
-	// It is also the name of the activity, so it holds no dot.
-	Name string
-	// Source and Type are names, or patterns in which * stands for any text.
-	Source, Type string
-	// Options are the handler's own, or the defaults.
-	Options Options
-	// Run decodes the body and calls the handler.
-	Run func(ctx context.Context, e event.Event, attempt int, body []byte) error
-}
-
-// On binds fn to the events of a source whose type matches. The body is decoded
-// from JSON into T, for which a T of []byte or json.RawMessage is the body as it
-// came; a body that can't be decoded is a permanent failure. The name of the
-// binding is made of source and type ("zoom/meeting/started"): to rename either
-// without losing what is in flight, keep the old one with Name. Two bindings of
-// one name panic, at start.
+// On binds fn to the events of a source whose type matches. Source and type may
+// be patterns, in which * stands for any text: "zoom", "meeting.*".
+//
+// The body is decoded from JSON into T. A body that does not fit is a permanent
+// failure. Where T is []byte or json.RawMessage, the body is handed over as it
+// came.
+//
+// Events under way and dead letters find their handler by the name of its
+// binding, which is made of source and type: "stripe/invoice/paid". Whoever
+// changes either keeps the old name with Name.
+//
+// A binding that can't be used, such as a second one of the same name, is
+// reported by Table.Err, and keeps the program from starting.
 func On[T any](t *Table, source, typ string, fn func(context.Context, Event[T]) error, opts ...Option) {
-	b := Binding{Source: source, Type: typ, Options: Defaults()}
+	b := Binding{Source: source, Type: typ, Options: Defaults(), At: caller()}
 	for _, o := range opts {
 		o(&b.Options)
 	}
 	if b.Name = b.Options.Name; b.Name == "" {
 		b.Name = source + "/" + strings.ReplaceAll(typ, ".", "/")
 	}
-	b.Run = func(ctx context.Context, e event.Event, attempt int, body []byte) error {
-		payload, err := decode[T](body)
-		if err != nil {
-			return Permanent(fmt.Errorf("the body of %s does not fit %T: %w", e.Name(), payload, err))
+	if fn != nil {
+		b.Run = func(ctx context.Context, e Attributes, attempt int, body []byte) error {
+			payload, err := decode[T](body)
+			if err != nil {
+				return Permanent(fmt.Errorf("the body of %s does not fit %T: %w", e.Name(), payload, err))
+			}
+			return fn(ctx, Event[T]{Attributes: e, Payload: payload, Body: body, Attempt: attempt})
 		}
-		return fn(ctx, Event[T]{Event: e, Payload: payload, Body: body, Attempt: attempt})
 	}
 	t.add(b)
 }
@@ -80,35 +110,4 @@ func decode[T any](body []byte) (payload T, err error) {
 		err = json.Unmarshal(body, &payload)
 	}
 	return payload, err
-}
-
-func (t *Table) add(b Binding) {
-	switch {
-	case strings.Contains(b.Name, "."):
-		panic(fmt.Sprintf("handler: name %q holds a dot, which Temporal's replay can't tell apart", b.Name))
-	case !strings.Contains(b.Name, "/"):
-		panic(fmt.Sprintf("handler: name %q holds no slash, which tells handlers from destinations", b.Name))
-	}
-	if _, taken := t.Get(b.Name); taken {
-		panic(fmt.Sprintf("handler: two bindings are named %q; give one of them another name with handler.Name", b.Name))
-	}
-	t.bindings = append(t.bindings, b)
-}
-
-// All lists the bindings in the order they were made.
-func (t *Table) All() []Binding { return t.bindings }
-
-// Get finds a binding by its name.
-func (t *Table) Get(name string) (Binding, bool) {
-	for _, b := range t.bindings {
-		if b.Name == name {
-			return b, true
-		}
-	}
-	return Binding{}, false
-}
-
-// Matches tells whether the handler takes an event.
-func (b Binding) Matches(e event.Event) bool {
-	return event.Match(b.Source, e.Source) && event.Match(b.Type, e.Type)
 }

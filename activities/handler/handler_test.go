@@ -55,15 +55,47 @@ func TestRawPayloadsAreTheBodyAsItCame(t *testing.T) {
 	require.Equal(t, "a=1&b", string(raw))
 }
 
-func TestBindingsThatWouldBeMistakenPanicAtStart(t *testing.T) {
+func TestABindingThatCannotBeUsedIsReportedWithItsPlace(t *testing.T) {
 	nothing := func(context.Context, handler.Event[[]byte]) error { return nil }
+	for name, c := range map[string]struct {
+		source, typ string
+		fn          func(context.Context, handler.Event[[]byte]) error
+		options     []handler.Option
+		want        string
+	}{
+		"a name that is taken": {
+			"zoom", "meeting/started", nothing, nil,
+			`the name "zoom/meeting/started" is taken by the handler bound at handler/handler_test.go:`,
+		},
+		"a name with a dot":            {"zoom", "x", nothing, []handler.Option{handler.Name("zoom/a.b")}, "holds a dot"},
+		"the name of a destination":    {"zoom", "x", nothing, []handler.Option{handler.Name("crm")}, `write "zoom/crm"`},
+		"no source":                    {"", "x", nothing, nil, "has no source"},
+		"a type given with the source": {"zoom/meeting.started", "", nothing, nil, "holds a slash or a dot"},
+		"no function":                  {"zoom", "x", nil, nil, "the handler of zoom/x is nil"},
+		"no attempt":                   {"zoom", "x", nothing, []handler.Option{handler.Attempts(0)}, "there is at least one"},
+		"no time":                      {"zoom", "x", nothing, []handler.Option{handler.Timeout(0)}, "leaves no time"},
+		"a backoff that shrinks":       {"zoom", "x", nothing, []handler.Option{handler.Backoff(1, 0.5, 2)}, "would shrink"},
+		"a negative backoff":           {"zoom", "x", nothing, []handler.Option{handler.Backoff(-1, 1, 2)}, "no delay can be negative"},
+		"a negative delay":             {"zoom", "x", nothing, []handler.Option{handler.Schedule(1, -1)}, "no delay can be negative"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			table := &handler.Table{}
+			handler.On(table, "zoom", "meeting.started", nothing)
+			require.NoError(t, table.Err())
+			handler.On(table, c.source, c.typ, c.fn, c.options...)
+			require.ErrorContains(t, table.Err(), c.want)
+			require.Regexp(t, `^handler/handler_test.go:\d+: `, table.Err().Error())
+			require.Len(t, table.All(), 1, "it is left out")
+		})
+	}
+}
+
+func TestEveryFaultOfATableIsReported(t *testing.T) {
 	table := &handler.Table{}
-	handler.On(table, "zoom", "meeting.started", nothing)
-	require.PanicsWithValue(t, `handler: two bindings are named "zoom/meeting/started"; give one of them another name with handler.Name`,
-		func() { handler.On(table, "zoom", "meeting/started", nothing) })
-	require.Panics(t, func() { handler.On(table, "zoom", "x", nothing, handler.Name("zoom/a.b")) }, "a dot")
-	require.Panics(t, func() { handler.On(table, "zoom", "x", nothing, handler.Name("crm")) }, "the name of a destination")
-	require.Len(t, table.All(), 1)
+	handler.On[[]byte](table, "a", "x", nil)
+	handler.On[[]byte](table, "b", "x", nil)
+	require.ErrorContains(t, table.Err(), "a/x")
+	require.ErrorContains(t, table.Err(), "b/x")
 }
 
 func TestPatternsOfSourceAndType(t *testing.T) {
@@ -103,4 +135,11 @@ func TestErrorsKeepWhatTheyWrap(t *testing.T) {
 	require.Equal(t, time.Minute, handler.Hint(r))
 	require.Equal(t, time.Hour, handler.Hint(handler.RetryAfter(48*time.Hour, cause)), "an hour at the most")
 	require.Zero(t, handler.Hint(cause))
+	d := fmt.Errorf("around: %w", handler.Defer(48*time.Hour, cause))
+	require.ErrorIs(t, d, cause)
+	by, ok := handler.Deferral(d)
+	require.True(t, ok)
+	require.Equal(t, 48*time.Hour, by, "as long as it takes")
+	_, ok = handler.Deferral(r)
+	require.False(t, ok)
 }

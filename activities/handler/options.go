@@ -16,7 +16,8 @@ type Options struct {
 	Retry event.Retry
 }
 
-// Defaults are three attempts, one and two seconds apart, of five seconds each.
+// Defaults are three attempts of five seconds each, with retry delays of one and
+// two seconds in between.
 func Defaults() Options {
 	return Options{
 		Timeout: 5 * time.Second,
@@ -29,30 +30,33 @@ type Option func(*Options)
 
 // Attempts is the number of attempts in all, the first one included.
 func Attempts(n int) Option {
-	return func(o *Options) { o.Retry.Attempts = max(n, 1) }
+	return func(o *Options) { o.Retry.Attempts = n }
 }
 
-// Backoff is the rest after the first failed attempt, what each later rest is
-// longer than the one before it, and the longest rest.
+// Backoff sets the retry delay after the first failed attempt, the number by
+// which it is multiplied after each further one, and the longest delay.
 func Backoff(initial time.Duration, multiplier float64, longest time.Duration) Option {
 	return func(o *Options) {
 		o.Retry.Initial, o.Retry.Multiplier, o.Retry.Max = initial, multiplier, longest
 	}
 }
 
-// Schedule lists the rests one by one; the last one is repeated.
-func Schedule(rests ...time.Duration) Option {
-	return func(o *Options) { o.Retry.Schedule = rests }
+// Schedule lists the retry delays one by one, in the place of Backoff. The last
+// one is repeated.
+func Schedule(delays ...time.Duration) Option {
+	return func(o *Options) { o.Retry.Schedule = delays }
 }
 
-// Timeout is how long one attempt may take. An attempt that may take over five
-// seconds costs the engine more: it can't be made within the workflow task.
+// Timeout is how long one attempt may take: its context ends then. Up to five
+// seconds, the first attempt is made within the event's first workflow task,
+// which costs Temporal nothing; a longer one is an activity of its own.
 func Timeout(d time.Duration) Option {
 	return func(o *Options) { o.Timeout = d }
 }
 
-// Name gives a binding a name of its own: after a rename of source or type the
-// old name keeps what is in flight, and dead letters, pointing at the handler.
+// Name gives the binding a name of its own, with a slash and without a dot. After
+// a change of source or type, the old name leads events under way and dead letters
+// to the handler as before.
 func Name(s string) Option {
 	return func(o *Options) { o.Name = s }
 }

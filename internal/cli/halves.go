@@ -9,6 +9,7 @@ import (
 	"github.com/grapnel/grapnel/activities"
 	"github.com/grapnel/grapnel/internal/config"
 	"github.com/grapnel/grapnel/internal/destination"
+	"github.com/grapnel/grapnel/internal/telemetry"
 	"github.com/grapnel/grapnel/starter"
 )
 
@@ -48,6 +49,7 @@ func (p *process) activities() (*activities.Activities, error) {
 		return nil, err
 	}
 	a := activities.New(p.client, p.env.TaskQueue)
+	a.Log = telemetry.NewSlog(p.log.Named("handler"))
 	a.Configure(c)
 	p.destinations = c.Destinations
 	return a, nil
@@ -91,7 +93,7 @@ func configuration(c *config.Config) (activities.Configuration, error) {
 			Name: name, Events: d.Events, Timeout: d.HTTP.Timeout, Retry: d.Retry, HTTP: h,
 		})
 	}
-	return activities.Configuration{Destinations: ds, Ignores: func(source string) bool {
+	return activities.Configuration{Destinations: ds, Examples: []string{activities.Meetings}, Ignores: func(source string) bool {
 		s, ok := c.Sources[source]
 		return ok && s.Unmatched == config.UnmatchedIgnore
 	}}, errors.Join(faults...)

@@ -65,7 +65,7 @@ func newMeetings(t *testing.T, c client.Client) *meetings {
 // hold a signal back while the run it is for closes, and the attempt runs out.
 func (m *meetings) handle(ctx context.Context, typ, body string) error {
 	e := event.Event{ID: event.IDByBody("zoom", []byte(body)), Source: "zoom", Type: typ, Received: time.Now()}
-	for _, b := range m.activities.Handlers().All() {
+	for _, b := range m.activities.MeetingHandlers().All() {
 		if !b.Matches(e) {
 			continue
 		}

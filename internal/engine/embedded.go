@@ -5,8 +5,15 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"sync"
 	"time"
+
+	"google.golang.org/grpc"
 )
 
 // Bounds of the engine's start and stop. A first start makes the database and
@@ -179,4 +186,99 @@ func (e *Embedded) Kill() error {
 		return err
 	}
 	return nil
+}
+
+// awaitPause is the longest pause between two looks at an engine that starts.
+const awaitPause = 100 * time.Millisecond
+
+// launch starts the process, which inherits the engine's lock.
+func launch(ctx context.Context, o EmbeddedOptions, held *locks, p ports) (*Embedded, error) {
+	// The engine outlives the context of its start.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), o.Binary, o.arguments(p)...) //nolint:gosec // Which binary to run is the operator's choice.
+	cmd.Dir, cmd.Env = o.DataDir, o.environ()
+	cmd.ExtraFiles = []*os.File{held.engine}
+	cmd.SysProcAttr = processAttributes(!o.untied)
+	e := &Embedded{
+		Address:   loopbackAddress(p.frontend),
+		Namespace: o.Namespace,
+		UI:        "http://" + loopbackAddress(p.ui),
+		Metrics:   "http://" + loopbackAddress(p.metrics) + "/metrics",
+		LogFile:   o.logFile(),
+		options:   o,
+		ports:     p,
+		locks:     held,
+		done:      make(chan error, 1),
+		leaving:   make(chan struct{}),
+	}
+	said := record{Grapnel: os.Getpid(), Port: p.frontend, Address: e.Address, UI: e.UI}
+	if err := writeRecord(held.engine, said); err != nil {
+		return nil, err
+	}
+	process, err := startProcess(cmd, o.nice(), o.logFile())
+	if err != nil {
+		return nil, err
+	}
+	e.process, e.PID, said.Engine = process, process.pid, process.pid
+	o.Logger.Info("engine is starting", "pid", e.PID, "address", e.Address, "ui", e.UI, "log", e.LogFile)
+	if err := writeRecord(held.engine, said); err != nil {
+		err = errors.Join(err, process.signal(os.Kill))
+		<-process.exited
+		return nil, err
+	}
+	return e, nil
+}
+
+// await waits until the engine serves with all that it must have, or is dead.
+func (e *Embedded) await(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-e.process.exited:
+			cancel(e.process.fault())
+		case <-ctx.Done():
+		}
+	}()
+	c, err := Dial(e.Settings(), DialOptions{GRPC: []grpc.DialOption{reconnect(awaitPause)}})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	e.Report, err = Setup(ctx, c, SetupOptions{
+		Namespace: e.Namespace, Retention: e.options.Retention,
+		AllowShorter: true, Logger: e.options.Logger, pauseMax: awaitPause,
+	})
+	if cause := context.Cause(ctx); cause != nil && err != nil {
+		return fmt.Errorf("start the engine: %w", cause)
+	}
+	if err != nil {
+		return fmt.Errorf("start the engine: %w", err)
+	}
+	if e.options.InMemory {
+		return nil
+	}
+	return confirmDatabase(e.options.DataDir)
+}
+
+// Running finds the embedded engine that serves on a data directory now, for
+// commands that ask it something. It takes no lock: a look must not be in the
+// way of a start.
+func Running(ctx context.Context, dir, namespace string) (Settings, bool) {
+	f, err := os.Open(filepath.Join(dir, engineLockName))
+	if err != nil {
+		return Settings{}, false
+	}
+	defer func() { _ = f.Close() }()
+	r := readRecord(f)
+	if r.Address == "" {
+		return Settings{}, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", r.Address)
+	if err != nil {
+		return Settings{}, false
+	}
+	_ = c.Close()
+	return Settings{Address: r.Address, Namespace: namespace}, true
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,8 +22,42 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/grapnel/grapnel/internal/engine"
+	"github.com/grapnel/grapnel/internal/engine/enginetest"
 	"github.com/grapnel/grapnel/internal/event"
 )
+
+// limit is far above what any of these tests needs; it only keeps a broken
+// one from hanging.
+const limit = 2 * time.Minute
+
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// options are those of an engine on a fresh data directory.
+func options(t *testing.T) engine.EmbeddedOptions {
+	t.Helper()
+	binary, err := enginetest.Binary()
+	require.NoError(t, err, "run `make bin/temporal` at the module's root")
+	return engine.EmbeddedOptions{
+		DataDir:  t.TempDir(),
+		Binary:   binary,
+		AnyPorts: true,
+		Logger:   slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}
+}
+
+// start runs an engine that is ended with the test, if not before.
+func start(t *testing.T, o engine.EmbeddedOptions) *engine.Embedded {
+	t.Helper()
+	e, err := engine.Start(within(t), o)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, e.Kill()) })
+	return e
+}
 
 func dial(t *testing.T, s engine.Settings) client.Client {
 	t.Helper()
@@ -263,4 +299,49 @@ func retention(t *testing.T, s engine.Services, namespace string) time.Duration 
 	found, err := s.WorkflowService().DescribeNamespace(within(t), &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
 	require.NoError(t, err)
 	return found.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration()
+}
+
+func TestRunningFindsTheEngineOfADirectoryWhileItLives(t *testing.T) {
+	binary, err := enginetest.Binary()
+	require.NoError(t, err)
+	dir := t.TempDir()
+	_, ok := engine.Running(t.Context(), dir, "default")
+	require.False(t, ok, "nothing ever ran there")
+	e, err := engine.Start(t.Context(), engine.EmbeddedOptions{DataDir: dir, Binary: binary, InMemory: true, AnyPorts: true})
+	require.NoError(t, err)
+	found, ok := engine.Running(t.Context(), dir, "default")
+	require.True(t, ok)
+	require.Equal(t, e.Settings(), found)
+	require.NoError(t, e.Stop(context.Background()))
+	_, ok = engine.Running(t.Context(), dir, "default")
+	require.False(t, ok, "it has ended")
+}
+
+// Both find the usual ports free if they look at the same moment: then one must
+// not take the other's engine for its own.
+func TestTwoEnginesThatStartAtTheSameMomentAreTwo(t *testing.T) {
+	binary, err := enginetest.Binary()
+	require.NoError(t, err)
+	var running [2]*engine.Embedded
+	var faults [2]error
+	var wg sync.WaitGroup
+	for i := range running {
+		dir := t.TempDir()
+		wg.Go(func() {
+			running[i], faults[i] = engine.Start(context.Background(), engine.EmbeddedOptions{DataDir: dir, Binary: binary, InMemory: true})
+		})
+	}
+	wg.Wait()
+	for i, e := range running {
+		require.NoError(t, faults[i])
+		t.Cleanup(func() { require.NoError(t, e.Stop(context.Background())) })
+	}
+	require.NotEqual(t, running[0].Address, running[1].Address)
+	for _, e := range running {
+		select {
+		case err := <-e.Done():
+			t.Fatalf("an engine ended: %v", err)
+		default:
+		}
+	}
 }

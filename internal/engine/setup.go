@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
+
+	"github.com/grapnel/grapnel/internal/event"
 )
 
 // DefaultRetention is how long Temporal keeps a closed workflow unless
@@ -194,4 +198,147 @@ func isNotFound(err error) bool {
 func isInvalid(err error) bool {
 	var invalid *serviceerror.InvalidArgument
 	return errors.As(err, &invalid)
+}
+
+// The two ways of not being ready. Both are wrapped in a sentence that says
+// what to do.
+var (
+	// ErrUnreachable: Temporal does not answer, or not for us.
+	ErrUnreachable = errors.New("cannot reach Temporal")
+	// ErrNotSetUp: it answers, but the namespace or a search attribute is
+	// missing or of the wrong type.
+	ErrNotSetUp = errors.New("this Temporal is not set up for grapnel")
+)
+
+// Ready tells whether events can be started in the namespace now: it answers,
+// the namespace is registered and the search attributes are there. It tries
+// once and lasts as long as ctx lets it.
+func Ready(ctx context.Context, s Services, namespace string) error {
+	found, err := s.WorkflowService().DescribeNamespace(ctx,
+		&workflowservice.DescribeNamespaceRequest{Namespace: namespace})
+	switch {
+	case isNotFound(err):
+		return fmt.Errorf("%w: namespace %s does not exist; run `grapnel setup`", ErrNotSetUp, namespace)
+	case isDenied(err): // A key may start workflows and yet not describe.
+		return readyByProbe(ctx, s, namespace)
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	if state := found.GetNamespaceInfo().GetState(); state != enumspb.NAMESPACE_STATE_REGISTERED {
+		return fmt.Errorf("%w: namespace %s is %s; configure another one by TEMPORAL_NAMESPACE", ErrNotSetUp, namespace, state)
+	}
+	have, err := listAttributes(ctx, s, namespace)
+	switch {
+	case isDenied(err):
+		return readyByProbe(ctx, s, namespace)
+	case isNotFound(err):
+		return fmt.Errorf("%w: namespace %s is not known to all of Temporal yet; wait a moment", ErrNotSetUp, namespace)
+	case err != nil:
+		return fmt.Errorf("%w: list the search attributes of namespace %s: %w", ErrUnreachable, namespace, err)
+	}
+	missing, wrong := compare(have)
+	if len(missing) > 0 {
+		return fmt.Errorf("%w: namespace %s lacks the search attributes %s; run `grapnel setup`", ErrNotSetUp, namespace, strings.Join(missing, ", "))
+	}
+	for _, name := range wrong {
+		return fmt.Errorf("%w: %s", ErrNotSetUp, wrongType(namespace, name, have[name]))
+	}
+	return nil
+}
+
+func readyByProbe(ctx context.Context, s Services, namespace string) error {
+	err := probe(ctx, s, namespace)
+	switch {
+	case err == nil:
+		return nil
+	case isInvalid(err) || isNotFound(err):
+		return fmt.Errorf("%w: %w; run `grapnel setup`", ErrNotSetUp, err)
+	default:
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+}
+
+// probe asks for workflows that cannot exist, by all the search attributes.
+// Temporal refuses the query as invalid while it does not know one of them.
+func probe(ctx context.Context, s Services, namespace string) error {
+	_, err := s.WorkflowService().CountWorkflowExecutions(ctx, &workflowservice.CountWorkflowExecutionsRequest{
+		Namespace: namespace,
+		Query: event.AttributeSource + " = '-' AND " + event.AttributeType + " = '-' AND " +
+			event.AttributeSubject + " = '-' AND " + event.AttributeTime + " = '1970-01-01T00:00:00Z'",
+	})
+	return err
+}
+
+func listAttributes(ctx context.Context, s Services, namespace string) (map[string]enumspb.IndexedValueType, error) {
+	listed, err := s.OperatorService().ListSearchAttributes(ctx,
+		&operatorservice.ListSearchAttributesRequest{Namespace: namespace})
+	return listed.GetCustomAttributes(), err
+}
+
+// Outcome is what became of one step of Setup.
+type Outcome string
+
+// The outcomes of a step.
+const (
+	// Made: it was absent and is there now.
+	Made Outcome = "made"
+	// Changed: it was there with another value.
+	Changed Outcome = "changed"
+	// Already: it was as wanted; nothing was done.
+	Already Outcome = "already so"
+	// Kept: it differs and was left alone on purpose; Detail says why.
+	Kept Outcome = "kept"
+	// Denied: Temporal does not let us; Detail says who does it and how.
+	Denied Outcome = "not permitted"
+	// Failed: it could not be done; Detail says what to do.
+	Failed Outcome = "failed"
+)
+
+// Step is one thing that Setup looked after.
+type Step struct {
+	// Subject names it, for example `namespace default`.
+	Subject string
+	// Outcome is what became of it.
+	Outcome Outcome
+	// Detail is a sentence for people; it may be empty.
+	Detail string
+}
+
+// String gives the step as one line.
+func (s Step) String() string {
+	if s.Detail == "" {
+		return fmt.Sprintf("%s: %s", s.Subject, s.Outcome)
+	}
+	return fmt.Sprintf("%s: %s. %s", s.Subject, s.Outcome, s.Detail)
+}
+
+// Report tells what Setup did, step by step, in order.
+type Report struct {
+	// Namespace is the one that was set up.
+	Namespace string
+	// Steps is in the order in which they were taken.
+	Steps []Step
+}
+
+// Complete tells whether nothing is left to do for anyone.
+func (r Report) Complete() bool {
+	for _, s := range r.Steps {
+		if s.Outcome == Denied || s.Outcome == Failed {
+			return false
+		}
+	}
+	return true
+}
+
+// String gives one line per step.
+func (r Report) String() string {
+	lines := make([]string, len(r.Steps))
+	for i, s := range r.Steps {
+		lines[i] = s.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (r *Report) add(subject string, o Outcome, detail string) {
+	r.Steps = append(r.Steps, Step{Subject: subject, Outcome: o, Detail: detail})
 }

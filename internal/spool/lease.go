@@ -151,3 +151,179 @@ func (s *Spool) setAsideDamaged(it *item, record []byte, cause error) {
 	delete(s.known, it.id) // A repeat from the sender would heal it.
 	s.known[identify(e.Key, e.Digest)] = struct{}{}
 }
+
+// Done forgets a leased entry. The disk hears of it a little later, together with others: after a crash in between the
+// entry is offered again.
+func (s *Spool) Done(e Entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	it := s.leased[e.Sequence]
+	if it == nil {
+		return
+	}
+	delete(s.known, it.id)
+	s.bytes -= int64(it.size)
+	s.counters.drained++
+	s.counters.rate.add(s.opts.Clock())
+	s.finishLocked(it)
+}
+
+// finishLocked takes an item out of the queue.
+func (s *Spool) finishLocked(it *item) {
+	delete(s.leased, it.sequence)
+	it.segment.live--
+	if len(s.finished) == 0 {
+		s.doneSince = time.Now()
+	}
+	s.finished = append(s.finished, finish{sequence: it.sequence, segment: it.segment})
+	if n := len(s.finished); n == 1 || n == doneAtOnce {
+		s.wake()
+	}
+	s.oldestLocked()
+}
+
+// Retry puts a leased entry back in its place; it is offered again after the delay.
+func (s *Spool) Retry(e Entry, delay time.Duration) {
+	s.mu.Lock()
+	it := s.leased[e.Sequence]
+	s.mu.Unlock()
+	if it != nil {
+		s.putBack(it, delay)
+	}
+}
+
+func (s *Spool) putBack(it *item, delay time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.leased[it.sequence] != it {
+		return
+	}
+	delete(s.leased, it.sequence)
+	it.after = time.Now().Add(delay)
+	at, _ := slices.BinarySearchFunc(s.returned, it.sequence, func(other *item, sequence uint64) int {
+		if other.sequence < sequence {
+			return -1
+		}
+		return 1
+	})
+	s.returned = slices.Insert(s.returned, at, it)
+	s.offerLocked()
+}
+
+// offerLocked wakes everybody who waits in Next.
+func (s *Spool) offerLocked() {
+	close(s.waiters)
+	s.waiters = make(chan struct{})
+}
+
+func (s *Spool) waitingLocked(it *item) bool {
+	return s.leased[it.sequence] == it || slices.Contains(s.returned, it)
+}
+
+// oldestLocked notes when the oldest waiting entry came.
+func (s *Spool) oldestLocked() {
+	var oldest int64
+	note := func(received int64) {
+		if oldest == 0 || received < oldest {
+			oldest = received
+		}
+	}
+	for _, it := range s.leased {
+		note(it.received)
+	}
+	if len(s.returned) > 0 {
+		note(s.returned[0].received)
+	}
+	if s.queue.count > 0 {
+		note(s.queue.first().received)
+	}
+	s.oldest = time.Time{}
+	if oldest != 0 {
+		s.oldest = time.Unix(0, oldest)
+	}
+}
+
+// item is one waiting entry: where its record is.
+type item struct {
+	segment  *segment
+	sequence uint64
+	id       identity
+	received int64 // Unix nanoseconds
+	offset   int64
+	size     int32 // of the whole record
+	attempt  int32
+	after    time.Time // not offered before, after a Retry
+}
+
+// slot is an item that was never leased, kept small because there can be millions.
+type slot struct {
+	segment  *segment
+	sequence uint64
+	id       identity
+	received int64
+	offset   uint32
+	size     uint32
+}
+
+// deque holds slots, oldest first, in blocks that are given back as they empty.
+type deque struct {
+	blocks [][]slot
+	head   int // taken from the first block
+	count  int
+}
+
+const dequeBlock = 1024
+
+func (d *deque) push(v slot) {
+	last := len(d.blocks) - 1
+	if last < 0 || len(d.blocks[last]) == dequeBlock {
+		d.blocks = append(d.blocks, make([]slot, 0, dequeBlock))
+		last++
+	}
+	d.blocks[last] = append(d.blocks[last], v)
+	d.count++
+}
+
+// first returns the oldest slot; the deque must not be empty.
+func (d *deque) first() slot { return d.blocks[0][d.head] }
+
+func (d *deque) pop() slot {
+	v := d.first()
+	d.head++
+	d.count--
+	if d.count == 0 {
+		d.blocks, d.head = append(d.blocks[:0], d.blocks[0][:0]), 0
+	} else if d.head == len(d.blocks[0]) {
+		d.blocks[0] = nil
+		d.blocks, d.head = d.blocks[1:], 0
+	}
+	return v
+}
+
+// from returns a copy of up to limit slots that come after a sequence number.
+func (d *deque) from(after uint64, limit int) []slot {
+	var out []slot
+	for i, block := range d.blocks {
+		if d.count == 0 || block[len(block)-1].sequence <= after {
+			continue
+		}
+		if i == 0 {
+			block = block[d.head:]
+		}
+		for _, v := range block {
+			if v.sequence > after {
+				out = append(out, v)
+			}
+			if len(out) == limit {
+				return out
+			}
+		}
+	}
+	return out
+}
+
+func (v slot) item() *item {
+	return &item{
+		segment: v.segment, sequence: v.sequence, id: v.id, received: v.received, offset: int64(v.offset), size: int32(v.size),
+	}
+}

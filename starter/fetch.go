@@ -11,6 +11,7 @@ import (
 	"github.com/grapnel/grapnel/internal/config"
 	"github.com/grapnel/grapnel/internal/destination"
 	"github.com/grapnel/grapnel/internal/verify"
+	"github.com/grapnel/grapnel/internal/verify/coded"
 )
 
 // dialWithin bounds connecting and the TLS handshake of a fetch.
@@ -37,7 +38,7 @@ func fetcher(c *config.Config, given http.RoundTripper) (verify.Fetch, error) {
 		}
 	}
 	if given != nil {
-		return verify.HTTPFetch(&http.Client{Transport: httpsOnly{given, named}}), nil
+		return coded.HTTPFetch(&http.Client{Transport: httpsOnly{given, named}}), nil
 	}
 	dial, err := destination.Dialer(named, dialWithin)
 	if err != nil {
@@ -51,7 +52,7 @@ func fetcher(c *config.Config, given http.RoundTripper) (verify.Fetch, error) {
 		DisableKeepAlives: true,
 		ForceAttemptHTTP2: true,
 	}
-	return verify.HTTPFetch(&http.Client{Transport: httpsOnly{network, named}}), nil
+	return coded.HTTPFetch(&http.Client{Transport: httpsOnly{network, named}}), nil
 }
 
 // httpsOnly refuses plain HTTP but for hosts that the configuration names: a key set may

@@ -75,7 +75,7 @@ const temporalShare = 6
 // the fetch may take most of the ack budget. When that is not enough, the fetch goes
 // on by itself, and the sender's next try finds what it brought.
 func (s *Starter) verify(x *exchange, t *table, o verify.Options) error {
-	if x.door.verifier.MayFetch() {
+	if x.door.verifier.Traits().Fetches {
 		ctx, cancel := context.WithTimeout(s.alive, t.config.Ack.Budget-t.config.Ack.Budget/temporalShare)
 		defer cancel()
 		o.Context = ctx

@@ -100,11 +100,11 @@ func (p Program) send(ctx context.Context, name string, f sending) error {
 
 // choose takes the secret to sign with.
 func (b *letterbox) choose(f sending) (err error) {
-	profile := b.verifier.Profile()
+	traits := b.verifier.Traits()
 	switch {
 	case f.forge:
-		b.secret.Value, err = forged(profile)
-	case f.secret == "" && asymmetric(profile):
+		b.secret.Value, err = forged(b.verifier.Profile())
+	case f.secret == "" && traits.Public && !traits.Coded:
 		err = errors.New("the source's secret is a public key; give the private one that belongs to it with --secret")
 	}
 	return err

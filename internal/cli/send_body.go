@@ -93,7 +93,7 @@ func forged(p verify.Profile) (string, error) {
 			return "", fmt.Errorf("write a key: %w", err)
 		}
 		return b64(der), nil
-	case key == "hex" || p.Algorithm == "adyen":
+	case key == "hex":
 		return hex.EncodeToString(b), nil
 	case key == "base64":
 		return b64(b), nil
@@ -106,10 +106,4 @@ func forged(p verify.Profile) (string, error) {
 	default:
 		return rand.Text(), nil
 	}
-}
-
-// asymmetric tells whether the receiver's secrets are public keys, with which
-// nobody can sign.
-func asymmetric(p verify.Profile) bool {
-	return p.Algorithm == "ecdsa-p256-sha256" || p.Algorithm == "ed25519" && p.Key != "qqbot"
 }

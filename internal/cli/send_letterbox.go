@@ -86,7 +86,7 @@ func (b *letterbox) complete(name string, f sending) error {
 	if !ok {
 		return unknownProvider(b.preset)
 	}
-	v, err := profile.Compile()
+	v, err := provider.Compile(profile)
 	b.verifier = v
 	return err
 }

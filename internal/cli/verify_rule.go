@@ -14,11 +14,12 @@ import (
 	"github.com/grapnel/grapnel/internal/config"
 	"github.com/grapnel/grapnel/internal/provider"
 	"github.com/grapnel/grapnel/internal/verify"
+	"github.com/grapnel/grapnel/internal/verify/coded"
 )
 
 // options are the circumstances that the flags name.
 func (f judging) options(ctx context.Context) (verify.Options, error) {
-	o := verify.Options{Context: ctx, Now: time.Now(), Fetch: verify.HTTPFetch(http.DefaultClient)}
+	o := verify.Options{Context: ctx, Now: time.Now(), Fetch: coded.HTTPFetch(http.DefaultClient)}
 	if f.tolerance != 0 {
 		o.Tolerance = &f.tolerance
 	}
@@ -103,7 +104,7 @@ func (f judging) preset() (*verify.Verifier, error) {
 	}
 	maps.Copy(params, given)
 	profile.Params = params
-	v, err := profile.Compile()
+	v, err := provider.Compile(profile)
 	if err != nil {
 		return nil, &usageError{fmt.Errorf("give the settings of this provider by --param NAME=VALUE, "+
 			"'grapnel providers %s' names them: %w", f.provider, err)}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/grapnel/grapnel/internal/event"
@@ -20,13 +19,13 @@ func (c *Config) resolve(s *Source, path string) {
 		return
 	}
 	p = merge(p, s)
-	if c.read.given(join(path, "tolerance")) && p.Timestamp.From == "" && !isCoded(p) {
-		c.read.fault(join(path, "tolerance"), "has no effect: this sender signs no time; remove the setting")
-	}
-	v, err := p.Compile()
+	v, err := provider.Compile(p)
 	if err != nil {
 		c.refuse(s, path, err)
 		return
+	}
+	if c.read.given(join(path, "tolerance")) && !v.Traits().Dated {
+		c.read.fault(join(path, "tolerance"), "has no effect: this sender signs no time; remove the setting")
 	}
 	s.Verifier = v
 	s.settle(v.Profile())
@@ -120,7 +119,7 @@ func (c *Config) checkSecrets(s *Source, path string) {
 		c.read.fault(join(path, "basic_auth"), "cannot stand beside this sender's own credentials, which take the same header; "+
 			"put them under secrets instead")
 	}
-	if len(s.Secrets) == 0 && needsSecret(p) && !c.read.broken(join(path, "secrets")) {
+	if len(s.Secrets) == 0 && !s.Verifier.Traits().Keyless && !c.read.broken(join(path, "secrets")) {
 		text := "is missing; without a secret every event would be refused"
 		if s.Provider != "" {
 			text += "; grapnel providers " + s.Provider + " says where to find it"
@@ -136,23 +135,4 @@ func (c *Config) checkSecrets(s *Source, path string) {
 			c.read.fault(at, fmt.Sprintf("%s (%s); copy it again from the sender, whole", err, p.Key))
 		}
 	}
-}
-
-// isCoded tells whether the algorithm is a coded one, which reads its time by
-// itself.
-func isCoded(p verify.Profile) bool {
-	return slices.Contains([]string{"twilio", "mandrill", "sns", "paypal", "adyen", "jwt"}, p.Algorithm)
-}
-
-// needsSecret tells whether a profile can verify nothing without a secret.
-func needsSecret(p verify.Profile) bool {
-	switch p.Algorithm {
-	case "none", "sns":
-		return false
-	case "jwt":
-		return p.JWT == nil || p.JWT.JWKS == ""
-	case "paypal":
-		return p.Params["webhook_id"] == "" // It is no secret, and may stand there as well.
-	}
-	return true
 }

@@ -53,7 +53,7 @@ func (w *warnings) source(s *Source, path string) {
 		w.warn(join(path, "verify"), "events are told apart by their bodies alone; two events with the same body count as one, "+
 			"so give dedupe: id or fields when the sender numbers its events, or none")
 	}
-	if coversURL(p) && s.URL == "" {
+	if s.Verifier.Traits().SignsURL && s.URL == "" {
 		w.warn(path, "the signature covers the public URL, which is now taken from each request; set url to what the sender was given")
 	}
 	if s.BasicAuth != nil && !s.RequireHTTPS {
@@ -95,6 +95,9 @@ func (w *warnings) expired(s *Source, path string) {
 // signature warns of senders that sign nothing, and of one that signs for
 // anybody.
 func (w *warnings) signature(s *Source, p verify.Profile, path string) {
+	if caution := s.Verifier.Traits().Caution; caution != "" {
+		w.warn(path, caution)
+	}
 	switch p.Algorithm {
 	case "token", "bearer", "basic":
 		if !s.AllowIPs.Given() {
@@ -104,22 +107,11 @@ func (w *warnings) signature(s *Source, p verify.Profile, path string) {
 		if !s.RequireHTTPS {
 			w.warn(path, "this sender's token travels as it is; set require_https: true")
 		}
-	case "sns":
-		if p.Params["topics"] == "" {
-			w.warn(path, "Amazon signs for every topic of every account, so anyone who has one can send events here, and no "+
-				"subscription is confirmed; set params: {topics: ...} to the ARNs of yours")
-		}
 	case "none":
 		if s.BasicAuth == nil && s.Token == nil && !s.AllowIPs.Given() {
 			w.warn(path, "anyone can send events here; ask for basic_auth or a token, or restrict it by allow_ips")
 		}
 	}
-}
-
-// coversURL tells whether a signature is over the address that was called.
-func coversURL(p verify.Profile) bool {
-	return strings.Contains(p.Content, "{url") || p.Algorithm == "twilio" || p.Algorithm == "mandrill" ||
-		p.JWT != nil && p.JWT.URLHash != ""
 }
 
 func (w *warnings) destination(d *Destination, path string) {
@@ -156,7 +148,7 @@ func (w *warnings) secrets() {
 		case text == DevelopmentSecret:
 			w.warn(path, "this is the example's secret, which everyone knows; put the sender's own in its place before any event is real")
 			continue
-		case len(text) < minSecret && !isPublic(w.Sources[source].Profile()):
+		case len(text) < minSecret && !w.Sources[source].Verifier.Traits().Public:
 			w.warn(path, fmt.Sprintf("this secret has %d bytes; under %d it can be guessed from one captured event", len(text), minSecret))
 		}
 		if other, shared := first[text]; shared && other != source {
@@ -168,7 +160,7 @@ func (w *warnings) secrets() {
 			w.warn(path, "this text itself is the secret, its dollar sign included; for the value of a variable write ${NAME}")
 			continue
 		}
-		if w.read.written[path] && !isPublic(w.Sources[source].Profile()) {
+		if w.read.written[path] && !w.Sources[source].Verifier.Traits().Public {
 			w.warn(path, "the secret stands in the file itself; name a variable, ${NAME}, or file:/path, and keep the file shareable")
 		}
 	}
@@ -182,14 +174,4 @@ func (w *warnings) sourceOf(path string) (name string, ok bool) {
 	rest, ok := strings.CutPrefix(path, "sources.")
 	name, rest, found := strings.Cut(rest, ".")
 	return name, ok && found && strings.HasPrefix(rest, "secrets[")
-}
-
-// isPublic tells whether what is called secret is a public key or a name. Where
-// every item of a body has a token, the secrets are not keys but clientStates.
-func isPublic(p verify.Profile) bool {
-	if p.JWT != nil && !p.JWT.Each && len(p.JWT.Algorithms) > 0 && !strings.HasPrefix(p.JWT.Algorithms[0], "HS") {
-		return true
-	}
-	return p.Algorithm == "ed25519" && p.Key != "qqbot" || strings.HasPrefix(p.Algorithm, "ecdsa") ||
-		p.Algorithm == "paypal" || p.Algorithm == "sns"
 }

@@ -55,7 +55,7 @@ func newPair(t *testing.T, p verify.Profile) pair {
 		return pair{hex.EncodeToString(seed), hex.EncodeToString(public)}
 	case p.Key == "base64" && asymmetric:
 		return pair{b64(seed), b64(public)}
-	case p.Key == "hex", p.Algorithm == "adyen":
+	case p.Key == "hex":
 		return same(hex.EncodeToString(seed))
 	default:
 		return same(b64(seed)[:40])

@@ -15,6 +15,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/grapnel/grapnel/internal/verify"
+	"github.com/grapnel/grapnel/internal/verify/coded"
 )
 
 //go:embed presets/*.yaml
@@ -87,6 +88,10 @@ func Lookup(name string) (Preset, bool) {
 	p, ok := c.presets[c.aliases[strings.ToLower(name)]]
 	return p, ok
 }
+
+// Compile makes the verifier of a profile, a preset's or a user's own, with all
+// that grapnel can verify by code.
+func Compile(p verify.Profile) (*verify.Verifier, error) { return p.Compile(coded.Schemes()) }
 
 // Get finds the profile of a preset by its name or an alias. The caller may
 // replace its fields, but must not write into its slices and maps.

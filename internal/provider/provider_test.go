@@ -24,7 +24,7 @@ func compile(t testing.TB, name string) *verify.Verifier {
 		}
 	}
 	p.Params = params
-	v, err := p.Compile()
+	v, err := provider.Compile(p)
 	require.NoError(t, err)
 	return v
 }

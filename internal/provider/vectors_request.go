@@ -34,7 +34,7 @@ func (x *Vector) verifier() (*verify.Verifier, error) {
 		jwt.Leeway = time.Duration(n * float64(time.Second))
 		p.JWT = &jwt
 	}
-	return p.Compile()
+	return Compile(p)
 }
 
 func (x *Vector) request() (*verify.Request, error) {

@@ -1,8 +1,12 @@
 package verify
 
 import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -80,14 +84,14 @@ func (q *reading) answer(h *handshake, secrets []Secret, o *Options) *Answer {
 	challenge, n := q.read(h.challenge)
 	if h.challenge != nil && (n != once || len(challenge) > maxChallenge || h.signs && !isPlainToken(challenge)) {
 		return a.refused(http.StatusBadRequest, `{"error":"Invalid challenge"}`,
-			refuse(MalformedSignature, StepPresence, "the challenge holds what no challenge of this sender holds"))
+			Refuse(MalformedSignature, "the challenge holds what no challenge of this sender holds"))
 	}
 	secret := ""
 	if h.signs {
 		var ok bool
 		if secret, ok = q.signing(h, secrets, o); !ok {
 			return a.refused(http.StatusServiceUnavailable, `{"error":"Not configured"}`,
-				refuse(EmptySecret, StepPresence, "the source has no secret to answer the handshake with"))
+				Refuse(EmptySecret, "the source has no secret to answer the handshake with").at(StepPresence))
 		}
 	}
 	return q.fill(a, h, challenge, secret)
@@ -100,7 +104,7 @@ func (q *reading) fill(a *Answer, h *handshake, challenge, secret string) *Answe
 		text := q.expand(parts, challenge, secret, false)
 		if !isHeaderText(text) {
 			return a.refused(http.StatusBadRequest, `{"error":"Invalid challenge"}`,
-				refuse(MalformedSignature, StepPresence, "a header to be echoed holds what no such header holds"))
+				Refuse(MalformedSignature, "a header to be echoed holds what no such header holds"))
 		}
 		a.Headers[name] = text
 	}
@@ -117,7 +121,7 @@ func (a *Answer) refused(status int, body string, f *Failure) *Answer {
 func (q *reading) checkShared(h *handshake, secrets []Secret, o *Options) *Failure {
 	text, n := q.read(h.token)
 	if n != once {
-		return refuse(TokenMismatch, StepCredentials, "the handshake carries no token")
+		return Refuse(TokenMismatch, "the handshake carries no token")
 	}
 	got := sha256.Sum256([]byte(text))
 	same := func(want string) int {
@@ -138,7 +142,7 @@ func (q *reading) checkShared(h *handshake, secrets []Secret, o *Options) *Failu
 		}
 	}
 	if match == 0 {
-		return refuse(TokenMismatch, StepCredentials, "the handshake's token is not the source's")
+		return Refuse(TokenMismatch, "the handshake's token is not the source's")
 	}
 	return nil
 }
@@ -159,3 +163,60 @@ func (q *reading) signing(h *handshake, secrets []Secret, o *Options) (string, b
 
 // String shows an answer in tests and logs without the sender's text.
 func (a *Answer) String() string { return fmt.Sprintf("%s: %d", a.Name, a.Status) }
+
+func (q *reading) expand(parts []replyPart, challenge, secret string, escaped bool) string {
+	var b strings.Builder
+	for i := range parts {
+		p := &parts[i]
+		text := p.text
+		switch p.kind {
+		case replyLiteral:
+			b.WriteString(text)
+			continue
+		case replyChallenge:
+			text = challenge
+		case replyHMAC:
+			m := hmac.New(sha256.New, []byte(secret))
+			m.Write([]byte(challenge))
+			text = encode(p.text, m.Sum(nil))
+		case replyEd25519:
+			if k, err := qqbotPrivate(secret); err == nil {
+				text = encode(encHex, ed25519.Sign(k, []byte(challenge)))
+			}
+		default:
+			text, _ = q.read(p.source)
+		}
+		if escaped {
+			text = jsonEscape(text)
+		}
+		b.WriteString(text)
+	}
+	return b.String()
+}
+
+// jsonEscape writes a text as the inside of a JSON string.
+func jsonEscape(s string) string {
+	var b bytes.Buffer
+	_ = json.NewEncoder(&b).Encode(s) // A string in a buffer never fails.
+	quoted := strings.TrimSuffix(b.String(), "\n")
+	return quoted[1 : len(quoted)-1]
+}
+
+// isPlainToken is the shape a challenge must have before it is signed:
+// [A-Za-z0-9_=.-]{1,256}. It excludes v0:{ts}:{body} and every JSON text, so
+// that no answer of ours is a signature of an event.
+func isPlainToken(s string) bool { return onlyHolds(s, "_=.-", 256) }
+
+// isHeaderText is what we echo in a header: host names, origins and rates.
+func isHeaderText(s string) bool { return onlyHolds(s, "_=.-:/*, ", 256) }
+
+func onlyHolds(s, extra string, longest int) bool {
+	for i := range len(s) {
+		c := s[i]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && strings.IndexByte(extra, c) < 0 {
+			return false
+		}
+	}
+	return s != "" && len(s) <= longest
+}

@@ -2,12 +2,17 @@ package verify
 
 import "time"
 
-// Coded is a rule that data cannot say. It is made once per source, by a
-// constructor in newCoded's table, keeps its own caches, and is used by many
-// requests at once.
+// Coded is a rule that data cannot say. A [Scheme] makes it once per source; it
+// keeps its own caches and is used by many requests at once.
 type Coded interface {
 	// Verify returns nil or a *Failure.
 	Verify(r *Request, secrets []Secret, o Options) error
+	// Covers reports whether the signature reaches a place of the request. Kind
+	// and name are those of a Source: header, body, form or query, and what it
+	// is called there.
+	Covers(kind, name string) bool
+	// Content gives the signed bytes, for `grapnel verify` to print.
+	Content(r *Request) ([]byte, error)
 }
 
 // CodedSigner is a Coded that can sign as the sender does.
@@ -22,16 +27,40 @@ type CodedHandshaker interface {
 	Handshake(r *Request, o Options) (*Answer, error)
 }
 
-// CodedCover is a Coded that says which sources its signature covers.
-type CodedCover interface {
-	// Covers reports whether a source of an identity is under the signature.
-	Covers(source string) bool
+// Scheme is one kind of coded verifier.
+type Scheme struct {
+	// New makes the verifier of a profile; the error says what is wrong with it.
+	New func(p Profile) (Coded, error)
+	// Traits tell the rest of the house what it must know of the verifier.
+	Traits func(p Profile) Traits
 }
 
-// CodedContent is a Coded that can show what it takes as the signed bytes.
-type CodedContent interface {
-	// Content gives the signed bytes, for `grapnel verify` to print.
-	Content(r *Request) ([]byte, error)
+// Schemes are the coded verifiers by the name of their algorithm.
+type Schemes map[string]Scheme
+
+// Traits are what others than the verifier must know of a profile's scheme.
+type Traits struct {
+	// Coded tells that code verifies: what it signs is no template.
+	Coded bool
+	// Bearer tells that a request proves knowledge of a token, and nothing of
+	// what it carries.
+	Bearer bool
+	// Fetches tells that a verdict may need a certificate or a key set that has
+	// to be fetched.
+	Fetches bool
+	// Public tells that what stands under secrets is a public key or a name.
+	Public bool
+	// Keyless tells that the scheme verifies without a secret.
+	Keyless bool
+	// Dated tells that the request says when it was signed, so that a tolerance
+	// can be judged.
+	Dated bool
+	// SignsURL tells that the signature is over the address that was called.
+	SignsURL bool
+	// Signs says in words what is signed, where no template does.
+	Signs string
+	// Caution is what the owner must be warned of, empty where there is nothing.
+	Caution string
 }
 
 // HeaderLine is one header line.

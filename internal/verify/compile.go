@@ -2,6 +2,7 @@ package verify
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -48,17 +49,20 @@ const (
 
 type compiler struct {
 	p      Profile
+	coded  Schemes
 	v      *Verifier
 	faults Faults
 }
 
-// Compile checks a profile and makes it ready. It reports every fault at once:
-// the error is Faults.
-func (p Profile) Compile() (*Verifier, error) {
-	c := &compiler{p: p.withDefaults(), v: &Verifier{}}
+// Compile checks a profile and makes it ready. coded are the algorithms that data
+// cannot say; nil leaves those out. It reports every fault at once: the error is
+// Faults.
+func (p Profile) Compile(coded Schemes) (*Verifier, error) {
+	c := &compiler{p: p.withDefaults(), v: &Verifier{}, coded: coded}
 	c.v.p = c.p
 	c.params()
 	c.algorithm()
+	c.describe()
 	c.kinds()
 	c.guards()
 	c.identity()
@@ -151,12 +155,15 @@ func settingNames(settings []Setting) string {
 }
 
 func (c *compiler) algorithm() {
-	coded, known, err := newCoded(c.p)
+	scheme, coded := c.coded[c.p.Algorithm]
 	switch {
-	case err != nil:
-		c.fault("algorithm", "%s", err)
-	case known:
-		c.v.coded = coded
+	case coded:
+		var err error
+		if c.v.coded, err = scheme.New(c.p); err != nil {
+			c.fault("algorithm", "%s", err)
+		}
+		c.v.traits = scheme.Traits(c.p)
+		c.v.traits.Coded = true
 	case c.p.Algorithm == algNone:
 	case c.v.token():
 		c.signature()
@@ -176,7 +183,30 @@ func (c *compiler) algorithm() {
 			c.fault("content", "{secret} is for plain hashes")
 		}
 	default:
-		c.fault("algorithm", "%q is unknown; use hmac-sha1, hmac-sha256, hmac-sha512, sha1, sha256, sha512, ed25519, ecdsa-p256-sha256, token, bearer, basic, none, twilio, mandrill, sns, paypal, adyen or jwt", c.p.Algorithm)
+		c.fault("algorithm", "%q is unknown; use hmac-sha1, hmac-sha256, hmac-sha512, sha1, sha256, sha512, ed25519, ecdsa-p256-sha256, token, bearer, basic, none%s", c.p.Algorithm, c.codedNames())
+	}
+}
+
+// codedNames are the algorithms of the coded verifiers, for a list of names.
+func (c *compiler) codedNames() string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(c.coded)) {
+		b.WriteString(", " + name)
+	}
+	return b.String()
+}
+
+// describe notes the traits of a scheme that a template says.
+func (c *compiler) describe() {
+	if c.v.coded != nil {
+		return
+	}
+	c.v.traits = Traits{
+		Bearer:   c.v.token(),
+		Public:   c.p.Algorithm == algECDSA || c.p.Algorithm == algEd25519 && c.p.Key != keyQQBot,
+		Keyless:  c.p.Algorithm == algNone,
+		Dated:    c.p.Timestamp.From != "",
+		SignsURL: c.signs(partURL) || c.signs(partURLNoQuery),
 	}
 }
 
@@ -197,4 +227,148 @@ func (c *compiler) kinds() {
 	if s := c.p.Ack.Reject; s != 0 && (s < 400 || s > 499) {
 		c.fault("ack.reject", "must be a status from 400 to 499")
 	}
+}
+
+func (c *compiler) guards() {
+	for i, g := range c.p.Guards {
+		field := fmt.Sprintf("guards[%d]", i)
+		if g.Source == "" || len(g.Equals) == 0 {
+			c.fault(field, "needs source and equals")
+			continue
+		}
+		if g.Reason == "" {
+			g.Reason = UnsupportedAlgorithm
+		}
+		c.v.guards = append(c.v.guards, guard{c.source(field+".source", g.Source), g.Equals, g.Optional, g.Reason})
+	}
+}
+
+// dedupe checks that what tells events apart is under the signature.
+func (c *compiler) dedupe() {
+	switch c.p.Dedupe {
+	case dedupeID:
+		if c.p.Identity.ID == "" {
+			c.fault("dedupe", "id needs identity.id")
+		} else if !c.v.Covers(c.p.Identity.ID) {
+			c.fault("identity.id", "the signature does not cover %s: whoever captured one request could send it again under other ids; use dedupe: body", c.p.Identity.ID)
+		}
+	case dedupeFields:
+		if len(c.p.Fields) == 0 {
+			c.fault("dedupe", "fields needs a list of fields")
+		}
+	}
+	for i, f := range c.p.Fields {
+		if f.Key == "" || len(f.From) == 0 {
+			c.fault(fmt.Sprintf("fields[%d]", i), "needs key and from")
+		}
+		for _, path := range f.From {
+			if _, err := parseJSONPath(path); err != nil {
+				c.fault(fmt.Sprintf("fields[%d].from", i), "%s", err)
+			} else if c.p.Dedupe == dedupeFields && !c.v.Covers("body:"+path) {
+				c.fault(fmt.Sprintf("fields[%d].from", i), "the signature does not cover %s", path)
+			}
+		}
+	}
+}
+
+// signed compiles what a signature is made over and where it stands.
+func (c *compiler) signed() {
+	parts, err := parseContent(c.p.Content, c.p.Params)
+	if err != nil {
+		c.fault("content", "%s", err)
+	}
+	c.v.content = parts
+	c.v.bodySigned = c.signs(partBody)
+	c.signature()
+	c.timestamp()
+	c.v.id = c.source("message_id", c.p.MessageID)
+	if c.signs(partID) && c.p.MessageID == "" {
+		c.fault("message_id", "{id} needs a source")
+	}
+	c.v.keyID = c.source("key_id", c.p.KeyID)
+	if chars := c.p.URLUnescape; chars != "" {
+		if strings.ContainsAny(chars, "%&=#") {
+			c.fault("url_unescape", "must not hold any of %%&=#: the URL's meaning would change")
+		}
+		c.v.urlUnescape = unescaper(chars)
+	}
+}
+
+// signs tells whether the content holds a place.
+func (c *compiler) signs(k partKind) bool {
+	return slices.ContainsFunc(c.v.content, func(p part) bool { return p.kind == k })
+}
+
+func (c *compiler) signature() {
+	s := &c.p.Signature
+	c.oneOf("signature.grammar", s.Grammar, grammarPlain, grammarKV, grammarList)
+	if !c.v.token() {
+		c.oneOf("signature.encoding", s.Encoding, encHex, encBase64, encBase64URL)
+	}
+	c.headers(s)
+	c.v.from = c.source("signature.from", c.each(s.From))
+	if len(s.Headers) == 0 && s.Pattern == "" && s.From == "" {
+		c.fault("signature", "needs headers, pattern or from")
+	}
+	if s.Grammar != grammarPlain && len(s.Keys) == 0 {
+		c.fault("signature.keys", "grammar %s needs the keys that carry signatures", s.Grammar)
+	}
+	if s.Grammar != grammarPlain && s.Prefix != "" {
+		c.fault("signature.prefix", "is for the plain grammar")
+	}
+	if c.v.token() && s.Grammar != grammarPlain {
+		c.fault("signature.grammar", "credentials are plain")
+	}
+	if s.KeyPerHeader && !s.Every {
+		c.fault("signature.key_per_header", "needs every: true")
+	}
+	c.v.separator = s.Separator
+}
+
+func (c *compiler) headers(s *Signature) {
+	for _, name := range s.Headers {
+		if param, ok := strings.CutPrefix(name, "{param:"); ok {
+			name = c.p.Params[strings.TrimSuffix(param, "}")]
+		}
+		if !isToken(name) {
+			c.fault("signature.headers", "%q is no header name", name)
+		}
+		c.v.headers = append(c.v.headers, name)
+	}
+	if s.Pattern == "" {
+		return
+	}
+	head, tail, ok := strings.Cut(s.Pattern, "{n}")
+	if !ok || head == "" {
+		c.fault("signature.pattern", "must hold {n} after the beginning of a name")
+	}
+	c.v.patternHead, c.v.patternTail = head, tail
+}
+
+func (c *compiler) timestamp() {
+	t := &c.p.Timestamp
+	c.v.stamp = c.source("timestamp.from", t.From)
+	c.v.signsStamp = c.signs(partTimestamp)
+	if c.v.signsStamp && t.From == "" {
+		c.fault("timestamp.from", "{timestamp} needs a source")
+	}
+	if t.Past < 0 || t.Future < 0 {
+		c.fault("timestamp", "past and future must not be negative; unchecked: true turns the window off")
+	}
+	if t.WindowFirst && (t.From == "" || t.Unchecked) {
+		c.fault("timestamp.window_first", "needs a window")
+	}
+	c.v.past, c.v.future = t.Past, t.Future
+}
+
+// isToken tells whether s can be a header's name (RFC 9110, token).
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
+			return false
+		}
+	}
+	return s != ""
 }

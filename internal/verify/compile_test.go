@@ -17,7 +17,7 @@ func TestCompileReportsEveryFaultAtOnce(t *testing.T) {
 		Guards:    []verify.Guard{{}},
 		Ack:       verify.Ack{Status: 404},
 	}
-	_, err := p.Compile()
+	_, err := p.Compile(nil)
 	var faults verify.Faults
 	require.ErrorAs(t, err, &faults)
 	var fields []string
@@ -87,7 +87,7 @@ func TestFaultsOfAProfile(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := bodySigned()
 			c.change(&p)
-			_, err := p.Compile()
+			_, err := p.Compile(nil)
 			var faults verify.Faults
 			require.ErrorAs(t, err, &faults)
 			require.Len(t, faults, 1, "%v", err)

@@ -77,7 +77,7 @@ func TestWhereEveryElementCannotShowAToken(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := eachState()
 			c.change(&p)
-			_, err := p.Compile()
+			_, err := p.Compile(nil)
 			var faults verify.Faults
 			require.ErrorAs(t, err, &faults)
 			require.Equal(t, "signature.from", faults[0].Field)

@@ -72,12 +72,57 @@ type Failure struct {
 	Detail string
 }
 
+// Refuse makes a failure at the step at which its reason shows up. The detail is a
+// sentence without capital and full stop, as Go's errors are.
+func Refuse(reason Reason, detail string) *Failure {
+	return &Failure{Reason: reason, Step: reason.step(), Detail: detail}
+}
+
+// at moves a failure to another step than its reason's usual one.
+func (f *Failure) at(s Step) *Failure {
+	f.Step = s
+	return f
+}
+
+// step is the check at which a reason usually shows up.
+func (r Reason) step() Step {
+	switch r {
+	case MissingSignature, MissingID, MalformedSignature, UnsupportedAlgorithm:
+		return StepPresence
+	case MissingTimestamp, MalformedTimestamp:
+		return StepTimestamp
+	case TimestampTooOld, TimestampTooNew:
+		return StepWindow
+	case TokenMismatch:
+		return StepCredentials
+	case Unavailable:
+		return StepService
+	default:
+		return StepSignature
+	}
+}
+
 // Error implements error.
 func (f *Failure) Error() string {
 	if f.Detail == "" {
 		return string(f.Reason)
 	}
 	return string(f.Reason) + ": " + f.Detail
+}
+
+// Fetch reads the document behind a URL that the caller has already found
+// trustworthy. It returns the whole body of a 200 answer. It must not follow
+// redirects and must bound the size of what it reads.
+type Fetch = func(ctx context.Context, url string) ([]byte, error)
+
+// Instant is the time at which certificates and tokens must be valid. Unlike a
+// tolerance their validity is never turned off: without a time of the request the
+// present counts.
+func (o Options) Instant() time.Time {
+	if o.Now.IsZero() {
+		return time.Now()
+	}
+	return o.Now
 }
 
 // Options are the circumstances in which a request is judged.
@@ -92,7 +137,7 @@ type Options struct {
 	Tolerance *time.Duration
 	// Fetch gets a certificate or key set; nil refuses what needs one. It must
 	// check the size and follow no redirect.
-	Fetch func(ctx context.Context, url string) ([]byte, error)
+	Fetch Fetch
 	// Certificate is a PEM that is taken as it is instead of one fetched, without
 	// building its chain; its validity at Now is still checked.
 	Certificate []byte

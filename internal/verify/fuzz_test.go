@@ -46,7 +46,7 @@ func FuzzTemplate(f *testing.F) {
 		p := bodySigned()
 		p.Content, p.MessageID = content, "header:X-Id"
 		p.Timestamp = verify.Timestamp{From: "header:X-Time"}
-		v, err := p.Compile()
+		v, err := p.Compile(nil)
 		if err != nil {
 			return
 		}

@@ -1,5 +1,10 @@
 package verify
 
+import (
+	"fmt"
+	"net/http"
+)
+
 // Handshake is a request by which a sender tries out an endpoint, and its
 // answer.
 type Handshake struct {
@@ -66,3 +71,118 @@ const (
 	Unsigned Phase = false // before verification
 	Signed   Phase = true  // after it
 )
+
+type replyKind uint8
+
+const (
+	replyLiteral replyKind = iota
+	replyChallenge
+	replyHMAC
+	replyEd25519
+	replySource
+)
+
+type replyPart struct {
+	kind   replyKind
+	text   string // a literal, or the encoding of a signature
+	source source
+}
+
+type equal struct {
+	source source
+	text   string
+}
+
+// handshake is a Handshake, compiled.
+type handshake struct {
+	Handshake
+	present, absent          []source
+	equals                   []equal
+	challenge, token, expect source
+	selfSigned               source
+	body                     []replyPart
+	headers                  map[string][]replyPart
+	signs                    bool // the answer signs the challenge
+}
+
+func (c *compiler) handshakes() {
+	for i := range c.p.Handshakes {
+		c.v.handshakes = append(c.v.handshakes, c.handshake(fmt.Sprintf("handshakes[%d]", i), c.p.Handshakes[i]))
+	}
+}
+
+func (c *compiler) handshake(field string, given Handshake) handshake {
+	h := handshake{Handshake: given, headers: map[string][]replyPart{}}
+	if h.Match.Method == "" {
+		h.Match.Method = http.MethodPost
+	}
+	if h.Answer.Status == 0 {
+		h.Answer.Status = http.StatusOK
+	}
+	if h.Name == "" {
+		c.fault(field+".name", "is needed: metrics name the handshake by it")
+	}
+	for _, s := range h.Match.Present {
+		h.present = append(h.present, c.source(field+".match.present", s))
+	}
+	for _, s := range h.Match.Absent {
+		h.absent = append(h.absent, c.source(field+".match.absent", s))
+	}
+	for s, text := range h.Match.Equals {
+		h.equals = append(h.equals, equal{c.source(field+".match.equals", s), text})
+	}
+	h.challenge = c.source(field+".challenge", h.Challenge)
+	h.token = c.source(field+".token", h.Token)
+	h.expect = c.source(field+".expect", h.Expect)
+	h.selfSigned = c.source(field+".self_signed", h.SelfSigned)
+	h.body = c.reply(field+".answer.body", h.Answer.Body, &h)
+	for name, text := range h.Answer.Headers {
+		h.headers[name] = c.reply(field+".answer.headers", text, &h)
+	}
+	c.checkHandshake(field, &h)
+	return h
+}
+
+func (c *compiler) checkHandshake(field string, h *handshake) {
+	nothing := len(h.present)+len(h.equals) == 0 && h.challenge == nil && h.token == nil
+	if nothing && h.Match.Method == http.MethodPost {
+		c.fault(field+".match", "would take every event for a handshake; add present or equals")
+	}
+	if h.signs && h.challenge == nil {
+		c.fault(field+".challenge", "is needed for a signature in the answer")
+	}
+	if h.Signed && c.p.Algorithm == algNone {
+		c.fault(field+".signed", "nothing of this sender is signed")
+	}
+}
+
+// reply reads the template of an answer.
+func (c *compiler) reply(field, text string, h *handshake) []replyPart {
+	var parts []replyPart
+	err := scanTemplate(text, func(s string) {
+		parts = append(parts, replyPart{kind: replyLiteral, text: s})
+	}, func(name, arg string) error {
+		p := replyPart{text: arg}
+		switch name {
+		case "challenge":
+			p.kind = replyChallenge
+		case "hmac":
+			p.kind, h.signs = replyHMAC, true
+			if arg != encHex && arg != encBase64 {
+				return fmt.Errorf("{hmac:%s} must be {hmac:hex} or {hmac:base64}", arg)
+			}
+		case "ed25519":
+			p.kind, h.signs = replyEd25519, true
+		case "header", "body", "query", "form", "param":
+			p.kind, p.source = replySource, c.source(field, name+":"+arg)
+		default:
+			return fmt.Errorf("{%s} is no place of an answer: use challenge, hmac:hex, hmac:base64, ed25519:hex, header:X, body:path, query:x, form:x or param:x", name)
+		}
+		parts = append(parts, p)
+		return nil
+	})
+	if err != nil {
+		c.fault(field, "%s", err)
+	}
+	return parts
+}

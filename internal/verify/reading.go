@@ -89,7 +89,7 @@ func usable(secrets []Secret, now time.Time) *Failure {
 			return nil
 		}
 	}
-	return refuse(EmptySecret, StepPresence, "the source has no secret that counts now")
+	return Refuse(EmptySecret, "the source has no secret that counts now").at(StepPresence)
 }
 
 // prepare reads what the signed content is made of.
@@ -100,7 +100,7 @@ func (q *reading) prepare(w window) *Failure {
 	if q.v.id != nil {
 		text, n := q.read(q.v.id)
 		if n != once {
-			return refuse(MissingID, StepPresence, "the request carries no message id, or more than one")
+			return Refuse(MissingID, "the request carries no message id, or more than one")
 		}
 		q.id = text
 	}
@@ -110,7 +110,7 @@ func (q *reading) prepare(w window) *Failure {
 	if q.v.keyID != nil {
 		text, n := q.read(q.v.keyID)
 		if n != once {
-			return refuse(UnknownKey, StepPresence, "the request names no key, or more than one")
+			return Refuse(UnknownKey, "the request names no key, or more than one").at(StepPresence)
 		}
 		q.keyID = text
 	}
@@ -129,9 +129,9 @@ func (q *reading) readTexts() *Failure {
 		text, n := q.readPlace(&p.place)
 		switch {
 		case n == doubled:
-			return refuse(MalformedSignature, StepPresence, "a signed part of the request is there twice")
+			return Refuse(MalformedSignature, "a signed part of the request is there twice")
 		case n == absent && p.place.kind == placeHeader:
-			return refuse(MissingID, StepPresence, "a signed header is absent")
+			return Refuse(MissingID, "a signed header is absent")
 		}
 		q.texts[i] = text
 	}
@@ -146,7 +146,7 @@ func (q *reading) checkGuards() *Failure {
 			continue
 		}
 		if n != once || !oneOf(g.equals, text) {
-			return refuse(g.reason, StepPresence, "a header does not hold what this sender sends")
+			return Refuse(g.reason, "a header does not hold what this sender sends").at(StepPresence)
 		}
 	}
 	return nil

@@ -108,9 +108,9 @@ func (q *reading) readStamp(w window) *Failure {
 	text, n := q.read(q.v.stamp)
 	switch {
 	case n == doubled:
-		return refuse(MalformedTimestamp, StepTimestamp, "the timestamp is there twice")
+		return Refuse(MalformedTimestamp, "the timestamp is there twice")
 	case n == absent && (w.on || q.v.signsStamp):
-		return refuse(MissingTimestamp, StepTimestamp, "the request carries no timestamp")
+		return Refuse(MissingTimestamp, "the request carries no timestamp")
 	case n == absent || !w.parse:
 		q.stamp = text
 		return nil
@@ -118,20 +118,28 @@ func (q *reading) readStamp(w window) *Failure {
 	q.stamp = text
 	var ok bool
 	if q.at, ok = parseTime(q.v.p.Timestamp.Format, text); !ok {
-		return refuse(MalformedTimestamp, StepTimestamp, "the timestamp is not written as this sender writes it")
+		return Refuse(MalformedTimestamp, "the timestamp is not written as this sender writes it")
 	}
 	return nil
 }
 
-// judgeWindow compares the timestamp with now; the edge is inside.
+// judgeWindow compares the timestamp with now.
 func (q *reading) judgeWindow(now time.Time, w window) *Failure {
-	switch age := now.Sub(q.at); {
-	case !w.on:
+	if !w.on {
 		return nil
-	case age > w.past:
-		return refuse(TimestampTooOld, StepWindow, "the request was signed longer ago than the tolerance")
-	case -age > w.future:
-		return refuse(TimestampTooNew, StepWindow, "the request was signed in the future, beyond the tolerance")
+	}
+	return JudgeAge(now, q.at, w.past, w.future)
+}
+
+// JudgeAge compares the time of a request with now; the edges are inside. Times are
+// compared as they are: their difference saturates after 292 years, and what is
+// further ahead would seem to be near.
+func JudgeAge(now, at time.Time, past, future time.Duration) *Failure {
+	switch {
+	case at.Before(now.Add(-past)):
+		return Refuse(TimestampTooOld, "the request was signed longer ago than the tolerance")
+	case at.After(now.Add(future)):
+		return Refuse(TimestampTooNew, "the request was signed in the future, beyond the tolerance")
 	}
 	return nil
 }

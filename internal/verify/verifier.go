@@ -12,6 +12,7 @@ import (
 type Verifier struct {
 	p       Profile
 	coded   Coded
+	traits  Traits
 	content []part
 	newHash func() hash.Hash
 	size    int // of the hash
@@ -65,16 +66,15 @@ func (v *Verifier) Verify(r *Request, secrets []Secret, o Options) error {
 	return nil
 }
 
-// MayFetch tells whether a verdict may need a certificate or key set that has to be
-// fetched: that of a sender which data alone can't describe.
-func (v *Verifier) MayFetch() bool { return v.coded != nil }
+// Traits are what others must know of the scheme.
+func (v *Verifier) Traits() Traits { return v.traits }
 
 // Content gives the bytes that the sender should have signed, for the owner who
 // looks for why a request was refused. It must not reach the caller of the
 // endpoint. {secret} stands as itself.
 func (v *Verifier) Content(r *Request) ([]byte, error) {
-	if c, ok := v.coded.(CodedContent); ok {
-		return c.Content(r)
+	if v.coded != nil {
+		return v.coded.Content(r)
 	}
 	if v.content == nil {
 		return nil, nil
@@ -88,10 +88,6 @@ func (v *Verifier) Content(r *Request) ([]byte, error) {
 		return nil, f
 	}
 	return q.appendContent(nil, "{secret}"), nil
-}
-
-func refuse(reason Reason, step Step, detail string) *Failure {
-	return &Failure{Reason: reason, Step: step, Detail: detail}
 }
 
 // RejectStatus is the status with which this sender expects a wrong signature

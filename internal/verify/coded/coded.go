@@ -1,0 +1,106 @@
+// Package coded verifies the senders whose rules data cannot say: Twilio, Mandrill, Amazon SNS,
+// PayPal, Adyen's payments, and those that sign JSON Web Tokens. It stands on the exported names of
+// package verify alone, so that a coded rule has no power that the data's has not.
+package coded
+
+import (
+	"crypto"
+	"crypto/rsa"
+	_ "crypto/sha1" //nolint:gosec // SNS and Twilio still sign with SHA-1.
+	_ "crypto/sha256"
+	"encoding/base64"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/grapnel/grapnel/internal/verify"
+)
+
+// Schemes is the table of the coded verifiers, each under the name of its algorithm.
+func Schemes() verify.Schemes {
+	return verify.Schemes{
+		"adyen":    {New: newAdyen, Traits: adyenTraits},
+		"jwt":      {New: newJWT, Traits: jwtTraits},
+		"mandrill": {New: newMandrill, Traits: mandrillTraits},
+		"paypal":   {New: newPayPal, Traits: paypalTraits},
+		"sns":      {New: newSNS, Traits: snsTraits},
+		"twilio":   {New: newTwilio, Traits: twilioTraits},
+	}
+}
+
+// oneHeader returns the one value of a header. Several lines of it are refused: which of them
+// another reader takes is anybody's guess.
+func oneHeader(r *verify.Request, name string, missing verify.Reason) (string, error) {
+	values := r.Header.Values(name)
+	if len(values) == 0 || (len(values) == 1 && strings.TrimSpace(values[0]) == "") {
+		return "", verify.Refuse(missing, "the header "+name+" is absent")
+	}
+	if len(values) > 1 {
+		return "", verify.Refuse(verify.MalformedSignature, "the header "+name+" is there more than once")
+	}
+	return strings.TrimSpace(values[0]), nil
+}
+
+// signatureHeader is the header a profile names for the signature, else the sender's usual one.
+func signatureHeader(p verify.Profile, usual string) string {
+	if len(p.Signature.Headers) > 0 && p.Signature.Headers[0] != "" {
+		return p.Signature.Headers[0]
+	}
+	return usual
+}
+
+// activeKeys returns the texts of the active secrets that are not empty. None left fails closed.
+func activeKeys(secrets []verify.Secret, o verify.Options) ([]string, error) {
+	var keys []string
+	for _, secret := range secrets {
+		if secret.Value != "" && secret.Active(o.Now) {
+			keys = append(keys, secret.Value)
+		}
+	}
+	if len(keys) == 0 {
+		return nil, verify.Refuse(verify.EmptySecret, "the source has no active secret, or an empty one")
+	}
+	return keys, nil
+}
+
+// decodeStrict decodes padded base64 with no byte to spare, so that one signature has one spelling.
+func decodeStrict(text string) ([]byte, error) {
+	if strings.ContainsAny(text, "\r\n") {
+		return nil, base64.CorruptInputError(0)
+	}
+	return base64.StdEncoding.Strict().DecodeString(text)
+}
+
+// verifyRSA checks an RSA PKCS #1 v1.5 signature over content.
+func verifyRSA(key *rsa.PublicKey, hash crypto.Hash, content []byte, signature []byte) error {
+	digest := hash.New()
+	digest.Write(content)
+	if rsa.VerifyPKCS1v15(key, hash, digest.Sum(nil), signature) != nil {
+		return verify.Refuse(verify.SignatureMismatch, "the signature does not fit the message")
+	}
+	return nil
+}
+
+// judgeAge judges the time of a message whose sender mandates no window: only when the source sets a
+// tolerance, or its profile names a timestamp. The edges are inside.
+func judgeAge(p verify.Profile, o verify.Options, at time.Time) error {
+	past, future := p.Timestamp.Past, p.Timestamp.Future
+	on := p.Timestamp.From != "" && !p.Timestamp.Unchecked
+	if o.Tolerance != nil {
+		past, future, on = *o.Tolerance, *o.Tolerance, *o.Tolerance >= 0
+	}
+	if !on || o.Now.IsZero() {
+		return nil
+	}
+	if f := verify.JudgeAge(o.Now, at, past, future); f != nil {
+		return f
+	}
+	return nil
+}
+
+// wordList splits the value of a setting that holds several words, at commas and white space.
+func wordList(text string) []string {
+	return slices.DeleteFunc(strings.FieldsFunc(text, func(r rune) bool {
+		return r == ',' || r == ' ' || r == '\n' || r == '\t'
+	}), func(word string) bool { return word == "" })
+}

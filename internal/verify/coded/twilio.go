@@ -1,0 +1,217 @@
+package coded
+
+import (
+	"crypto/hmac"
+	"crypto/sha1" //nolint:gosec // Twilio signs with HMAC-SHA1, which is not broken by collisions.
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"mime"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/grapnel/grapnel/internal/verify"
+)
+
+// twilio verifies X-Twilio-Signature: HMAC-SHA1 in base64 over the URL and, for a form, its sorted
+// fields; for any other body the URL's parameter bodySHA256 covers it.
+// https://www.twilio.com/docs/usage/security#validating-requests
+type twilio struct {
+	header string
+}
+
+func twilioTraits(verify.Profile) verify.Traits {
+	return verify.Traits{SignsURL: true, Signs: "the URL and the form's fields"}
+}
+
+// newTwilio makes the verifier of the algorithm twilio.
+func newTwilio(p verify.Profile) (verify.Coded, error) {
+	return twilio{header: signatureHeader(p, "X-Twilio-Signature")}, nil
+}
+
+// Verify implements Coded.
+func (t twilio) Verify(r *verify.Request, secrets []verify.Secret, o verify.Options) error {
+	mac, keys, err := sha1Signature(r, t.header, secrets, o)
+	if err != nil {
+		return err
+	}
+	if isForm(r) {
+		fields, err := twilioFields(r.Body)
+		if err != nil {
+			return err
+		}
+		if twilioMatch(mac, keys, r.URL, fields) {
+			return nil
+		}
+	}
+	if !twilioMatch(mac, keys, r.URL, "") {
+		return verify.Refuse(verify.SignatureMismatch, "the signature does not fit the URL and the body")
+	}
+	if len(r.Body) > 0 && !bodyHashInURL(r) {
+		return verify.Refuse(verify.BodyHashMismatch, "the URL's bodySHA256 does not fit the body")
+	}
+	return nil
+}
+
+// Covers implements CodedCover: everything but the headers.
+func (t twilio) Covers(kind, _ string) bool { return kind != "header" }
+
+// Content implements CodedContent.
+func (t twilio) Content(r *verify.Request) ([]byte, error) {
+	if !isForm(r) {
+		return []byte(r.URL), nil
+	}
+	fields, err := twilioFields(r.Body)
+	return []byte(r.URL + fields), err
+}
+
+// Sign implements CodedSigner. A body that is no form is signed through the URL.
+func (t twilio) Sign(r *verify.Request, s verify.Secret, _ time.Time) (verify.Additions, error) {
+	var signed verify.Additions
+	content, err := t.Content(r)
+	if err != nil {
+		return signed, err
+	}
+	if !isForm(r) && len(r.Body) > 0 && !bodyHashInURL(r) {
+		sum, separator := sha256.Sum256(r.Body), "?"
+		if strings.Contains(r.URL, "?") {
+			separator = "&"
+		}
+		signed.URL = r.URL + separator + "bodySHA256=" + hex.EncodeToString(sum[:])
+		content = []byte(signed.URL)
+	}
+	signed.Headers = []verify.HeaderLine{{Name: t.header, Value: base64.StdEncoding.EncodeToString(hmacSHA1(s.Value, string(content)))}}
+	return signed, nil
+}
+
+// sha1Signature reads an HMAC-SHA1 in base64 from a header, and the keys to try.
+func sha1Signature(r *verify.Request, header string, secrets []verify.Secret, o verify.Options) ([]byte, []string, error) {
+	keys, err := activeKeys(secrets, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	text, err := oneHeader(r, header, verify.MissingSignature)
+	if err != nil {
+		return nil, nil, err
+	}
+	mac, err := decodeStrict(text)
+	if err != nil || len(mac) != sha1.Size {
+		return nil, nil, verify.Refuse(verify.MalformedSignature, "the signature is not base64 of 20 bytes")
+	}
+	if r.URL == "" {
+		return nil, nil, verify.Refuse(verify.SignatureMismatch, "the public URL of the source is not known; set it")
+	}
+	return mac, keys, nil
+}
+
+// twilioMatch tries every key with the URL as it is, without its port and with the standard one.
+func twilioMatch(mac []byte, keys []string, url, fields string) bool {
+	for _, variant := range portVariants(url) {
+		for _, key := range keys {
+			if hmac.Equal(mac, hmacSHA1(key, variant+fields)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// hmacSHA1 is HMAC-SHA1 of text under key.
+func hmacSHA1(key, text string) []byte {
+	mac := hmac.New(sha1.New, []byte(key))
+	mac.Write([]byte(text))
+	return mac.Sum(nil)
+}
+
+// isForm reports whether the request says that its body is a form.
+func isForm(r *verify.Request) bool {
+	values := r.Header.Values("Content-Type")
+	if len(values) != 1 {
+		return false
+	}
+	media, _, err := mime.ParseMediaType(values[0])
+	return err == nil && media == "application/x-www-form-urlencoded"
+}
+
+// twilioFields is the signed text of a form: for each key in byte order, each of its distinct values
+// in byte order, the key and the value, decoded.
+func twilioFields(body []byte) (string, error) {
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return "", verify.Refuse(verify.SignatureMismatch, "the body is not a form")
+	}
+	var text strings.Builder
+	for _, key := range sortedKeys(form) {
+		values := slices.Clone(form[key])
+		slices.Sort(values)
+		for _, value := range slices.Compact(values) {
+			text.WriteString(key + value)
+		}
+	}
+	return text.String(), nil
+}
+
+// bodyHashInURL reports whether the URL holds exactly one bodySHA256 and it is that of the body.
+func bodyHashInURL(r *verify.Request) bool {
+	_, query, _ := strings.Cut(r.URL, "?")
+	values, err := url.ParseQuery(query)
+	if err != nil || len(values["bodySHA256"]) != 1 {
+		return false
+	}
+	sum, err := hex.DecodeString(values.Get("bodySHA256"))
+	own := sha256.Sum256(r.Body)
+	return err == nil && hmac.Equal(sum, own[:])
+}
+
+// sortedKeys returns the names of a form in byte order.
+func sortedKeys(form url.Values) []string {
+	keys := make([]string, 0, len(form))
+	for key := range form {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// urlWithPort and urlWithoutPort of a URL are made on its text, because Twilio signs the text and
+// parsing it would change its escapes.
+
+// splitAuthority cuts a URL into what precedes its host, the host, the port without its colon, and
+// the rest. The port is empty when there is none. A text without "://" gives ok false.
+func splitAuthority(url string) (before, host, port, rest string, ok bool) {
+	scheme, after, ok := strings.Cut(url, "://")
+	if !ok {
+		return "", "", "", "", false
+	}
+	end := strings.IndexAny(after, "/?#")
+	if end < 0 {
+		end = len(after)
+	}
+	authority, rest := after[:end], after[end:]
+	at := strings.LastIndexByte(authority, '@') + 1
+	before, host = scheme+"://"+authority[:at], authority[at:]
+	if colon := strings.LastIndexByte(host, ':'); colon > strings.LastIndexByte(host, ']') {
+		host, port = host[:colon], host[colon+1:]
+	}
+	return before, host, port, rest, true
+}
+
+// portVariants returns the URL as it is, without its port, and with the standard port of its scheme
+// when it names none. Twilio signs one of them.
+// https://www.twilio.com/docs/usage/security#validating-requests
+func portVariants(url string) []string {
+	before, host, port, rest, ok := splitAuthority(url)
+	if !ok {
+		return []string{url}
+	}
+	if port != "" {
+		return []string{url, before + host + rest}
+	}
+	standard := ":443"
+	if strings.HasPrefix(url, "http://") {
+		standard = ":80"
+	}
+	return []string{url, before + host + standard + rest}
+}

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
@@ -59,26 +58,12 @@ func (a *Activities) Bind(binds ...handler.Bind) error {
 // Configuration is what the configuration file says of the worker.
 type Configuration struct {
 	// Destinations are the targets beside the handlers.
-	Destinations []Destination
+	Destinations []*destination.Destination
 	// Ignores tells whether an event of a source that no route takes is dropped
 	// rather than kept as a dead letter. Nil is never.
 	Ignores func(source string) bool
 	// Examples names the worked examples whose handlers take events too: Meetings.
 	Examples []string
-}
-
-// Destination is a target that the configuration names.
-type Destination struct {
-	// Name is the destination's own, without slash or dot.
-	Name string
-	// Events are patterns over source/type that say which events it takes.
-	Events []string
-	// Timeout is how long one attempt may take.
-	Timeout time.Duration
-	// Retry is when it is tried again.
-	Retry event.Retry
-	// HTTP is the endpoint that events are posted to.
-	HTTP *destination.HTTP
 }
 
 // table is every route there is now.
@@ -106,9 +91,9 @@ func (a *Activities) Configure(c Configuration) {
 	}
 	for _, d := range c.Destinations {
 		t.targets = append(t.targets, target{
-			route:   event.Route{Name: d.Name, Activity: event.ActivityDeliver, Timeout: d.Timeout, Retry: d.Retry},
-			matches: func(e event.Event) bool { return event.MatchAny(d.Events, e.Name()) },
-			run:     d.deliver,
+			route:   d.Route(),
+			matches: d.Matches,
+			run:     deliverTo(d),
 		})
 	}
 	a.table.Store(t)

@@ -3,13 +3,14 @@ package activities_test
 import (
 	"context"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/grapnel/grapnel/activities"
 	"github.com/grapnel/grapnel/activities/handler"
+	"github.com/grapnel/grapnel/internal/destination"
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/secret"
 )
 
 func names(p event.Plan) []string {
@@ -25,9 +26,13 @@ func TestRoute(t *testing.T) {
 	table := &handler.Table{}
 	handler.On(table, "zoom", "meeting.started", nothing)
 	handler.On(table, "zoom", "meeting.*", nothing)
+	crm, err := destination.New(&destination.Spec{
+		Name: "crm", Events: []string{"zoom/*"}, HTTP: &destination.HTTP{URL: secret.New("https://crm.example.com")},
+	}, destination.Deps{})
+	require.NoError(t, err)
 	a := activities.New(nil, "q").WithHandlers(table)
 	a.Configure(activities.Configuration{
-		Destinations: []activities.Destination{{Name: "crm", Events: []string{"zoom/*"}, Timeout: time.Second}},
+		Destinations: []*destination.Destination{crm},
 		Ignores:      func(source string) bool { return source == "quiet" },
 	})
 	for name, c := range map[string]struct {

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/grapnel/grapnel/internal/config"
-	"github.com/grapnel/grapnel/internal/destination"
+	"github.com/grapnel/grapnel/internal/netguard"
 	"github.com/grapnel/grapnel/internal/verify"
 	"github.com/grapnel/grapnel/internal/verify/coded"
 )
@@ -40,13 +40,13 @@ func fetcher(c *config.Config, given http.RoundTripper) (verify.Fetch, error) {
 	if given != nil {
 		return coded.HTTPFetch(&http.Client{Transport: httpsOnly{given, named}}), nil
 	}
-	dial, err := destination.Dialer(named, dialWithin)
+	guard, err := netguard.New(named)
 	if err != nil {
 		return nil, err
 	}
 	network := &http.Transport{
 		// A proxy from the environment is not used: it would resolve names itself.
-		DialContext:         dial,
+		DialContext:         guard.DialContext(netguard.DialOptions{Timeout: dialWithin}),
 		TLSHandshakeTimeout: dialWithin,
 		// Fetches are rare, and a reload replaces the client.
 		DisableKeepAlives: true,

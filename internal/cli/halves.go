@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 
 	"github.com/grapnel/grapnel/activities"
@@ -44,26 +43,27 @@ func (p *process) receiver(ctx context.Context) (half, *starter.Starter, net.Add
 
 // activities makes what the worker works with.
 func (p *process) activities() (*activities.Activities, error) {
-	c, err := configuration(p.config)
+	ds, err := p.destinations.Open(p.config.Destinations)
 	if err != nil {
 		return nil, err
 	}
 	a := activities.New(p.client, p.env.TaskQueue)
 	a.Log = telemetry.NewSlog(p.log.Named("handler"))
-	a.Configure(c)
-	p.destinations = c.Destinations
+	a.Configure(configuration(p.config, ds))
+	p.destinations.Replace(ds)
 	return a, nil
 }
 
 // reconfigure puts another configuration into force: at the door, for the worker
 // and in the labels of metrics. Either may be nil. It is done whole or not at all.
 func (p *process) reconfigure(s *starter.Starter, a *activities.Activities, c *config.Config) error {
-	next, err := configuration(c)
+	next, err := p.destinations.Open(c.Destinations)
 	if err != nil {
 		return err
 	}
 	if s != nil {
 		if err := s.Reload(c); err != nil {
+			p.destinations.Discard(next)
 			return err
 		}
 	}
@@ -71,30 +71,15 @@ func (p *process) reconfigure(s *starter.Starter, a *activities.Activities, c *c
 	if a == nil {
 		return nil
 	}
-	a.Configure(next)
-	for _, d := range p.destinations {
-		d.HTTP.Close() // Deliveries under way go on.
-	}
-	p.destinations = next.Destinations
+	a.Configure(configuration(c, next))
+	p.destinations.Replace(next)
 	return nil
 }
 
 // configuration is what the file says of the worker.
-func configuration(c *config.Config) (activities.Configuration, error) {
-	var faults []error
-	var ds []activities.Destination
-	for name, d := range c.Destinations {
-		h, err := destination.New(d.Options())
-		if err != nil {
-			faults = append(faults, fmt.Errorf("destination %s: %w", name, err))
-			continue
-		}
-		ds = append(ds, activities.Destination{
-			Name: name, Events: d.Events, Timeout: d.HTTP.Timeout, Retry: d.Retry, HTTP: h,
-		})
-	}
+func configuration(c *config.Config, ds []*destination.Destination) activities.Configuration {
 	return activities.Configuration{Destinations: ds, Examples: []string{activities.Meetings}, Ignores: func(source string) bool {
 		s, ok := c.Sources[source]
 		return ok && s.Unmatched == config.UnmatchedIgnore
-	}}, errors.Join(faults...)
+	}}
 }

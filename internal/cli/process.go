@@ -11,8 +11,8 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.uber.org/zap"
 
-	"github.com/grapnel/grapnel/activities"
 	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/destination"
 	"github.com/grapnel/grapnel/internal/engine"
 	"github.com/grapnel/grapnel/internal/spool"
 	"github.com/grapnel/grapnel/internal/telemetry"
@@ -32,8 +32,8 @@ type process struct {
 	spool   *spool.Spool
 	out     io.Writer
 	program Program
-	// destinations are those in force, whose connections a reload closes.
-	destinations []activities.Destination
+	// destinations are those in force; what is known of each outlives a reload.
+	destinations *destination.Set
 }
 
 // open reads the configuration and makes the log and the metrics. Nothing is
@@ -57,6 +57,7 @@ func (p Program) open() (*process, error) {
 	}
 	return &process{
 		env: env, config: cfg, log: log, observer: o, settings: settings, out: p.Stdout, program: p,
+		destinations: destination.NewSet(destination.Deps{}),
 	}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/grapnel/grapnel/activities"
 	"github.com/grapnel/grapnel/internal/admin"
 	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/destination"
 )
 
 // Reloader is a reloader whose looks tests make themselves.
@@ -15,7 +16,7 @@ type Reloader struct{ *reloader }
 
 // NewReloader looks after the file of a configuration that is in force.
 func NewReloader(path string, c *config.Config, log *zap.Logger, apply func(*config.Config) error) Reloader {
-	p := &process{env: config.Env{Config: path}, config: c, log: log}
+	p := &process{destinations: destination.NewSet(destination.Deps{}), env: config.Env{Config: path}, config: c, log: log}
 	return Reloader{newReloader(p, apply)}
 }
 
@@ -38,7 +39,7 @@ func Working(c *config.Config, log *zap.Logger) (*activities.Activities, func(*c
 	if err != nil {
 		return nil, nil, err
 	}
-	p := &process{config: c, log: log, observer: o}
+	p := &process{destinations: destination.NewSet(destination.Deps{}), config: c, log: log, observer: o}
 	a, err := p.activities()
 	return a, func(next *config.Config) error { return p.reconfigure(nil, a, next) }, err
 }

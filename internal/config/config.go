@@ -4,7 +4,8 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/destination"
+	"github.com/grapnel/grapnel/internal/secret"
 )
 
 // Config is grapnel.yaml, complete: defaults filled in, presets merged,
@@ -15,7 +16,7 @@ type Config struct {
 	// Sources are the senders we know, by the name of their door.
 	Sources map[string]*Source `yaml:"sources"`
 	// Destinations are the targets bound by configuration, by name.
-	Destinations map[string]*Destination `yaml:"destinations"`
+	Destinations map[string]*destination.Spec `yaml:"destinations"`
 	// Retention is how long the engine keeps closed events: the window in which
 	// duplicates are known. At least a day.
 	Retention time.Duration `yaml:"retention"`
@@ -91,14 +92,8 @@ func defaults() *Config {
 	}
 }
 
-// defaultRetry is the example schedule of the Standard Webhooks specification,
-// cut at eight attempts.
-func defaultRetry() event.Retry {
-	return event.Retry{
-		Attempts: 8, Initial: 5 * time.Second, Max: 10 * time.Hour, Jitter: 0.2,
-		Schedule: []time.Duration{
-			5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour,
-			5 * time.Hour, 10 * time.Hour, 10 * time.Hour,
-		},
-	}
-}
+// Secret is a text that no formatting, encoding or logging shows.
+type Secret = secret.Secret
+
+// NewSecret hides a text.
+func NewSecret(text string) Secret { return secret.New(text) }

@@ -215,15 +215,15 @@ destinations:
 	require.Equal(t, []string{"zoom/meeting.*", "stripe/*"}, full.Events)
 	require.Equal(t, event.Retry{Attempts: 3, Initial: time.Second, Max: time.Minute, Multiplier: 2, Jitter: 0.2}, full.Retry,
 		"rests of one's own take the place of the default schedule")
-	o := full.Options()
-	require.Equal(t, "full", o.Name)
-	require.Equal(t, []string{signing}, o.Secrets)
-	require.Equal(t, map[string]string{"X-Tenant": "a"}, o.Headers)
-	require.Equal(t, 2*time.Second, o.Timeout)
+	require.Equal(t, "full", full.Name)
+	require.Len(t, full.HTTP.Secrets, 1)
+	require.Equal(t, signing, full.HTTP.Secrets[0].Reveal())
+	require.Equal(t, "a", full.HTTP.Headers["X-Tenant"].Reveal())
+	require.Equal(t, 2*time.Second, full.HTTP.Timeout)
 	plain := c.Destinations["plain"]
 	require.Equal(t, 5*time.Second, plain.HTTP.Timeout)
-	require.Equal(t, 8, plain.Retry.Attempts)
-	require.Len(t, plain.Retry.Schedule, 7)
+	require.Equal(t, 11, plain.Retry.Attempts)
+	require.Len(t, plain.Retry.Schedule, 10)
 	require.Equal(t, []time.Duration{time.Second, 2 * time.Minute}, c.Destinations["scheduled"].Retry.Schedule)
 }
 

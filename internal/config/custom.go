@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/grapnel/grapnel/internal/destination"
 	"github.com/grapnel/grapnel/internal/event"
 )
 
@@ -73,7 +74,7 @@ func (f *dedupeField) decodeNode(r *reading, n *node, path string) {
 // unavailable tells of settings that have a place in the file and are not taken
 // yet, so that no one believes they are in force.
 func unavailable(t reflect.Type, key string) (why string, ok bool) {
-	if t != reflect.TypeFor[Destination]() {
+	if t != reflect.TypeFor[destination.Spec]() {
 		return "", false
 	}
 	switch key {

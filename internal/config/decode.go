@@ -15,7 +15,7 @@ type custom interface {
 }
 
 // defaulter is a type with defaults of its own.
-type defaulter interface{ setDefaults() }
+type defaulter interface{ SetDefaults() }
 
 // decode fills v from n and reports what does not fit.
 func (r *reading) decode(v reflect.Value, n *node, path string) {
@@ -57,7 +57,7 @@ func (r *reading) plain(v reflect.Value, n *node, path string) {
 func fresh(v reflect.Value) reflect.Value {
 	v.Set(reflect.New(v.Type().Elem()))
 	if d, ok := reflect.TypeAssert[defaulter](v); ok {
-		d.setDefaults()
+		d.SetDefaults()
 	}
 	return v.Elem()
 }

@@ -5,13 +5,14 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/kelseyhightower/envconfig"
+
+	"github.com/grapnel/grapnel/internal/netguard"
 )
 
 // envPrefix is what the names of our variables begin with.
@@ -174,8 +175,7 @@ func isLoopback(address string) bool {
 	if err != nil {
 		return false
 	}
-	a, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && a.Unmap().IsLoopback()
+	return netguard.IsLoopback(host)
 }
 
 // WriteSummary prints the environment in force, secrets as set or not set.

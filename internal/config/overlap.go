@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"slices"
+
+	"github.com/grapnel/grapnel/internal/destination"
 )
 
 // maxHistory is the most that one event's bodies may fill of a workflow's
@@ -29,7 +31,7 @@ func (c *Config) history() {
 // source can go to: for each that takes the source, those that share events
 // with it.
 func (c *Config) mostDestinations(source string) int {
-	var taking []*Destination
+	var taking []*destination.Spec
 	for _, d := range c.Destinations {
 		if slices.ContainsFunc(d.Events, func(p string) bool { return overlap(p, source+"/*") }) {
 			taking = append(taking, d)

@@ -158,8 +158,8 @@ type Identity struct {
 	TimeFormat string `yaml:"time_format"`
 }
 
-// setDefaults fills in what holds when a key is not given.
-func (s *Source) setDefaults() {
+// SetDefaults fills in what holds when a key is not given.
+func (s *Source) SetDefaults() {
 	s.Unmatched = UnmatchedDeadLetter
 	s.MaxBody = 1 << 20
 	s.AllowIPs = AllowIPs{Key: "hooks", Refresh: time.Hour}

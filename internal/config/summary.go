@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/url"
 	"text/tabwriter"
+
+	"github.com/grapnel/grapnel/internal/destination"
 )
 
 // WriteSummary prints what is in force, a line for each source and destination,
@@ -45,7 +47,7 @@ func countSet(n int) string {
 }
 
 // host is where a destination is, without path and query: they may hold tokens.
-func host(d *Destination) string {
+func host(d *destination.Spec) string {
 	u, err := url.Parse(d.HTTP.URL.Reveal())
 	if err != nil {
 		return "http"

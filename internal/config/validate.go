@@ -45,9 +45,40 @@ func (c *Config) validate() {
 			c.read.fault(path, "a destination's name is part of its events' ids; use a-z, 0-9, - and _, at most 63, first a letter or digit")
 		}
 		d.Name = name
-		c.destination(d, path)
+		d.Check(report{c, path})
 	}
 	c.history()
+}
+
+// report tells a destination's own check where its settings stand in the file.
+type report struct {
+	*Config
+
+	at string
+}
+
+// Fault implements destination.Report.
+func (r report) Fault(path, message string) { r.read.fault(r.path(path), message) }
+
+// Given implements destination.Report.
+func (r report) Given(path string) bool { return r.read.given(r.path(path)) }
+
+// Broken implements destination.Report.
+func (r report) Broken(path string) bool { return r.read.broken(r.path(path)) }
+
+// Duration implements destination.Report.
+func (r report) Duration(path string, d, low, high time.Duration) {
+	r.duration(r.path(path), d, low, high)
+}
+
+// Count implements destination.Report.
+func (r report) Count(path string, n, low, high int) { r.count(r.path(path), n, low, high) }
+
+func (r report) path(path string) string {
+	if path == "" {
+		return r.at
+	}
+	return join(r.at, path)
 }
 
 func (c *Config) numbers() {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/grapnel/grapnel/internal/destination"
+	"github.com/grapnel/grapnel/internal/netguard"
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
@@ -114,11 +116,11 @@ func (w *warnings) signature(s *Source, p verify.Profile, path string) {
 	}
 }
 
-func (w *warnings) destination(d *Destination, path string) {
+func (w *warnings) destination(d *destination.Spec, path string) {
 	if d.HTTP == nil {
 		return
 	}
-	if u, err := url.Parse(d.HTTP.URL.Reveal()); err == nil && u.Scheme == "http" && !isInner(u.Hostname()) {
+	if u, err := url.Parse(d.HTTP.URL.Reveal()); err == nil && u.Scheme == "http" && !netguard.IsInner(u.Hostname()) {
 		w.warn(join(path, "http.url"), "events go there without TLS, readable by anyone on the way; use an https:// address")
 	}
 	if len(d.HTTP.Secrets) == 0 {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/grapnel/grapnel/internal/destination"
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/secret"
 )
 
 // Two keys of 24 and 64 bytes, the shortest and the longest that there may be.
@@ -60,14 +62,46 @@ func answer(t *testing.T, h http.HandlerFunc) (*httptest.Server, <-chan seen) {
 
 func ok(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
 
+// options is a destination as the tests describe it.
+type options struct {
+	Name, URL    string
+	Secrets      []string
+	Timeout      time.Duration
+	Headers      map[string]string
+	AllowPrivate []string
+	Resolver     *net.Resolver
+	Now          func() time.Time
+}
+
+// subject is a destination whose deliveries are written in one line.
+type subject struct{ *destination.Destination }
+
+// Deliver makes one attempt.
+func (s *subject) Deliver(ctx context.Context, e event.Event, body []byte, attempt int) error {
+	return s.Destination.Deliver(ctx, destination.Delivery{Event: e, Body: body, Attempt: attempt})
+}
+
+func made(o options) (*subject, error) {
+	h := &destination.HTTP{URL: secret.New(o.URL), Timeout: o.Timeout, Headers: map[string]secret.Secret{}}
+	for _, s := range o.Secrets {
+		h.Secrets = append(h.Secrets, secret.New(s))
+	}
+	for name, v := range o.Headers {
+		h.Headers[name] = secret.New(v)
+	}
+	spec := &destination.Spec{Name: o.Name, HTTP: h, AllowPrivate: o.AllowPrivate}
+	d, err := destination.New(spec, destination.Deps{Resolver: o.Resolver, Now: o.Now})
+	return &subject{d}, err
+}
+
 // open makes a destination that may reach loopback.
-func open(t *testing.T, o destination.Options) *destination.HTTP {
+func open(t *testing.T, o options) *subject {
 	t.Helper()
 	if o.Name == "" {
 		o.Name = "crm"
 	}
 	o.AllowPrivate = append(o.AllowPrivate, "127.0.0.1")
-	d, err := destination.New(o)
+	d, err := made(o)
 	require.NoError(t, err)
 	t.Cleanup(d.Close)
 	return d
@@ -75,7 +109,7 @@ func open(t *testing.T, o destination.Options) *destination.HTTP {
 
 func TestDeliverSendsTheEventAsCloudEventsBinaryMode(t *testing.T) {
 	srv, requests := answer(t, ok)
-	d := open(t, destination.Options{URL: srv.URL, Headers: map[string]string{"X-Tenant": "a b", "user-agent": "mine"}})
+	d := open(t, options{URL: srv.URL, Headers: map[string]string{"X-Tenant": "a b", "user-agent": "mine"}})
 	require.NoError(t, d.Deliver(t.Context(), sample, []byte(`{}`), 3))
 	got := (<-requests).header
 	for name, want := range map[string]string{
@@ -92,7 +126,7 @@ func TestDeliverSendsTheEventAsCloudEventsBinaryMode(t *testing.T) {
 
 func TestDeliverLeavesOutWhatTheEventDoesNotHave(t *testing.T) {
 	srv, requests := answer(t, ok)
-	d := open(t, destination.Options{URL: srv.URL})
+	d := open(t, options{URL: srv.URL})
 	e := event.Event{ID: "x", Source: "form", DataContentType: "text/plain\x00"}
 	require.NoError(t, d.Deliver(t.Context(), e, nil, 1))
 	got := (<-requests).header
@@ -105,7 +139,7 @@ func TestDeliverLeavesOutWhatTheEventDoesNotHave(t *testing.T) {
 
 func TestDeliverKeepsTheBodyByteForByte(t *testing.T) {
 	srv, requests := answer(t, ok)
-	d := open(t, destination.Options{URL: srv.URL, Secrets: []string{whsec(shortKey)}})
+	d := open(t, options{URL: srv.URL, Secrets: []string{whsec(shortKey)}})
 	rapid.Check(t, func(r *rapid.T) {
 		body := rapid.SliceOf(rapid.Byte()).Draw(r, "body")
 		require.NoError(r, d.Deliver(context.Background(), sample, body, 1))
@@ -125,7 +159,7 @@ func expected(h http.Header, body, key []byte) string {
 
 func TestDeliverSignsOnceForEachSecret(t *testing.T) {
 	srv, requests := answer(t, ok)
-	d := open(t, destination.Options{
+	d := open(t, options{
 		Name: "crm.eu", URL: srv.URL, Secrets: []string{whsec(shortKey), strings.TrimRight(whsec(longKey), "=")},
 		Now: func() time.Time { return time.Unix(1767322800, 999) },
 	})
@@ -144,7 +178,7 @@ func TestDeliverSignsOnceForEachSecret(t *testing.T) {
 // specification's own libraries test with; openssl dgst made the signature.
 func TestSignatureIsWhatOpenSSLMakesOfIt(t *testing.T) {
 	srv, requests := answer(t, ok)
-	d := open(t, destination.Options{
+	d := open(t, options{
 		URL: srv.URL, Secrets: []string{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
 		Now: func() time.Time { return time.Unix(1614265330, 0) },
 	})
@@ -158,7 +192,7 @@ func TestDeliverUsesAConnectionAgain(t *testing.T) {
 	srv, requests := answer(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, strings.Repeat("x", 32<<10))
 	})
-	d := open(t, destination.Options{URL: srv.URL})
+	d := open(t, options{URL: srv.URL})
 	remotes := map[string]bool{}
 	for range 3 {
 		require.NoError(t, d.Deliver(t.Context(), sample, []byte("{}"), 1))
@@ -169,7 +203,7 @@ func TestDeliverUsesAConnectionAgain(t *testing.T) {
 
 func TestDeliverUsesTheUserInformationOfTheURL(t *testing.T) {
 	srv, requests := answer(t, ok)
-	d := open(t, destination.Options{URL: strings.Replace(srv.URL, "://", "://joe:geheim@", 1) + "/in?token=abc"})
+	d := open(t, options{URL: strings.Replace(srv.URL, "://", "://joe:geheim@", 1) + "/in?token=abc"})
 	require.NoError(t, d.Deliver(t.Context(), sample, nil, 1))
 	require.Equal(t, "Basic am9lOmdlaGVpbQ==", (<-requests).header.Get("Authorization"))
 }
@@ -178,7 +212,7 @@ func TestDeliverIgnoresProxiesOfTheEnvironment(t *testing.T) {
 	proxy, proxied := answer(t, ok)
 	t.Setenv("HTTP_PROXY", proxy.URL)
 	t.Setenv("http_proxy", proxy.URL)
-	d := open(t, destination.Options{URL: "http://destination.invalid/", AllowPrivate: []string{"127.0.0.0/8"}})
+	d := open(t, options{URL: "http://destination.invalid/", AllowPrivate: []string{"127.0.0.0/8"}})
 	require.Error(t, d.Deliver(t.Context(), sample, nil, 1))
 	require.Empty(t, proxied)
 }

@@ -1,20 +1,6 @@
 package destination
 
-import (
-	"net/netip"
-	"time"
-)
-
-// Dial is what the guard of a destination at host, with this allow_private,
-// says about an address that host has led to.
-func Dial(allow []string, host string, addr netip.Addr) error {
-	g, err := newGuard(allow)
-	if err != nil {
-		return err
-	}
-	g.named = g.allowsName(host)
-	return g.control("tcp", netip.AddrPortFrom(addr, 443).String(), nil)
-}
+import "time"
 
 // Encode is what a header has of sender text.
 func Encode(s string) string { return encode(s) }

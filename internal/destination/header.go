@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/secret"
 )
 
 // userAgent names us to the destination.
@@ -27,7 +28,7 @@ func ownHeaders() []string {
 	}
 }
 
-func checkHeaders(headers map[string]string) (http.Header, error) {
+func checkHeaders(headers map[string]secret.Secret) (http.Header, error) {
 	h := http.Header{"User-Agent": {userAgent}}
 	var faults []error
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
@@ -35,12 +36,12 @@ func checkHeaders(headers map[string]string) (http.Header, error) {
 		switch {
 		case !httpguts.ValidHeaderFieldName(name):
 			faults = append(faults, fmt.Errorf("%q is no header name", name))
-		case !httpguts.ValidHeaderFieldValue(headers[name]):
+		case !httpguts.ValidHeaderFieldValue(headers[name].Reveal()):
 			faults = append(faults, fmt.Errorf("the value of header %s holds characters that no header may", name))
 		case slices.Contains(ownHeaders(), key), strings.HasPrefix(key, "Ce-"):
 			faults = append(faults, fmt.Errorf("header %s is set by the delivery itself, take it out", name))
 		default:
-			h.Set(key, headers[name])
+			h.Set(key, headers[name].Reveal())
 		}
 	}
 	return h, errors.Join(faults...)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/netguard"
 )
 
 // Error is a delivery that was not taken.
@@ -83,10 +84,10 @@ const (
 )
 
 // failed judges a delivery without an answer.
-func (h *HTTP) failed(err error) error {
+func (h *endpoint) failed(err error) error {
 	err = withoutURL(err)
 	e := &Error{Destination: h.name, URL: h.shown, Err: err}
-	var refused *RefusedError
+	var refused *netguard.RefusedError
 	var network net.Error
 	switch {
 	case errors.As(err, &refused):
@@ -99,7 +100,7 @@ func (h *HTTP) failed(err error) error {
 
 // answered judges an answer by its status. cancel ends the request: it is what
 // keeps a body that drips from holding the delivery.
-func (h *HTTP) answered(res *http.Response, cancel func()) error {
+func (h *endpoint) answered(res *http.Response, cancel func()) error {
 	drip := time.AfterFunc(drainTime, cancel)
 	defer drip.Stop()
 	// What could be read is quoted; the status has decided already.
@@ -123,7 +124,7 @@ func (h *HTTP) answered(res *http.Response, cancel func()) error {
 
 // saidAt is the time of an answer by its own clock, which its other dates are of
 // too (RFC 9110, section 6.6.1), or by ours where it does not tell.
-func (h *HTTP) saidAt(res *http.Response) time.Time {
+func (h *endpoint) saidAt(res *http.Response) time.Time {
 	if at, err := http.ParseTime(res.Header.Get("Date")); err == nil {
 		return at
 	}
@@ -131,7 +132,7 @@ func (h *HTTP) saidAt(res *http.Response) time.Time {
 }
 
 // redirected says where a redirect that we do not follow leads to.
-func (h *HTTP) redirected(res *http.Response) error {
+func (h *endpoint) redirected(res *http.Response) error {
 	to := "elsewhere"
 	if u, err := res.Location(); err == nil {
 		to = "to " + h.clean(shown(u))
@@ -140,7 +141,7 @@ func (h *HTTP) redirected(res *http.Response) error {
 }
 
 // clean makes an answer fit for one line of a message, without our secrets.
-func (h *HTTP) clean(s string) string {
+func (h *endpoint) clean(s string) string {
 	return event.Clean(strings.Join(strings.Fields(h.hide.Replace(s)), " "), kept)
 }
 

@@ -18,7 +18,7 @@ import (
 )
 
 // refusedBy delivers once and gives the error.
-func refusedBy(t *testing.T, d *destination.HTTP) *destination.Error {
+func refusedBy(t *testing.T, d *subject) *destination.Error {
 	t.Helper()
 	var e *destination.Error
 	require.ErrorAs(t, d.Deliver(t.Context(), sample, []byte(`{}`), 1), &e)
@@ -67,7 +67,7 @@ func TestAnswersAreJudgedByTheirStatus(t *testing.T) {
 				}
 				w.WriteHeader(c.status)
 			})
-			e := refusedBy(t, open(t, destination.Options{URL: srv.URL, Now: func() time.Time { return date }}))
+			e := refusedBy(t, open(t, options{URL: srv.URL, Now: func() time.Time { return date }}))
 			require.Equal(t, c.status, e.Status)
 			require.Equal(t, c.permanent, e.Permanent)
 			require.Equal(t, c.rest, e.RetryAfter)
@@ -80,7 +80,7 @@ func TestAnswersAreJudgedByTheirStatus(t *testing.T) {
 func TestEveryStatusOf2xxIsTaken(t *testing.T) {
 	for _, status := range []int{200, 201, 202, 204, 299} {
 		srv, _ := answer(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
-		require.NoError(t, open(t, destination.Options{URL: srv.URL}).Deliver(t.Context(), sample, nil, 1))
+		require.NoError(t, open(t, options{URL: srv.URL}).Deliver(t.Context(), sample, nil, 1))
 	}
 }
 
@@ -90,7 +90,7 @@ func TestARedirectIsNamedAndNotFollowed(t *testing.T) {
 		srv, _ := answer(t, func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, strings.Replace(target.URL, "://", "://joe:geheim@", 1)+"/new?token=geheim", status)
 		})
-		e := refusedBy(t, open(t, destination.Options{URL: srv.URL}))
+		e := refusedBy(t, open(t, options{URL: srv.URL}))
 		require.Contains(t, e.Error(), "a redirect to "+target.URL+"/new that is not followed")
 		require.NotContains(t, e.Error(), "geheim")
 		require.Empty(t, followed)
@@ -99,7 +99,7 @@ func TestARedirectIsNamedAndNotFollowed(t *testing.T) {
 
 func TestADestinationThatIsSilentTimesOut(t *testing.T) {
 	srv, _ := answer(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	e := refusedBy(t, open(t, destination.Options{URL: srv.URL, Timeout: 50 * time.Millisecond}))
+	e := refusedBy(t, open(t, options{URL: srv.URL, Timeout: 50 * time.Millisecond}))
 	require.True(t, e.Timeout)
 	require.False(t, e.Permanent)
 	require.Equal(t, time.Minute, e.RetryAfter)
@@ -120,7 +120,7 @@ func TestAStatusDecidesThoughItsBodyNeverEnds(t *testing.T) {
 			})
 			// The time-out is far longer than the test may take: what ends the
 			// delivery is that no body is waited for.
-			d := open(t, destination.Options{URL: srv.URL, Timeout: time.Hour})
+			d := open(t, options{URL: srv.URL, Timeout: time.Hour})
 			err := d.Deliver(t.Context(), sample, nil, 1)
 			if status == http.StatusOK {
 				require.NoError(t, err)
@@ -143,7 +143,7 @@ func TestOfABigAnswerTheFirstBytesAreQuoted(t *testing.T) {
 			}
 		}
 	})
-	e := refusedBy(t, open(t, destination.Options{URL: srv.URL}))
+	e := refusedBy(t, open(t, options{URL: srv.URL}))
 	require.LessOrEqual(t, len(e.Answer), 1<<10+3)
 	require.True(t, strings.HasPrefix(e.Answer, "a \uFFFD[31m büü"), e.Answer)
 	require.NotContains(t, e.Error(), "\n")
@@ -157,15 +157,15 @@ func TestNoSecretOfOursIsInAnyMessage(t *testing.T) {
 	}
 	srv, _ := answer(t, echo)
 	keyed, _ := answer(t, echo)
-	withSecrets := func(base string) *destination.HTTP {
-		return open(t, destination.Options{
+	withSecrets := func(base string) *subject {
+		return open(t, options{
 			URL:     strings.Replace(base, "://", "://joe:pass-geheim@", 1) + "/in?token=query-geheim%2B",
 			Secrets: []string{secret}, Headers: map[string]string{"X-Key": "Token header-geheim"},
 		})
 	}
-	userOnly := open(t, destination.Options{URL: strings.Replace(keyed.URL, "://", "://user-geheim@", 1) + "/in?bare-geheim", Secrets: []string{secret}})
+	userOnly := open(t, options{URL: strings.Replace(keyed.URL, "://", "://user-geheim@", 1) + "/in?bare-geheim", Secrets: []string{secret}})
 	closed := "http://" + closedPort(t)
-	for name, d := range map[string]*destination.HTTP{
+	for name, d := range map[string]*subject{
 		"an echo": withSecrets(srv.URL), "an echo of a user name": userOnly, "no answer": withSecrets(closed),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -189,7 +189,7 @@ func closedPort(t *testing.T) string {
 }
 
 func TestARefusedConnectionIsTriedAgain(t *testing.T) {
-	e := refusedBy(t, open(t, destination.Options{URL: "http://" + closedPort(t)}))
+	e := refusedBy(t, open(t, options{URL: "http://" + closedPort(t)}))
 	require.False(t, e.Permanent)
 	require.Zero(t, e.RetryAfter)
 	require.Contains(t, e.Error(), "connection refused")
@@ -201,7 +201,7 @@ func TestADeliveryThatIsCalledOffSaysSo(t *testing.T) {
 		cancel()
 		<-r.Context().Done()
 	})
-	err := open(t, destination.Options{URL: srv.URL}).Deliver(ctx, sample, nil, 1)
+	err := open(t, options{URL: srv.URL}).Deliver(ctx, sample, nil, 1)
 	var e *destination.Error
 	require.ErrorAs(t, err, &e)
 	require.False(t, e.Permanent || e.Timeout)
@@ -216,7 +216,7 @@ func TestAnAnswerThatIsNoHTTPIsTriedAgain(t *testing.T) {
 			_ = conn.Close()
 		}
 	})
-	e := refusedBy(t, open(t, destination.Options{URL: srv.URL}))
+	e := refusedBy(t, open(t, options{URL: srv.URL}))
 	require.False(t, e.Permanent)
 	require.Zero(t, e.Status)
 	require.Contains(t, e.Error(), "malformed")
@@ -228,7 +228,7 @@ func TestACertificateThatIsNotTrustedIsTriedAgain(t *testing.T) {
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
-	e := refusedBy(t, open(t, destination.Options{URL: srv.URL}))
+	e := refusedBy(t, open(t, options{URL: srv.URL}))
 	require.False(t, e.Permanent)
 	require.Contains(t, e.Error(), "certificate")
 }

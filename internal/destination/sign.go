@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/grapnel/grapnel/internal/secret"
 )
 
 // The Standard Webhooks specification, "Signature scheme": a secret is
@@ -19,11 +21,11 @@ const (
 	maxKey       = 64
 )
 
-func decodeSecrets(secrets []string) ([][]byte, error) {
+func decodeSecrets(secrets []secret.Secret) ([][]byte, error) {
 	var keys [][]byte
 	var faults []error
 	for i, s := range secrets {
-		key, err := decodeSecret(s)
+		key, err := decodeSecret(s.Reveal())
 		if err != nil {
 			faults = append(faults, fmt.Errorf("secret %d %w", i+1, err))
 			continue
@@ -53,7 +55,7 @@ func decodeSecret(s string) ([]byte, error) {
 // sign sets the three headers of Standard Webhooks. The signature is made of
 // "id.timestamp.body", once for each key, so that a receiver can change its
 // secret while deliveries go on.
-func (h *HTTP) sign(header http.Header, id string, body []byte) {
+func (h *endpoint) sign(header http.Header, id string, body []byte) {
 	timestamp := strconv.FormatInt(h.now().Unix(), 10)
 	header.Set("Webhook-Id", id)
 	header.Set("Webhook-Timestamp", timestamp)

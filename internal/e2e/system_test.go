@@ -178,11 +178,11 @@ func (s *system) receiver(t *testing.T, cfg *config.Config) string {
 func (s *system) worker(t *testing.T, cfg *config.Config, table *handler.Table) {
 	t.Helper()
 	a := activities.New(s.client, s.queue).WithHandlers(table)
-	var ds []activities.Destination
-	for name, d := range cfg.Destinations {
-		h, err := destination.New(d.Options())
+	var ds []*destination.Destination
+	for _, spec := range cfg.Destinations {
+		d, err := destination.New(spec, destination.Deps{})
 		require.NoError(t, err)
-		ds = append(ds, activities.Destination{Name: name, Events: d.Events, Timeout: d.HTTP.Timeout, Retry: d.Retry, HTTP: h})
+		ds = append(ds, d)
 	}
 	a.Configure(activities.Configuration{Destinations: ds, Ignores: func(source string) bool {
 		return cfg.Sources[source].Unmatched == config.UnmatchedIgnore

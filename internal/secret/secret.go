@@ -1,4 +1,6 @@
-package config
+// Package secret holds texts that must not be shown: whatever prints, encodes or
+// logs one says only whether it is set.
+package secret
 
 import (
 	"fmt"
@@ -14,8 +16,8 @@ type Secret struct {
 	text *string
 }
 
-// NewSecret hides a text.
-func NewSecret(text string) Secret {
+// New hides a text.
+func New(text string) Secret {
 	if text == "" {
 		return Secret{}
 	}
@@ -42,7 +44,7 @@ func (s Secret) String() string {
 }
 
 // GoString is what %#v prints.
-func (s Secret) GoString() string { return "config.Secret(" + s.String() + ")" }
+func (s Secret) GoString() string { return "secret.Secret(" + s.String() + ")" }
 
 // Format masks the secret whatever the verb, %x and %d included.
 func (s Secret) Format(f fmt.State, verb rune) {

@@ -1,8 +1,8 @@
-package destination
+package netguard
 
 import "net/netip"
 
-// space is a range of addresses that no delivery goes to unasked.
+// space is a range of addresses that nothing is sent to unasked.
 type space struct {
 	prefix string
 	kind   string

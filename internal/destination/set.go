@@ -1,0 +1,91 @@
+package destination
+
+import (
+	"errors"
+	"maps"
+	"reflect"
+	"slices"
+	"sync"
+)
+
+// Set holds the destinations in force over reloads of the configuration. One
+// whose description has not changed stays as it is, connections and all; what is
+// known of a destination is kept by its name.
+type Set struct {
+	deps Deps
+
+	mu      sync.Mutex
+	current map[string]*Destination
+}
+
+// NewSet makes an empty set whose destinations work with d.
+func NewSet(d Deps) *Set { return &Set{deps: d, current: map[string]*Destination{}} }
+
+// Open makes the destinations that specs describe, in the order of their names,
+// or none of them. They are in force once Replace is called.
+func (s *Set) Open(specs map[string]*Spec) ([]*Destination, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var opened []*Destination
+	var faults []error
+	for _, name := range slices.Sorted(maps.Keys(specs)) {
+		if same, ok := s.current[name]; ok && reflect.DeepEqual(same.Spec, specs[name]) {
+			opened = append(opened, same)
+			continue
+		}
+		d, err := New(specs[name], s.deps)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		opened = append(opened, d)
+	}
+	if len(faults) > 0 {
+		s.discard(opened)
+		return nil, errors.Join(faults...)
+	}
+	return opened, nil
+}
+
+// Replace puts destinations that Open made into force and closes those that are
+// no longer.
+func (s *Set) Replace(ds []*Destination) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.current
+	s.current = make(map[string]*Destination, len(ds))
+	for _, d := range ds {
+		s.current[d.Name()] = d
+	}
+	for name, d := range before {
+		if s.current[name] != d {
+			d.Close()
+		}
+	}
+}
+
+// Discard closes what Open made and nobody puts into force.
+func (s *Set) Discard(ds []*Destination) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.discard(ds)
+}
+
+func (s *Set) discard(ds []*Destination) {
+	for _, d := range ds {
+		if s.current[d.Name()] != d {
+			d.Close()
+		}
+	}
+}
+
+// All lists the destinations in force by name.
+func (s *Set) All() []*Destination {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []*Destination
+	for _, name := range slices.Sorted(maps.Keys(s.current)) {
+		all = append(all, s.current[name])
+	}
+	return all
+}

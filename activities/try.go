@@ -84,7 +84,7 @@ func typeOf(err error) string {
 	case errors.As(err, &p):
 		return event.FailurePanic
 	case errors.Is(err, context.DeadlineExceeded):
-		return "Timeout"
+		return event.FailureTimeout
 	}
 	for ; err != nil; err = errors.Unwrap(err) {
 		name := strings.TrimPrefix(fmt.Sprintf("%T", err), "*")

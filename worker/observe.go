@@ -1,10 +1,13 @@
 package worker
 
 import (
+	"context"
 	"errors"
 	"time"
 
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/grapnel/grapnel/internal/event"
@@ -18,8 +21,10 @@ type Observer interface {
 	Handled(e event.Event, took time.Duration)
 	// Died is an event that became a dead letter.
 	Died(e event.Event, letter event.Letter)
-	// Replayed is a dead letter that is played again.
+	// Replayed is a dead letter that is replayed.
 	Replayed(e event.Event)
+	// Attempted is an attempt at a route, whatever came of it.
+	Attempted(a Attempt)
 }
 
 // observe makes an interceptor that tells the observer.
@@ -71,5 +76,84 @@ func (i *inbound) tell(ctx workflow.Context, e event.Event, third any, err error
 		// task, and the first attempt is made in one. It goes to the observer
 		// alone, never into the run, and a replay does not come here.
 		i.to.Handled(e, time.Since(e.Received)) //workflowcheck:ignore
+	}
+}
+
+// Attempt is one attempt at a route.
+type Attempt struct {
+	Event event.Event
+	// Route is the handler's or the destination's name.
+	Route string
+	// Number counts the attempts at the route of this event, from 1 on.
+	Number int
+	// Result is done, failed, permanent, timeout, panic or deferred.
+	Result string
+	// Err is what it failed with; nil when it did not.
+	Err  error
+	Took time.Duration
+}
+
+// The results of an attempt.
+const (
+	Done      = "done"
+	Failed    = "failed"
+	Permanent = "permanent"
+	Timeout   = "timeout"
+	Panicked  = "panic"
+	Deferred  = "deferred"
+)
+
+func (i *observing) InterceptActivity(
+	_ context.Context, next interceptor.ActivityInboundInterceptor,
+) interceptor.ActivityInboundInterceptor {
+	inbound := &attempting{to: i.to}
+	inbound.Next = next
+	return inbound
+}
+
+type attempting struct {
+	interceptor.ActivityInboundInterceptorBase
+	to Observer
+}
+
+func (i *attempting) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	task, ok := taskOf(in)
+	if !ok {
+		return i.Next.ExecuteActivity(ctx, in)
+	}
+	number, began := task.Before+int(activity.GetInfo(ctx).Attempt), time.Now()
+	out, err := i.Next.ExecuteActivity(ctx, in)
+	i.to.Attempted(Attempt{
+		Event: task.Event, Route: task.Route.Name, Number: number, Result: resultOf(err), Err: err, Took: time.Since(began),
+	})
+	return out, err
+}
+
+// taskOf tells the activities that are attempts at a route from the others.
+func taskOf(in *interceptor.ExecuteActivityInput) (event.Task, bool) {
+	if len(in.Args) == 0 {
+		return event.Task{}, false
+	}
+	task, ok := in.Args[0].(event.Task)
+	return task, ok
+}
+
+func resultOf(err error) string {
+	var app *temporal.ApplicationError
+	switch {
+	case err == nil:
+		return Done
+	case !errors.As(err, &app):
+		return Failed
+	case app.Type() == event.FailurePanic:
+		return Panicked
+	case app.Type() == event.FailureTimeout:
+		return Timeout
+	case app.Type() == event.FailureDeferred:
+		return Deferred
+	case app.NonRetryable():
+		return Permanent
+	default:
+		return Failed
 	}
 }

@@ -31,7 +31,7 @@ func (r *run) failure(ctx workflow.Context, rt event.Route, attempts int, err er
 			f.Stack, f.Attempts = d.Stack, d.Attempt
 		}
 	case errors.As(err, &timeout):
-		f.Type = "Timeout"
+		f.Type = event.FailureTimeout
 	}
 	return f
 }

@@ -13,7 +13,9 @@ import (
 	"github.com/grapnel/grapnel/internal/config"
 	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/telemetry"
+	"github.com/grapnel/grapnel/internal/telemetry/series"
 	"github.com/grapnel/grapnel/starter"
+	"github.com/grapnel/grapnel/worker"
 )
 
 // observer turns what happens to events into log lines, metrics, figures and the
@@ -22,6 +24,7 @@ type observer struct {
 	log        *zap.Logger
 	metrics    *telemetry.Metrics
 	stats      *telemetry.Stats
+	flow       *telemetry.Flow
 	rejections *admin.Rejections
 }
 
@@ -30,8 +33,13 @@ func newObserver(c *config.Config, log *zap.Logger) (*observer, error) {
 	if err != nil {
 		return nil, err
 	}
+	stats := telemetry.NewStats(log, nil)
+	flow, err := telemetry.NewFlow(m, stats, series.New(nil), nil)
+	if err != nil {
+		return nil, err
+	}
 	return &observer{
-		log: log, metrics: m, stats: telemetry.NewStats(log, nil), rejections: admin.NewRejections(admin.Bounds{}),
+		log: log, metrics: m, stats: stats, flow: flow, rejections: admin.NewRejections(admin.Bounds{}),
 	}, nil
 }
 
@@ -42,23 +50,21 @@ func labels(c *config.Config) telemetry.Labels {
 
 // Answered implements starter.Observer.
 func (o *observer) Answered(a starter.Answer) {
-	o.metrics.Received(a.Source, a.Outcome)
 	if a.Refused {
+		o.flow.Refused(a.Source, a.Outcome, a.Took)
 		o.rejections.Add(rejection(a))
 		return
 	}
 	switch starter.Outcome(a.Outcome) {
 	case starter.Started, starter.Replayed, starter.Queued:
-		o.stats.Received()
-		o.metrics.Started(a.Source, a.Outcome, a.Took)
-	case starter.Duplicate:
-		o.stats.Received()
-		o.stats.Duplicate()
+		o.flow.Received(a.Source, a.Outcome, a.Took)
 	case starter.Abandoned:
-		o.stats.Received()
-		o.stats.Duplicate()
+		o.flow.Repeated(a.Source, a.Outcome, a.Took)
 		o.metrics.Abandoned(a.Source)
-	case starter.Ignored:
+	case starter.Duplicate:
+		o.flow.Repeated(a.Source, a.Outcome, a.Took)
+	default:
+		o.flow.Ignored(a.Source, a.Outcome, a.Took)
 	}
 	if a.Collided {
 		o.metrics.Collided(a.Source)
@@ -78,26 +84,28 @@ func rejection(a starter.Answer) admin.Rejection {
 
 // Handled implements worker.Observer.
 func (o *observer) Handled(e event.Event, took time.Duration) {
-	o.stats.Processed(took)
-	o.metrics.Processed(e.Source, e.Type, took)
+	o.flow.Handled(e.Source, e.Type, took)
 	o.log.Info("event handled", append(about(e), zap.Duration("took", took))...)
 }
 
 // Died implements worker.Observer.
 func (o *observer) Died(e event.Event, letter event.Letter) {
-	took := time.Since(e.Received)
-	o.stats.Failed(took)
-	o.metrics.Failed(e.Source, e.Type, took)
-	why := make([]string, 0, len(letter.Failures))
+	why, reasons := make([]string, 0, len(letter.Failures)), make([]string, 0, len(letter.Failures))
 	for _, f := range letter.Failures {
-		o.metrics.DeadLetter(e.Source, f.Type)
+		reasons = append(reasons, f.Type)
 		if f.Route == "" {
 			why = append(why, f.Message)
 			continue
 		}
 		why = append(why, fmt.Sprintf("%s: %s (attempts: %d)", f.Route, f.Message, f.Attempts))
 	}
+	o.flow.Died(e.Source, e.Type, time.Since(e.Received), reasons...)
 	o.log.Warn("event is a dead letter", append(about(e), zap.Strings("failures", why))...)
+}
+
+// Attempted implements worker.Observer.
+func (o *observer) Attempted(a worker.Attempt) {
+	o.flow.Attempted(a.Route, a.Result, a.Number, a.Took)
 }
 
 // Replayed implements worker.Observer.

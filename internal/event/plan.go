@@ -148,6 +148,10 @@ const (
 	FailureGone = "RouteGone"
 	// FailurePanic is a handler that panicked.
 	FailurePanic = "Panic"
+	// FailureTimeout is an attempt that took longer than its route allows.
+	FailureTimeout = "Timeout"
+	// FailureDeferred is an attempt that was put off and does not count as one.
+	FailureDeferred = "Deferred"
 )
 
 // The keys of the memo that the start of an event writes.

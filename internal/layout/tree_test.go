@@ -15,7 +15,7 @@ import (
 
 func TestTheTopHoldsOnlyWhatTheDesignNames(t *testing.T) {
 	allowed := []string{
-		"workflows", "activities", "worker", "starter", "internal", "docs",
+		"workflows", "activities", "worker", "starter", "internal", "docs", "deploy",
 		"docker-compose.yml", "go.mod", "go.sum", "Makefile", "README.md",
 		"main.go", "grapnel.yaml", "Dockerfile", "LICENSE",
 	}

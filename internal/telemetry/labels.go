@@ -30,7 +30,7 @@ type known struct {
 }
 
 // key is one combination of labels; an empty one is left out.
-type key struct{ source, label, value, typ string }
+type key struct{ source, route, label, value, typ string }
 
 // maxSets bounds how many combinations are counted apart. Sources and types are
 // bounded by the configuration, outcomes and reasons by the code, so it is a
@@ -85,7 +85,13 @@ func (k *known) option(want key) metric.MeasurementOption {
 	if k.size.Load() >= maxSets {
 		return metric.WithAttributeSet(attribute.NewSet(attribute.String("source", Other)))
 	}
-	attrs := []attribute.KeyValue{attribute.String("source", want.source)}
+	var attrs []attribute.KeyValue
+	if want.source != "" {
+		attrs = append(attrs, attribute.String("source", want.source))
+	}
+	if want.route != "" {
+		attrs = append(attrs, attribute.String("route", want.route))
+	}
 	if want.label != "" {
 		attrs = append(attrs, attribute.String(want.label, want.value))
 	}

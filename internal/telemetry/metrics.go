@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/otlptranslator"
+	"go.opentelemetry.io/otel/attribute"
 	otelprom "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -29,7 +30,9 @@ type Metrics struct {
 
 	received, processed, failed, deadLetters metric.Int64Counter
 	replays, collisions, abandoned           metric.Int64Counter
-	processing, start                        metric.Float64Histogram
+	deliveries, alerts                       metric.Int64Counter
+	processing, start, answer                metric.Float64Histogram
+	delivery, attempts                       metric.Float64Histogram
 	inFlight                                 metric.Int64UpDownCounter
 }
 
@@ -47,13 +50,13 @@ func NewMetrics(l Labels, log *zap.Logger) (*Metrics, error) {
 		return nil, err
 	}
 	err = errors.Join(
-		registry.Register(collectors.NewGoCollector()),
+		registry.Register(collectors.NewGoCollector(collectors.WithGoCollectorMemStatsMetricsDisabled())),
 		registry.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),
 	)
 	if err != nil {
 		return nil, err
 	}
-	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter), sdkmetric.WithView(sdkView()))
+	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter), sdkmetric.WithView(sdkViews()...))
 	m := &Metrics{
 		provider: provider,
 		handler:  promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: zap.NewStdLog(log)}),
@@ -70,29 +73,37 @@ func NewMetrics(l Labels, log *zap.Logger) (*Metrics, error) {
 
 func (m *Metrics) instruments() error {
 	var faults []error
-	count := func(c *metric.Int64Counter, name, about string) {
+	about := func(name string) metric.InstrumentOption {
+		d, err := metricOf(name)
+		faults = append(faults, err)
+		return metric.WithDescription(d.Help)
+	}
+	count := func(c *metric.Int64Counter, name string) {
 		var err error
-		*c, err = m.meter.Int64Counter("grapnel."+name, metric.WithDescription(about))
+		*c, err = m.meter.Int64Counter(name, about(name))
 		faults = append(faults, err)
 	}
-	seconds := func(h *metric.Float64Histogram, name, about string) {
+	spread := func(h *metric.Float64Histogram, name string, bounds []float64) {
 		var err error
-		*h, err = m.meter.Float64Histogram("grapnel."+name, metric.WithDescription(about),
-			metric.WithUnit("s"), metric.WithExplicitBucketBoundaries(buckets()...))
+		*h, err = m.meter.Float64Histogram(name, about(name), metric.WithExplicitBucketBoundaries(bounds...))
 		faults = append(faults, err)
 	}
-	count(&m.received, "received", "Requests at the door, by source and outcome.")
-	count(&m.processed, "processed", "Events that every route has taken.")
-	count(&m.failed, "failed", "Events that some route has not taken for good.")
-	count(&m.deadLetters, "dead_letters", "Events that became dead letters, by reason.")
-	count(&m.replays, "replays", "Dead letters played again.")
-	count(&m.collisions, "collisions", "Events that shared their key with a different one.")
-	count(&m.abandoned, "abandoned", "Repeats of events whose latest run was ended by hand or timed out.")
-	seconds(&m.processing, "processing.duration", "From the start of an event's workflow to its end.")
-	seconds(&m.start, "start.duration", "How long the engine takes to start a workflow.")
+	count(&m.received, MetricReceived)
+	count(&m.processed, MetricProcessed)
+	count(&m.failed, MetricFailed)
+	count(&m.deadLetters, MetricDeadLetters)
+	count(&m.replays, MetricReplays)
+	count(&m.collisions, MetricCollisions)
+	count(&m.abandoned, MetricAbandoned)
+	count(&m.deliveries, MetricDeliveries)
+	count(&m.alerts, MetricAlertChanges)
+	spread(&m.processing, MetricProcessing, buckets())
+	spread(&m.start, MetricStart, shortBuckets())
+	spread(&m.answer, MetricAnswer, shortBuckets())
+	spread(&m.delivery, MetricDelivery, shortBuckets())
+	spread(&m.attempts, MetricAttempts, []float64{1, 2, 3, 5, 8, 13})
 	var err error
-	m.inFlight, err = m.meter.Int64UpDownCounter("grapnel.requests_in_flight",
-		metric.WithDescription("Requests at the door that are not answered yet."))
+	m.inFlight, err = m.meter.Int64UpDownCounter(MetricInFlight, about(MetricInFlight))
 	return errors.Join(append(faults, err)...)
 }
 
@@ -108,33 +119,56 @@ func (m *Metrics) SDK() client.MetricsHandler { return m.sdk }
 // Meter is for the gauges of other packages.
 func (m *Metrics) Meter() metric.Meter { return m.meter }
 
+// Observe has a gauge of the catalogue read whenever the metrics are. read calls
+// its argument once for each combination of labels, with their values in the
+// catalogue's order.
+func (m *Metrics) Observe(name string, read func(say func(value float64, labels ...string))) error {
+	about, err := metricOf(name)
+	if err != nil {
+		return err
+	}
+	_, err = m.meter.Float64ObservableGauge(name, metric.WithDescription(about.Help),
+		metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {
+			read(func(value float64, labels ...string) {
+				attrs := make([]attribute.KeyValue, 0, len(labels))
+				for i, v := range labels[:min(len(labels), len(about.Labels))] {
+					attrs = append(attrs, attribute.String(about.Labels[i], v))
+				}
+				o.Observe(value, metric.WithAttributes(attrs...))
+			})
+			return nil
+		}))
+	return err
+}
+
 // Shutdown ends the collecting.
 func (m *Metrics) Shutdown(ctx context.Context) error { return m.provider.Shutdown(ctx) }
 
 // Received counts one request by how the door answered it: started, duplicate,
-// invalid_signature and so on. The outcome has to be one of the code's own words.
-func (m *Metrics) Received(source, outcome string) {
+// invalid_signature and so on, and how long it took to. The outcome has to be one
+// of the code's own words.
+func (m *Metrics) Received(source, outcome string, took time.Duration) {
 	m.received.Add(context.Background(), 1, m.labels.Load().set(source, "outcome", outcome))
+	m.answer.Record(context.Background(), max(took, 0).Seconds())
 }
 
 // Processed counts an event that was handled, and how long it took.
 func (m *Metrics) Processed(source, typ string, took time.Duration) {
-	l := m.labels.Load()
-	m.processed.Add(context.Background(), 1, l.typed(source, typ))
-	m.took(took, l.set(source, "result", "processed"))
+	m.processed.Add(context.Background(), 1, m.labels.Load().typed(source, typ))
+	m.took("processed", took)
 }
 
 // Failed counts an event that was not, and how long that took.
 func (m *Metrics) Failed(source, typ string, took time.Duration) {
-	l := m.labels.Load()
-	m.failed.Add(context.Background(), 1, l.typed(source, typ))
-	m.took(took, l.set(source, "result", "failed"))
+	m.failed.Add(context.Background(), 1, m.labels.Load().typed(source, typ))
+	m.took("failed", took)
 }
 
 // took records how long an event took. It was received under another machine's
-// clock perhaps, and a sum that falls reads as a restart.
-func (m *Metrics) took(d time.Duration, labels metric.MeasurementOption) {
-	m.processing.Record(context.Background(), max(d, 0).Seconds(), labels)
+// clock perhaps, and a sum that falls reads as a restart. The source is no label
+// here: a histogram for each of many would be most of a scrape.
+func (m *Metrics) took(result string, d time.Duration) {
+	m.processing.Record(context.Background(), max(d, 0).Seconds(), m.labels.Load().option(key{label: "result", value: result}))
 }
 
 // DeadLetter counts an event that became a dead letter. The reason has to be
@@ -143,7 +177,18 @@ func (m *Metrics) DeadLetter(source, reason string) {
 	m.deadLetters.Add(context.Background(), 1, m.labels.Load().set(source, "reason", reason))
 }
 
-// Replayed counts a dead letter that was played again.
+// Attempted counts one attempt at a route. The result has to be one of the code's
+// own words.
+func (m *Metrics) Attempted(route, result string, took time.Duration) {
+	l := m.labels.Load()
+	m.deliveries.Add(context.Background(), 1, l.option(key{route: route, label: "result", value: result}))
+	m.delivery.Record(context.Background(), max(took, 0).Seconds(), l.option(key{route: route}))
+}
+
+// Attempts records how many attempts a route took until it succeeded.
+func (m *Metrics) Attempts(n int) { m.attempts.Record(context.Background(), float64(n)) }
+
+// Replayed counts a dead letter that was replayed.
 func (m *Metrics) Replayed(source string) { m.bySource(m.replays, source) }
 
 // Collided counts an event that shared its key with a different one.
@@ -153,14 +198,19 @@ func (m *Metrics) Collided(source string) { m.bySource(m.collisions, source) }
 // out.
 func (m *Metrics) Abandoned(source string) { m.bySource(m.abandoned, source) }
 
+// Alerted counts a change of an alert; to is on or off.
+func (m *Metrics) Alerted(alert, to string) {
+	m.alerts.Add(context.Background(), 1, metric.WithAttributes(attribute.String("alert", alert), attribute.String("to", to)))
+}
+
 func (m *Metrics) bySource(c metric.Int64Counter, source string) {
 	c.Add(context.Background(), 1, m.labels.Load().set(source, "", ""))
 }
 
-// Started records how long the engine took over a start; the outcome has to be
-// one of the code's own words.
-func (m *Metrics) Started(source, outcome string, took time.Duration) {
-	m.start.Record(context.Background(), took.Seconds(), m.labels.Load().set(source, "outcome", outcome))
+// Started records how long a request took in which Temporal took the event; the
+// outcome has to be one of the code's own words.
+func (m *Metrics) Started(outcome string, took time.Duration) {
+	m.start.Record(context.Background(), max(took, 0).Seconds(), m.labels.Load().option(key{label: "outcome", value: outcome}))
 }
 
 // InFlight counts requests that are not answered yet: 1 when one comes, -1 when

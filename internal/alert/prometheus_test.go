@@ -1,0 +1,46 @@
+package alert_test
+
+import (
+	"flag"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/grapnel/grapnel/internal/alert"
+)
+
+var update = flag.Bool("update", false, "write the generated files")
+
+const (
+	rulesFile = "../../deploy/prometheus/grapnel.rules.yml"
+	rulesDir  = "../../deploy/prometheus"
+	runbookAt = "https://github.com/grapnel/grapnel/blob/main/docs/runbooks"
+)
+
+func TestTheRulesOfPrometheusAreThoseOfTheCode(t *testing.T) {
+	require.NoError(t, alert.Check())
+	want := alert.PrometheusRules(runbookAt)
+	if *update {
+		require.NoError(t, os.WriteFile(rulesFile, []byte(want), 0o644))
+	}
+	got, err := os.ReadFile(rulesFile)
+	require.NoError(t, err)
+	require.Equal(t, want, string(got), "go test ./internal/alert -args -update writes it")
+}
+
+func TestPromtoolAcceptsTheRulesAndRunsThem(t *testing.T) {
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("SKIPPED: promtool is not installed (Debian's package prometheus); the rules of Prometheus are not checked")
+	}
+	for _, args := range [][]string{
+		{"check", "rules", "grapnel.rules.yml"}, {"test", "rules", "grapnel.rules_test.yml"}, {"test", "rules", "grapnel.slow_rules_test.yml"},
+	} {
+		cmd := exec.CommandContext(t.Context(), promtool, args...)
+		cmd.Dir = rulesDir
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+}

@@ -1,0 +1,110 @@
+// Package alert judges whether somebody has to look: it holds the rules, notices
+// when one begins or ceases to hold, and tells the targets, once each time.
+package alert
+
+import (
+	"time"
+
+	"github.com/grapnel/grapnel/internal/telemetry"
+)
+
+// Severity says how soon somebody should look.
+type Severity string
+
+// The severities.
+const (
+	// Critical is worth waking somebody: events are lost to their users or soon
+	// will be refused.
+	Critical Severity = "critical"
+	// Warning is for the working day.
+	Warning Severity = "warning"
+)
+
+// The names of the rules.
+const (
+	EventsFail        = "EventsFail"
+	DeadLettersGrow   = "DeadLettersGrow"
+	OldDeadLetter     = "OldDeadLetter"
+	CircuitOpen       = "CircuitOpen"
+	SpoolStuck        = "SpoolStuck"
+	SpoolNearlyFull   = "SpoolNearlyFull"
+	NoWorker          = "NoWorker"
+	SourceSilent      = "SourceSilent"
+	DeadLetterExpires = "DeadLetterExpires"
+	HandlerPanics     = "HandlerPanics"
+)
+
+// Rule is one thing that is watched.
+type Rule struct {
+	Name     string
+	Severity Severity
+	// About says what the rule means for people.
+	About string
+	// For is how long a finding has to hold before the alert goes on.
+	For time.Duration
+	// Expr is the same rule for Prometheus, with the default limits.
+	Expr string
+	// Subject is the label that tells the rule's alerts apart; may be empty.
+	Subject string
+}
+
+// Rules lists them all, the most urgent first.
+func Rules() []Rule {
+	return []Rule{
+		{
+			SpoolNearlyFull, Critical, "The disk queue is nearly full or its disk fails: the door will refuse events.", 0,
+			telemetry.MetricSpoolBytes + " / " + telemetry.MetricSpoolMax + " > 0.8 or " + telemetry.MetricSpoolFailed + " == 1", "",
+		},
+		{
+			SpoolStuck, Critical, "Events wait on disk and Temporal doesn't take them.", time.Minute,
+			telemetry.MetricSpoolAge + " > 300", "",
+		},
+		{
+			NoWorker, Critical, "No worker asks Temporal for work: nothing is handled.", time.Minute,
+			"time() - max(" + telemetry.MetricWorkerPoll + ") > 180", "",
+		},
+		{
+			EventsFail, Critical, "A large share of events fails.", 0,
+			"sum(increase(" + telemetry.MetricFailed + "[15m])) > 0.1 * (sum(increase(" + telemetry.MetricFailed +
+				"[15m])) + (sum(increase(" + telemetry.MetricProcessed + "[15m])) or vector(0))) and (sum(increase(" + telemetry.MetricFailed +
+				"[15m])) + (sum(increase(" + telemetry.MetricProcessed + "[15m])) or vector(0))) > 10", "",
+		},
+		{
+			CircuitOpen, Critical, "A destination is given a rest because it keeps failing: its events wait.", time.Minute,
+			"max by (destination) (" + telemetry.MetricBreakerOpen + ") == 1", "destination",
+		},
+		{
+			HandlerPanics, Critical, "A handler panics, most likely since it was last deployed.", 0,
+			"sum by (route) (increase(" + telemetry.MetricDeliveries + `{result="panic"}[15m])) > 0`, "route",
+		},
+		{
+			DeadLettersGrow, Warning, "The number of dead letters grows.", 0,
+			"sum(max by (source, reason) (" + telemetry.MetricOpenDeadLetters + ")) - (sum(max by (source, reason) (" +
+				telemetry.MetricOpenDeadLetters + " offset 1h)) or vector(0)) > 10", "",
+		},
+		{
+			OldDeadLetter, Warning, "A dead letter has waited for a long time.", 0,
+			"time() - min(" + telemetry.MetricOldestDeadLetter + ") > 86400", "",
+		},
+		{
+			DeadLetterExpires, Critical, "Dead letters near the end of Temporal's retention: what is not replayed is lost.", 0,
+			"time() - min(" + telemetry.MetricOldestDeadLetter + ") > 30 * 86400 - 3 * 86400", "",
+		},
+		{
+			SourceSilent, Warning, "A source that sent at this time last week sends nothing.", 0,
+			"(sum by (source) (increase(" + telemetry.MetricReceived + `{outcome=~"started|duplicate|queued|replayed"}[1h] offset 7d)) > 20)` +
+				" unless on (source) (sum by (source) (increase(" + telemetry.MetricReceived +
+				`{outcome=~"started|duplicate|queued|replayed"}[1h])) > 0)`, "source",
+		},
+	}
+}
+
+// RuleOf finds a rule by its name.
+func RuleOf(name string) (Rule, bool) {
+	for _, r := range Rules() {
+		if r.Name == name {
+			return r, true
+		}
+	}
+	return Rule{}, false
+}

@@ -1,0 +1,280 @@
+package alert
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/grapnel/grapnel/internal/telemetry"
+)
+
+// Alert is a finding that has held for long enough.
+type Alert struct {
+	Finding
+	Severity Severity `json:"severity"`
+	// Since is when it was first found, Ended when it was found no more.
+	Since time.Time `json:"since"`
+	Ended time.Time `json:"ended,omitzero"`
+	// Runbook is the address of what to do.
+	Runbook string `json:"runbook"`
+}
+
+// Change is an alert that went on or off.
+type Change struct {
+	Alert
+	On bool
+}
+
+// ID names the change: the same for all who are told of it, and another one the
+// next time.
+func (c Change) ID() string {
+	state := "off"
+	if c.On {
+		state = "on"
+	}
+	return fmt.Sprintf("grapnel-alert-%s-%d-%s", c.Key(), c.Since.Unix(), state)
+}
+
+// Options say what a Watch works with.
+type Options struct {
+	// Facts gives what is judged.
+	Facts func(context.Context) Facts
+	// Runbooks is where the runbooks are, without a slash at its end.
+	Runbooks string
+	// Path is the file that makes alerts survive a restart, so that none is told
+	// twice; empty is none.
+	Path    string
+	Metrics *telemetry.Metrics
+	Log     *zap.Logger
+	Now     func() time.Time
+}
+
+// Watch keeps the alerts. Make one with New.
+type Watch struct {
+	o Options
+
+	mu      sync.Mutex
+	limits  Limits
+	targets []Target
+	// found is since when each finding is there, on what is told already.
+	found map[string]time.Time
+	on    map[string]Alert
+	past  []Alert
+}
+
+// maxPast is how many ended alerts are remembered.
+const maxPast = 100
+
+// New makes a watch with the limits and targets given.
+func New(o Options, l Limits, targets []Target) (*Watch, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	w := &Watch{o: o, limits: l, targets: targets, found: map[string]time.Time{}, on: map[string]Alert{}}
+	if err := w.load(); err != nil {
+		return nil, err
+	}
+	return w, o.Metrics.Observe(telemetry.MetricAlert, func(say func(float64, ...string)) {
+		counts := map[string]float64{}
+		for _, a := range w.Active() {
+			counts[a.Rule] = 1
+		}
+		for _, r := range Rules() {
+			say(counts[r.Name], r.Name)
+		}
+	})
+}
+
+// Configure takes other limits and targets.
+func (w *Watch) Configure(l Limits, targets []Target) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.limits, w.targets = l, targets
+}
+
+// Active are the alerts that are on, the most urgent first.
+func (w *Watch) Active() []Alert {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := make([]Alert, 0, len(w.on))
+	for _, a := range w.on {
+		all = append(all, a)
+	}
+	order := map[string]int{}
+	for i, r := range Rules() {
+		order[r.Name] = i
+	}
+	slices.SortFunc(all, func(a, b Alert) int {
+		return cmp.Or(cmp.Compare(a.Severity, b.Severity), cmp.Compare(order[a.Rule], order[b.Rule]), cmp.Compare(a.Subject, b.Subject))
+	})
+	return all
+}
+
+// Past are alerts that have ended, the latest first.
+func (w *Watch) Past() []Alert {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	past := slices.Clone(w.past)
+	slices.Reverse(past)
+	return past
+}
+
+// Look judges the facts once, and tells what has changed.
+func (w *Watch) Look(ctx context.Context) []Change {
+	w.mu.Lock()
+	limits := w.limits
+	w.mu.Unlock()
+	facts := w.o.Facts(ctx)
+	facts.Now = w.o.Now()
+	changes := w.changes(Judge(limits, facts), facts.Now)
+	for _, c := range changes {
+		w.tell(ctx, c)
+	}
+	if len(changes) > 0 {
+		if err := w.save(); err != nil {
+			w.o.Log.Warn("the alerts can't be kept; after a restart they may be told again", zap.Error(err))
+		}
+	}
+	return changes
+}
+
+// changes brings what is on up to what is found.
+func (w *Watch) changes(findings []Finding, now time.Time) []Change {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var changes []Change
+	now = now.UTC()
+	still := map[string]bool{}
+	for _, f := range findings {
+		key := f.Key()
+		still[key] = true
+		rule, _ := RuleOf(f.Rule)
+		if _, ok := w.found[key]; !ok {
+			w.found[key] = now
+		}
+		if a, ok := w.on[key]; ok {
+			a.Finding = f // The figures in its text go on.
+			w.on[key] = a
+			continue
+		}
+		if now.Sub(w.found[key]) < rule.For {
+			continue
+		}
+		a := Alert{Finding: f, Severity: rule.Severity, Since: w.found[key], Runbook: w.o.Runbooks + "/" + f.Rule + ".md"}
+		w.on[key] = a
+		changes = append(changes, Change{Alert: a, On: true})
+	}
+	for key := range w.found {
+		if !still[key] {
+			delete(w.found, key)
+		}
+	}
+	for key, a := range w.on {
+		if still[key] {
+			continue
+		}
+		delete(w.on, key)
+		a.Ended = now
+		w.past = append(w.past, a)
+		w.past = w.past[max(len(w.past)-maxPast, 0):]
+		changes = append(changes, Change{Alert: a})
+	}
+	slices.SortFunc(changes, func(a, b Change) int { return cmp.Compare(a.Key(), b.Key()) })
+	return changes
+}
+
+func (w *Watch) tell(ctx context.Context, c Change) {
+	fields := []zap.Field{
+		zap.String("alert", c.Rule), zap.String("subject", c.Subject), zap.String("severity", string(c.Severity)),
+		zap.Time("since", c.Since), zap.String("runbook", c.Runbook),
+	}
+	if c.On {
+		w.o.Log.Warn("alert: "+c.Text, fields...)
+		w.o.Metrics.Alerted(c.Rule, "on")
+	} else {
+		w.o.Log.Info("alert is over: "+c.Text, append(fields, zap.Duration("lasted", c.Ended.Sub(c.Since)))...)
+		w.o.Metrics.Alerted(c.Rule, "off")
+	}
+	w.mu.Lock()
+	targets := w.targets
+	w.mu.Unlock()
+	for _, t := range targets {
+		go t.deliver(context.WithoutCancel(ctx), c, w.o.Log)
+	}
+}
+
+// lookEvery is how often the facts are judged.
+const lookEvery = 15 * time.Second
+
+// Run looks until ctx is done.
+func (w *Watch) Run(ctx context.Context) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			w.Look(ctx)
+		}
+	}
+}
+
+// kept is the file.
+type kept struct {
+	On   []Alert `json:"on"`
+	Past []Alert `json:"past"`
+}
+
+func (w *Watch) load() error {
+	if w.o.Path == "" {
+		return nil
+	}
+	text, err := os.ReadFile(w.o.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the alerts: %w", err)
+	}
+	var k kept
+	if err := json.Unmarshal(text, &k); err != nil {
+		w.o.Log.Warn("the file of alerts is damaged; alerts that are on may be told again", zap.String("file", w.o.Path), zap.Error(err))
+		return nil
+	}
+	w.past = k.Past
+	for _, a := range k.On {
+		w.on[a.Key()], w.found[a.Key()] = a, a.Since
+	}
+	return nil
+}
+
+func (w *Watch) save() error {
+	if w.o.Path == "" {
+		return nil
+	}
+	w.mu.Lock()
+	k := kept{Past: w.past}
+	for _, a := range w.on {
+		k.On = append(k.On, a)
+	}
+	text, err := json.Marshal(k)
+	w.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	part := w.o.Path + ".part"
+	if err := os.WriteFile(part, text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(part, w.o.Path)
+}

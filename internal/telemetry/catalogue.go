@@ -1,0 +1,133 @@
+package telemetry
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Kind is how a metric counts.
+type Kind string
+
+// The kinds of metrics.
+const (
+	Counter   Kind = "counter"
+	Gauge     Kind = "gauge"
+	Histogram Kind = "histogram"
+)
+
+// Metric describes one metric of grapnel's own.
+type Metric struct {
+	// Name is what Prometheus shows, with unit and suffix.
+	Name string
+	Kind Kind
+	// Labels are the names of its labels.
+	Labels []string
+	// Help says what it counts.
+	Help string
+	// Panel names the dashboard's panel that shows it; empty is none.
+	Panel string
+}
+
+// The names of grapnel's metrics, by which the code makes and fills them.
+const (
+	MetricReceived         = "grapnel_received_total"
+	MetricAnswer           = "grapnel_answer_duration_seconds"
+	MetricInFlight         = "grapnel_requests_in_flight"
+	MetricStart            = "grapnel_start_duration_seconds"
+	MetricProcessed        = "grapnel_processed_total"
+	MetricFailed           = "grapnel_failed_total"
+	MetricProcessing       = "grapnel_processing_duration_seconds"
+	MetricDeadLetters      = "grapnel_dead_letters_total"
+	MetricReplays          = "grapnel_replays_total"
+	MetricCollisions       = "grapnel_collisions_total"
+	MetricAbandoned        = "grapnel_abandoned_total"
+	MetricDeliveries       = "grapnel_deliveries_total"
+	MetricDelivery         = "grapnel_delivery_duration_seconds"
+	MetricAttempts         = "grapnel_delivery_attempts"
+	MetricBreakerOpen      = "grapnel_destination_breaker_open"
+	MetricPaused           = "grapnel_destination_paused"
+	MetricOpenDeadLetters  = "grapnel_open_dead_letters"
+	MetricOldestDeadLetter = "grapnel_oldest_dead_letter_timestamp_seconds"
+	MetricCensus           = "grapnel_dead_letters_counted_timestamp_seconds"
+	MetricLastEvent        = "grapnel_source_last_event_timestamp_seconds"
+	MetricWorkerPoll       = "grapnel_worker_last_poll_timestamp_seconds"
+	MetricSpoolDepth       = "grapnel_spool_depth"
+	MetricSpoolBytes       = "grapnel_spool_bytes"
+	MetricSpoolMax         = "grapnel_spool_max_bytes"
+	MetricSpoolAge         = "grapnel_spool_oldest_age_seconds"
+	MetricSpoolDrain       = "grapnel_spool_drain_rate"
+	MetricSpoolRefused     = "grapnel_spool_refused"
+	MetricSpoolFailed      = "grapnel_spool_failed"
+	MetricAlert            = "grapnel_alert_active"
+	MetricAlertChanges     = "grapnel_alert_transitions_total"
+	MetricConfig           = "grapnel_config_info"
+	MetricReload           = "grapnel_config_last_reload_successful"
+	MetricReloaded         = "grapnel_config_last_reload_success_timestamp_seconds"
+	MetricBuild            = "grapnel_build_info"
+)
+
+// Catalogue lists grapnel's own metrics. The instruments, the table in the docs
+// and the dashboard are all made from it.
+func Catalogue() []Metric {
+	source := []string{"source"}
+	return []Metric{
+		{MetricReceived, Counter, []string{"source", "outcome"}, "Requests at the door, by how they were answered.", "Requests by outcome"},
+		{MetricAnswer, Histogram, nil, "From a request's header to its answer; senders give one to three seconds.", "Answer time"},
+		{MetricInFlight, Gauge, nil, "Requests at the door that are not answered yet.", ""},
+		{MetricStart, Histogram, []string{"outcome"}, "How long a request took in which Temporal took an event.", ""},
+		{MetricProcessed, Counter, source, "Events that every route has taken.", "Events settled"},
+		{MetricFailed, Counter, source, "Events that some route has not taken for good.", "Events settled"},
+		{MetricProcessing, Histogram, []string{"result"}, "From the receipt of an event to its end.", "Processing time"},
+		{MetricDeadLetters, Counter, []string{"source", "reason"}, "Events that became dead letters.", "New dead letters"},
+		{MetricReplays, Counter, source, "Dead letters that were replayed.", ""},
+		{MetricCollisions, Counter, source, "Events that shared their key with a different one.", ""},
+		{MetricAbandoned, Counter, source, "Repeats of events whose latest run was ended by hand or timed out.", ""},
+		{MetricDeliveries, Counter, []string{"route", "result"}, "Attempts at a route (a handler or a destination), by result: done, failed, permanent, timeout, panic, deferred.", "Attempts by route"},
+		{MetricDelivery, Histogram, []string{"route"}, "How long one attempt at a route took.", "Attempt time"},
+		{MetricAttempts, Histogram, nil, "How many attempts it took until a route succeeded.", ""},
+		{MetricBreakerOpen, Gauge, []string{"destination"}, "1 while a destination's circuit breaker is open.", "Destinations shut"},
+		{MetricPaused, Gauge, []string{"destination"}, "1 while a destination is paused.", "Destinations shut"},
+		{MetricOpenDeadLetters, Gauge, []string{"source", "reason"}, "Dead letters that wait for somebody.", "Open dead letters"},
+		{MetricOldestDeadLetter, Gauge, []string{"source", "reason"}, "When the oldest open dead letter became one.", ""},
+		{MetricCensus, Gauge, nil, "When the open dead letters were last counted.", ""},
+		{MetricLastEvent, Gauge, source, "When a source's last verified event came in to this process.", "Silence"},
+		{MetricWorkerPoll, Gauge, nil, "When a worker last asked Temporal for work on the task queue.", ""},
+		{MetricSpoolDepth, Gauge, nil, "Events that wait on disk.", "Spool"},
+		{MetricSpoolBytes, Gauge, nil, "Bytes of events on disk.", ""},
+		{MetricSpoolMax, Gauge, nil, "Bytes that the spool may hold.", ""},
+		{MetricSpoolAge, Gauge, nil, "Age of the oldest event that waits on disk.", ""},
+		{MetricSpoolDrain, Gauge, nil, "Events started from the spool, a second.", ""},
+		{MetricSpoolRefused, Gauge, nil, "Events that Temporal refuses for good, set aside on disk.", ""},
+		{MetricSpoolFailed, Gauge, nil, "1 while the spool's disk is not trusted.", ""},
+		{MetricAlert, Gauge, []string{"alert"}, "1 while an alert of this name is on.", "Alerts"},
+		{MetricAlertChanges, Counter, []string{"alert", "to"}, "Alerts that went on or off.", ""},
+		{MetricConfig, Gauge, []string{"fingerprint"}, "1; its label is the fingerprint of the configuration in force.", ""},
+		{MetricReload, Gauge, nil, "1 when the configuration file as it is now is in force, 0 when it was refused.", ""},
+		{MetricReloaded, Gauge, nil, "When the configuration in force was loaded.", ""},
+		{MetricBuild, Gauge, []string{"version", "goversion"}, "1; its labels are the build.", ""},
+	}
+}
+
+// metric finds one by its name.
+func metricOf(name string) (Metric, error) {
+	for _, m := range Catalogue() {
+		if m.Name == name {
+			return m, nil
+		}
+	}
+	return Metric{}, fmt.Errorf("there is no metric %s in the catalogue", name)
+}
+
+// MetricsTable is the catalogue as a table in Markdown.
+func MetricsTable() string {
+	var b strings.Builder
+	b.WriteString("| metric | kind | labels | what it says |\n|---|---|---|---|\n")
+	for _, m := range Catalogue() {
+		labels := "–"
+		if len(m.Labels) > 0 {
+			labels = "`" + strings.Join(m.Labels, "`, `") + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.Name, m.Kind, labels, m.Help)
+	}
+	return b.String()
+}

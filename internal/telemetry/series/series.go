@@ -1,0 +1,249 @@
+// Package series keeps figures over time within the process: by the minute for a
+// day and by the hour for a fortnight. A small file makes them survive a restart.
+//
+// What the process did not live through it does not know, and a Point says so:
+// a gap is not a zero.
+package series
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// The extent of what is kept.
+const (
+	// Minutes is how many minutes are kept.
+	Minutes = 24 * 60
+	// Hours is how many hours are kept: a week, the same hours of the week before,
+	// and a day between.
+	Hours = 15 * 24
+	// maxRows bounds the series. Their names come from the configuration and the
+	// code, so it is a net for a mistake of ours.
+	maxRows = 1500
+)
+
+// Point is the value of one minute or hour.
+type Point struct {
+	Time  time.Time
+	Value float64
+	// Known is unset where the process did not run, or never heard of a level.
+	Known bool
+}
+
+// mode is how the values of one minute become one.
+type mode byte
+
+const (
+	sum  mode = 's' // of what is counted
+	most mode = 'm' // of what is worst when large
+	last mode = 'l' // of a level
+)
+
+// Set is a set of series. Make one with New. It is safe for concurrent use.
+type Set struct {
+	now  func() time.Time
+	path string
+
+	mu      sync.Mutex
+	minutes *tier
+	hours   *tier
+	// pending is what has come since the file was last written, by minute.
+	pending []line
+	file    *os.File
+	lines   int
+}
+
+// New makes a set that lives in memory; a nil clock is the system's.
+func New(now func() time.Time) *Set {
+	if now == nil {
+		now = time.Now
+	}
+	return &Set{now: now, minutes: newTier(time.Minute, Minutes), hours: newTier(time.Hour, Hours)}
+}
+
+// Keep reads what a file holds and keeps the set in it from now on. A file that
+// is damaged gives what can be read of it. It is called once, before anything is
+// counted.
+func (s *Set) Keep(path string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.path = path
+	if err := s.load(); err != nil {
+		return fmt.Errorf("read the series of %s: %w", path, err)
+	}
+	if err := s.compact(); err != nil {
+		return fmt.Errorf("write the series to %s: %w", path, err)
+	}
+	return nil
+}
+
+// Add adds to a count.
+func (s *Set) Add(name string, n float64) { s.put(name, sum, n) }
+
+// Most keeps the largest value of each minute.
+func (s *Set) Most(name string, v float64) { s.put(name, most, v) }
+
+// Level keeps the latest value of each minute.
+func (s *Set) Level(name string, v float64) { s.put(name, last, v) }
+
+// Alive says that the process lives in this minute, so that what is not counted
+// is zero rather than unknown.
+func (s *Set) Alive() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.line(s.now())
+	s.minutes.at(s.now())
+	s.hours.at(s.now())
+}
+
+func (s *Set) put(name string, m mode, v float64) {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	if !s.minutes.put(now, name, m, v) {
+		return
+	}
+	s.hours.put(now, name, m, v)
+	if s.path != "" {
+		s.line(now).put(name, m, v)
+	}
+}
+
+// line is what is pending for a minute.
+func (s *Set) line(t time.Time) *line {
+	unit := t.Unix() / 60
+	if n := len(s.pending); n == 0 || s.pending[n-1].Unit != unit {
+		if len(s.pending) >= Minutes { // The disk has failed for a day.
+			s.pending = s.pending[1:]
+		}
+		s.pending = append(s.pending, line{Unit: unit})
+	}
+	return &s.pending[len(s.pending)-1]
+}
+
+// ByMinute gives the n latest minutes of a series, the oldest first and the
+// present one last.
+func (s *Set) ByMinute(name string, n int) []Point { return s.points(s.minutes, name, n) }
+
+// ByHour gives the n latest hours, as ByMinute.
+func (s *Set) ByHour(name string, n int) []Point { return s.points(s.hours, name, n) }
+
+func (s *Set) points(t *tier, name string, n int) []Point {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return t.points(s.now(), name, min(n, t.size))
+}
+
+// Total is the sum of the n latest minutes.
+func (s *Set) Total(name string, n int) float64 {
+	var total float64
+	for _, p := range s.ByMinute(name, n) {
+		total += p.Value
+	}
+	return total
+}
+
+// Names gives what follows a prefix in the names of the series, sorted.
+func (s *Set) Names(prefix string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var names []string
+	for name := range s.minutes.rows {
+		if rest, ok := strings.CutPrefix(name, prefix); ok {
+			names = append(names, rest)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// tier is a ring of equal steps.
+type tier struct {
+	step time.Duration
+	size int
+	// units tells which step each place holds; another one is a gap.
+	units []int64
+	rows  map[string]*row
+}
+
+type row struct {
+	mode   mode
+	values []float32
+	set    []bool
+}
+
+func newTier(step time.Duration, size int) *tier {
+	return &tier{step: step, size: size, units: make([]int64, size), rows: map[string]*row{}}
+}
+
+func (t *tier) unit(at time.Time) int64 { return at.Unix() / int64(t.step/time.Second) }
+
+// at gives the place of a time, cleared when it held another step. It is -1 for
+// what is older than the ring reaches back.
+func (t *tier) at(when time.Time) int {
+	unit := t.unit(when)
+	i := int(unit % int64(t.size))
+	switch {
+	case t.units[i] > unit:
+		return -1
+	case t.units[i] < unit:
+		t.units[i] = unit
+		for _, r := range t.rows {
+			r.values[i], r.set[i] = 0, false
+		}
+	}
+	return i
+}
+
+// put tells whether there was room for the series.
+func (t *tier) put(when time.Time, name string, m mode, v float64) bool {
+	i := t.at(when)
+	if i < 0 {
+		return false
+	}
+	r, ok := t.rows[name]
+	if !ok {
+		if len(t.rows) >= maxRows {
+			return false
+		}
+		r = &row{mode: m, values: make([]float32, t.size), set: make([]bool, t.size)}
+		t.rows[strings.Clone(name)] = r
+	}
+	switch {
+	case r.mode == sum:
+		r.values[i] += float32(v)
+	case r.mode == last || !r.set[i]:
+		r.values[i] = float32(v)
+	default:
+		r.values[i] = max(r.values[i], float32(v))
+	}
+	r.set[i] = true
+	return true
+}
+
+func (t *tier) points(now time.Time, name string, n int) []Point {
+	r, end := t.rows[name], t.unit(now)
+	out := make([]Point, n)
+	for k := range out {
+		unit := end - int64(n-1-k)
+		i := int(unit % int64(t.size))
+		p := Point{Time: time.Unix(unit*int64(t.step/time.Second), 0).UTC(), Known: t.units[i] == unit}
+		if p.Known && r != nil {
+			p.Value = float64(r.values[i])
+		}
+		// A count that nobody raised is zero; a level that nobody told is unknown.
+		if r == nil || r.mode != sum {
+			p.Known = p.Known && r != nil && r.set[i]
+		}
+		out[k] = p
+	}
+	return out
+}

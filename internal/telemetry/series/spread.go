@@ -1,0 +1,42 @@
+package series
+
+import (
+	"slices"
+	"strconv"
+	"time"
+)
+
+// bounds are those of a Spread in seconds; what is longer is in a last bucket.
+func bounds() []float64 { return []float64{.005, .01, .025, .05, .1, .25, .5, 1, 3, 10} }
+
+// Took counts a duration in the spread of a name, from which quantiles are read.
+func (s *Set) Took(name string, d time.Duration) {
+	i, _ := slices.BinarySearch(bounds(), d.Seconds())
+	s.Add(name+"<"+strconv.Itoa(i), 1)
+}
+
+// Quantile gives a quantile of the durations of each of the n latest minutes, in
+// seconds: the upper bound of the bucket it lies in. A minute without any is not
+// known.
+func (s *Set) Quantile(name string, q float64, n int) []Point {
+	b := bounds()
+	buckets := make([][]Point, len(b)+1)
+	for i := range buckets {
+		buckets[i] = s.ByMinute(name+"<"+strconv.Itoa(i), n)
+	}
+	out := slices.Clone(buckets[0])
+	for k := range out {
+		var total, below float64
+		for _, bucket := range buckets {
+			total += bucket[k].Value
+		}
+		out[k].Known, out[k].Value = total > 0, 0
+		for i, bucket := range buckets {
+			if below += bucket[k].Value; total > 0 && below >= q*total {
+				out[k].Value = b[min(i, len(b)-1)]
+				break
+			}
+		}
+	}
+	return out
+}

@@ -201,11 +201,13 @@ func TestTargetsHearOfBothChangesInTheirOwnShape(t *testing.T) {
 		on, off []string
 	}{
 		{
-			alert.FormatJSON, []string{`"type":"grapnel.alert.on"`, `"alert":"CircuitOpen"`, `"subject":"crm"`, on, `runbooks/CircuitOpen.md`},
+			alert.FormatJSON,
+			[]string{`"type":"grapnel.alert.on"`, `"alert":"CircuitOpen"`, `"subject":"crm"`, on, `runbooks/CircuitOpen.md`},
 			[]string{`"type":"grapnel.alert.off"`, `"ended":"2026-03-04T12:05:00Z"`},
 		},
 		{
-			alert.FormatSlack, []string{`{"text":`, `*CircuitOpen*`, `\u0026lt;script\u0026gt;`},
+			alert.FormatSlack,
+			[]string{`{"text":`, `*CircuitOpen*`, `\u0026lt;script\u0026gt;`},
 			[]string{`is over after 5m`},
 		},
 		{

@@ -125,6 +125,19 @@ func Judge(l Limits, f Facts) []Finding {
 		found = append(found, Finding{Rule: EventsFail, Text: fmt.Sprintf("%d of the %d events of the last %s failed (%.0f %%)",
 			f.Failed, all, Ago(l.Window), 100*float64(f.Failed)/float64(all))})
 	}
+	found = append(found, l.routes(f)...)
+	found = append(found, l.dead(f)...)
+	for _, s := range f.Sources {
+		if l.Usual > 0 && s.Hour == 0 && s.Usual >= l.Usual {
+			found = append(found, Finding{Rule: SourceSilent, Subject: s.Name, Text: fmt.Sprintf(
+				"%s has sent nothing for an hour, in which it sent %d events last week", s.Name, s.Usual)})
+		}
+	}
+	return found
+}
+
+func (l Limits) routes(f Facts) []Finding {
+	var found []Finding
 	for _, d := range f.Destinations {
 		if d.Open {
 			found = append(found, Finding{Rule: CircuitOpen, Subject: d.Name, Text: strings.TrimSuffix(d.Name+" is given a rest: "+d.Cause, ": ")})
@@ -133,13 +146,6 @@ func Judge(l Limits, f Facts) []Finding {
 	for _, route := range sortedKeys(f.Panics) {
 		if n := f.Panics[route]; l.Panics > 0 && n >= l.Panics {
 			found = append(found, Finding{Rule: HandlerPanics, Subject: route, Text: fmt.Sprintf("%s has panicked %d times in the last %s", route, n, Ago(l.Window))})
-		}
-	}
-	found = append(found, l.dead(f)...)
-	for _, s := range f.Sources {
-		if l.Usual > 0 && s.Hour == 0 && s.Usual >= l.Usual {
-			found = append(found, Finding{Rule: SourceSilent, Subject: s.Name, Text: fmt.Sprintf(
-				"%s has sent nothing for an hour, in which it sent %d events last week", s.Name, s.Usual)})
 		}
 	}
 	return found

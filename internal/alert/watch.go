@@ -199,10 +199,10 @@ func (w *Watch) tell(ctx context.Context, c Change) {
 	}
 	if c.On {
 		w.o.Log.Warn("alert: "+c.Text, fields...)
-		w.o.Metrics.Alerted(c.Rule, "on")
+		w.o.Metrics.Alerted(ctx, c.Rule, "on")
 	} else {
 		w.o.Log.Info("alert is over: "+c.Text, append(fields, zap.Duration("lasted", c.Ended.Sub(c.Since)))...)
-		w.o.Metrics.Alerted(c.Rule, "off")
+		w.o.Metrics.Alerted(ctx, c.Rule, "off")
 	}
 	w.mu.Lock()
 	targets := w.targets

@@ -48,7 +48,7 @@ func full(t *testing.T, sources int) *telemetry.Metrics {
 	m.Replayed(names[0])
 	m.Collided(names[0])
 	m.Abandoned(names[0])
-	m.Alerted("EventsFail", "on")
+	m.Alerted(t.Context(), "EventsFail", "on")
 	m.InFlight(1)
 	gauges := map[string]bool{}
 	for _, d := range telemetry.Catalogue() {

@@ -30,7 +30,7 @@ func Dashboard() ([]byte, error) {
 		}
 		targets := panels[i]["targets"].([]map[string]string)
 		for _, q := range m.queries() {
-			q["refId"] = string(rune('A' + len(targets)))
+			q["refId"] = "ABCDEFGH"[len(targets) : len(targets)+1]
 			targets = append(targets, q)
 		}
 		panels[i]["targets"] = targets

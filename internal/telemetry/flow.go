@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"maps"
 	"strconv"
 	"sync"
 	"time"
@@ -79,11 +80,7 @@ func (f *Flow) heard(source string) {
 func (f *Flow) LastEvents() map[string]time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	out := make(map[string]time.Time, len(f.last))
-	for source, at := range f.last {
-		out[source] = at
-	}
-	return out
+	return maps.Clone(f.last)
 }
 
 // Handled counts an event that every route has taken.

@@ -199,8 +199,8 @@ func (m *Metrics) Collided(source string) { m.bySource(m.collisions, source) }
 func (m *Metrics) Abandoned(source string) { m.bySource(m.abandoned, source) }
 
 // Alerted counts a change of an alert; to is on or off.
-func (m *Metrics) Alerted(alert, to string) {
-	m.alerts.Add(context.Background(), 1, metric.WithAttributes(attribute.String("alert", alert), attribute.String("to", to)))
+func (m *Metrics) Alerted(ctx context.Context, alert, to string) {
+	m.alerts.Add(ctx, 1, metric.WithAttributes(attribute.String("alert", alert), attribute.String("to", to)))
 }
 
 func (m *Metrics) bySource(c metric.Int64Counter, source string) {

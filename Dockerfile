@@ -4,7 +4,7 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /out/grapnel . && mkdir /out/data
+RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /out/grapnel ./cmd/grapnel && mkdir /out/data
 
 FROM scratch
 # Destinations and Temporal Cloud are reached over TLS.

@@ -36,7 +36,7 @@ run: build ## Build what is missing, then run everything in one process with the
 build: grapnel temporal ## Leave bin/grapnel, and bin/temporal when none is on PATH
 
 grapnel:
-	$(GO) build -trimpath -o bin/grapnel .
+	$(GO) build -trimpath -o bin/grapnel ./cmd/grapnel
 
 temporal:
 	@if command -v temporal >/dev/null 2>&1; then exit 0; fi; \

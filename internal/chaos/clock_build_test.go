@@ -40,7 +40,7 @@ func build(name string, flags ...string) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, name)
-	args := append(append([]string{"build"}, flags...), "-o", path, "../..")
+	args := append(append([]string{"build"}, flags...), "-o", path, "../../cmd/grapnel")
 	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go %s: %w: %s", strings.Join(args, " "), err, out)
 	}
@@ -119,7 +119,7 @@ func clockOverlay(dir string) (string, error) {
 		return "", fmt.Errorf("time.Now does not begin as it did in %s: change nowBegins to what is there", original)
 	}
 	patched := strings.Replace(string(text), nowBegins, nowBegins+nowSteps, 1)
-	main, err := filepath.Abs(filepath.Join("..", "..", "chaos_clock.go"))
+	main, err := filepath.Abs(filepath.Join("..", "..", "cmd", "grapnel", "chaos_clock.go"))
 	if err != nil {
 		return "", err
 	}

@@ -2,22 +2,17 @@ package cli
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/grapnel/grapnel/internal/bench"
-	"github.com/grapnel/grapnel/internal/config"
-	"github.com/grapnel/grapnel/internal/engine"
-	"github.com/grapnel/grapnel/internal/telemetry"
 )
 
 // benching is what the flags of bench say.
@@ -65,11 +60,11 @@ func (p Program) bench(ctx context.Context, f benching) (err error) {
 		return fmt.Errorf("make a directory to work in: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	plant, o, err := p.plant(ctx, dir)
+	plant, o, err := p.Plant(ctx, dir)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, plant.close()) }() //nolint:contextcheck // It ends at once, whatever the context says.
+	defer func() { err = errors.Join(err, plant.Close()) }() //nolint:contextcheck // It ends at once, whatever the context says.
 	o.Plant, o.Rounds, o.Events, o.Only, o.Progress = plant, f.rounds, f.events, f.only, p.Stderr
 	report, err := bench.Run(ctx, o)
 	if err != nil {
@@ -94,37 +89,4 @@ func writeFile(name string, write func(io.Writer) error) error {
 		return fmt.Errorf("draw the chart: %w", err)
 	}
 	return errors.Join(write(file), file.Close())
-}
-
-// plant makes the engine and all that receivers and workers share.
-func (p Program) plant(ctx context.Context, dir string) (*plant, bench.Options, error) {
-	o := bench.Options{Secret: rand.Text()}
-	cfg, err := config.Parse("bench.yaml", []byte("sources: {zoom: {provider: zoom, secrets: ["+o.Secret+"]}}\n"), p.lookup)
-	if err != nil {
-		return nil, o, err
-	}
-	// Where up would write to a terminal: a line for each event is part of its cost.
-	file, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
-		return nil, o, fmt.Errorf("make a log: %w", err)
-	}
-	pl := &plant{program: p, dir: dir, config: cfg, file: file}
-	if pl.log, err = telemetry.NewLogger("info", telemetry.FormatConsole, file); err != nil {
-		return nil, o, err
-	}
-	if pl.settings, err = engine.Resolve(p.Environ); err != nil {
-		return nil, o, err
-	}
-	if !pl.settings.Configured() {
-		e, err := engine.Start(ctx, engine.EmbeddedOptions{
-			DataDir: filepath.Join(dir, "engine"), AnyPorts: true, Environ: p.Environ,
-		})
-		if err != nil {
-			return nil, o, err
-		}
-		pl.engine, pl.settings = e, e.Settings()
-		o.EnginePID, o.EngineDir = e.PID, filepath.Join(dir, "engine")
-	}
-	o.Namespace = pl.settings.Namespace
-	return pl, o, nil
 }

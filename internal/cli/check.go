@@ -60,14 +60,14 @@ func (p Program) check(ctx context.Context, asJSON, offline bool) error {
 	asked := map[string]bool{}
 	lookup := func(name string) (string, bool) {
 		asked[name] = true
-		return p.lookup(name)
+		return p.Lookup(name)
 	}
 	env, err := config.LoadEnv(lookup)
 	up.add(err)
 	known := slices.Sorted(maps.Keys(asked))
 	path := env.Config
 	if path == "" {
-		path, _ = p.lookup("GRAPNEL_CONFIG")
+		path, _ = p.Lookup("GRAPNEL_CONFIG")
 	}
 	cfg, err := config.Load(path, lookup)
 	up.add(err)
@@ -147,7 +147,7 @@ func (up *checkup) write(p Program, asJSON bool) error {
 
 // askTemporal looks at the Temporal that is configured.
 func (p Program) askTemporal(ctx context.Context, up *checkup) *temporalState {
-	settings, err := p.reach(ctx)
+	settings, err := p.Reach(ctx)
 	if err != nil {
 		up.add(err)
 		return nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/grapnel/grapnel/internal/app"
 	"github.com/grapnel/grapnel/internal/cli"
 )
 
@@ -114,7 +115,7 @@ func TestAStarterWithoutTemporalKeepsWhatComes(t *testing.T) {
 	var out, log lockedBuffer
 	ended := make(chan int, 1)
 	go func() {
-		ended <- cli.Program{Args: []string{"starter"}, Environ: environ, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &log}.Run(ctx)
+		ended <- cli.Program{Args: []string{"starter"}, World: app.World{Environ: environ, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &log}}.Run(ctx)
 	}()
 	require.Eventually(t, func() bool { return run(t, environ, "health").code == 0 }, time.Minute, 20*time.Millisecond)
 

@@ -1,27 +1,25 @@
-// Package cli is the command line: one file per command. It wires the parts
-// together, and it is the only package that sees both the receiver and the
-// worker.
+// Package cli is the command line: one file per command, and nothing else. What runs is in
+// internal/app.
 package cli
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"go.temporal.io/sdk/client"
+
+	"github.com/grapnel/grapnel/internal/app"
 )
 
 // Program is one run of grapnel, with everything it sees of the world.
 type Program struct {
+	app.World
+
 	// Args are the arguments without the name of the program.
 	Args []string
-	// Environ is in the form of os.Environ.
-	Environ []string
-	Stdin   io.Reader
-	Stdout  io.Writer
-	Stderr  io.Writer
 }
 
 // The exit codes.
@@ -76,9 +74,22 @@ Start with 'grapnel up', then 'grapnel send zoom' in another terminal.`,
 	root.SetErr(p.Stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddGroup(&cobra.Group{ID: groupRun, Title: "Run it:"}, &cobra.Group{ID: groupTry, Title: "Try and inspect it:"})
-	p.add(root, groupRun, upCommand(p), starterCommand(p), workerCommand(p), setupCommand(p))
-	p.add(root, groupTry, sendCommand(p), verifyCommand(p), providersCommand(p), checkCommand(p), healthCommand(p),
-		spoolCommand(p), meetingsCommand(p.dial), benchCommand(p))
+	p.add(root, groupRun,
+		upCommand(p),
+		starterCommand(p),
+		workerCommand(p),
+		setupCommand(p),
+	)
+	p.add(root, groupTry,
+		sendCommand(p),
+		verifyCommand(p),
+		providersCommand(p),
+		checkCommand(p),
+		healthCommand(p),
+		spoolCommand(p),
+		meetingsCommand(p.dial),
+		benchCommand(p),
+	)
 	return root
 }
 
@@ -109,12 +120,5 @@ func (p Program) add(root *cobra.Command, group string, commands ...*cobra.Comma
 	}
 }
 
-// lookup reads the environment as the file's ${VAR} and envconfig do.
-func (p Program) lookup(name string) (string, bool) {
-	for _, kv := range p.Environ {
-		if k, v, ok := strings.Cut(kv, "="); ok && k == name {
-			return v, true
-		}
-	}
-	return "", false
-}
+// dial makes a client of Temporal for a command that asks it something.
+func (p Program) dial(c *cobra.Command) (client.Client, error) { return p.Dial(c.Context()) }

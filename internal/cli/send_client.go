@@ -16,15 +16,6 @@ import (
 	"github.com/grapnel/grapnel/internal/config"
 )
 
-// receiverAt is where a receiver of a configuration, which may be nil, is on this
-// machine: its listener's address, by https where it serves TLS.
-func receiverAt(c *config.Config, listen string) string {
-	if c != nil && c.TLS != nil {
-		return "https://" + dialable(listen)
-	}
-	return "http://" + dialable(listen)
-}
-
 // doorAt is the address of a source's door at a receiver: that of --url, which may
 // lack its scheme or be the door's own, else the usual one.
 func doorAt(given, usual, source string) (string, error) {

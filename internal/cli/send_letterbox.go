@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/grapnel/grapnel/internal/app"
 	"github.com/grapnel/grapnel/internal/config"
 	"github.com/grapnel/grapnel/internal/provider"
 	"github.com/grapnel/grapnel/internal/verify"
@@ -29,12 +29,12 @@ type letterbox struct {
 
 // letterbox finds out where to send to and how to sign.
 func (p Program) letterbox(name string, f sending) (*letterbox, error) {
-	env, err := p.environment()
+	env, err := p.Environment()
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := config.Load(env.Config, p.lookup)
-	posted, bad := doorAt(f.url, receiverAt(cfg, env.Listen), name)
+	cfg, err := config.Load(env.Config, p.Lookup)
+	posted, bad := doorAt(f.url, app.ReceiverURL(cfg, env.Listen), name)
 	if bad != nil {
 		return nil, bad
 	}
@@ -89,18 +89,6 @@ func (b *letterbox) complete(name string, f sending) error {
 	v, err := provider.Compile(profile)
 	b.verifier = v
 	return err
-}
-
-// dialable is a listener's address as one on this machine dials it.
-func dialable(listen string) string {
-	host, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return listen
-	}
-	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return net.JoinHostPort(host, port)
 }
 
 // sample makes a signed request of one new event.

@@ -28,6 +28,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.uber.org/zap"
 
+	"github.com/grapnel/grapnel/internal/app"
 	"github.com/grapnel/grapnel/internal/cli"
 	"github.com/grapnel/grapnel/internal/config"
 	"github.com/grapnel/grapnel/internal/event"
@@ -51,7 +52,7 @@ func run(t *testing.T, environ []string, args ...string) ran {
 func runWith(t *testing.T, stdin string, environ []string, args ...string) ran {
 	t.Helper()
 	var out, err bytes.Buffer
-	code := cli.Program{Args: args, Environ: environ, Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &err}.Run(t.Context())
+	code := cli.Program{Args: args, World: app.World{Environ: environ, Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &err}}.Run(t.Context())
 	return ran{code, out.String(), err.String()}
 }
 

@@ -5,9 +5,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-
-	"github.com/grapnel/grapnel/internal/engine"
-	"github.com/grapnel/grapnel/internal/telemetry"
 )
 
 func setupCommand(p Program) *cobra.Command {
@@ -19,18 +16,7 @@ func setupCommand(p Program) *cobra.Command {
 and the search attributes. It waits for a Temporal that is not there yet, is safe to
 repeat, and says what it lacks the permission for and who has it.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			proc, err := p.open()
-			if err != nil {
-				return err
-			}
-			if err := proc.dial(); err != nil {
-				return err
-			}
-			defer proc.client.Close()
-			report, err := engine.Setup(c.Context(), proc.client, engine.SetupOptions{
-				Namespace: proc.settings.Namespace, Retention: proc.config.Retention,
-				AllowShorter: shorter, Logger: telemetry.NewSlog(proc.log),
-			})
+			report, err := p.SetUp(c.Context(), shorter)
 			if asJSON {
 				if err := json.NewEncoder(p.Stdout).Encode(report); err != nil {
 					return fmt.Errorf("write the report: %w", err)

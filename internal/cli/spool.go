@@ -1,100 +1,91 @@
 package cli
 
 import (
-	"context"
+	"errors"
 	"fmt"
-	"net/http"
+	"net/url"
 	"path/filepath"
 	"strconv"
-	"time"
+	"syscall"
 
-	"go.opentelemetry.io/otel/metric"
-	"go.uber.org/zap"
+	"github.com/spf13/cobra"
 
-	"github.com/grapnel/grapnel/internal/admin"
+	"github.com/grapnel/grapnel/internal/app"
+	"github.com/grapnel/grapnel/internal/config"
 	"github.com/grapnel/grapnel/internal/spool"
+	"github.com/grapnel/grapnel/internal/telemetry"
 )
 
-// openSpool opens the receiver's disk queue, or gives nil where it has no data
-// directory.
-func (p *process) openSpool() (*spool.Spool, error) {
-	if p.env.DataDir == "" {
-		return nil, nil //nolint:nilnil // No directory, no spool: the receiver can do without.
+func spoolCommand(p Program) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "spool",
+		Short: "Look at the events that wait on the receiver's own disk",
+		Long: `Look at the events that a receiver keeps on its own disk, because Temporal could not take
+them yet, and at those that Temporal refuses for good. While the receiver lives its
+directory is locked, and its admin listener is asked; when nobody listens there, the
+directory is read, and left as it is.`,
 	}
-	s, err := spool.Open(spool.Options{
-		Path: filepath.Join(p.env.DataDir, "spool"), MaxBytes: int64(p.config.Spool.MaxBytes),
-		MaxAge: p.config.Spool.MaxAge, Logger: p.log,
-	})
+	var admin string
+	var limit int
+	list := &cobra.Command{
+		Use: "list", Short: "List what waits, oldest first, and what was set aside", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return p.lookAtSpool(c, admin, "/spool?limit="+url.QueryEscape(strconv.Itoa(limit)), func(s *spool.Spool) error {
+				l, err := app.ListSpool(s, limit)
+				if err != nil {
+					return err
+				}
+				return l.Write(p.Stdout)
+			})
+		},
+	}
+	list.Flags().IntVar(&limit, "limit", app.DefaultSpoolLimit, "how many to list at the most")
+	export := &cobra.Command{
+		Use: "export", Short: "Write everything with bodies, as JSON lines", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return p.lookAtSpool(c, admin, "/spool/export", func(s *spool.Spool) error { return s.Export(p.Stdout) })
+		},
+	}
+	c.PersistentFlags().StringVar(&admin, "admin", "", "address of the admin listener (default http://$GRAPNEL_ADMIN_LISTEN)")
+	c.AddCommand(list, export)
+	return c
+}
+
+// lookAtSpool asks the receiver, and where none listens reads its directory.
+func (p Program) lookAtSpool(c *cobra.Command, admin, path string, see func(*spool.Spool) error) error {
+	asked := p.askAdmin(c, admin, path)
+	if admin != "" || !errors.Is(asked, syscall.ECONNREFUSED) {
+		return asked
+	}
+	env, err := p.Environment()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return s, measure(p.observer.metrics.Meter(), s)
-}
-
-func (p *process) closeSpool() {
-	if p.spool == nil {
-		return
+	if env.DataDir == "" {
+		env.DataDir = app.DefaultDataDir
 	}
-	if err := p.spool.Close(); err != nil {
-		p.log.Error("close the spool", zap.Error(err))
+	log, err := telemetry.NewLogger("warn", "console", p.Stderr)
+	if err != nil {
+		return err
 	}
-}
-
-// measure makes gauges of the spool's state.
-func measure(m metric.Meter, s *spool.Spool) error {
-	gauges := []struct {
-		name, unit, about string
-		value             func(spool.Stats) float64
-	}{
-		{"grapnel_spool_depth", "{event}", "Events that wait on disk.", func(s spool.Stats) float64 { return float64(s.Depth) }},
-		{"grapnel_spool_bytes", "By", "Bytes of events on disk.", func(s spool.Stats) float64 { return float64(s.Bytes) }},
-		{"grapnel_spool_oldest_age", "s", "Age of the oldest event that waits.", func(s spool.Stats) float64 { return s.OldestAge.Seconds() }},
-		{"grapnel_spool_drain_rate", "{event}/s", "Events started from the spool a second.", func(s spool.Stats) float64 { return s.DrainRate }},
-		{"grapnel_spool_refused", "{event}", "Events that Temporal refuses for good.", func(s spool.Stats) float64 { return float64(s.Refused) }},
-		{"grapnel_spool_failed", "1", "Whether the disk is not trusted at the moment.", func(s spool.Stats) float64 { return float64(btoi(s.Failed)) }},
+	o := spool.Options{Path: filepath.Join(env.DataDir, "spool"), Logger: log}
+	if cfg, err := config.Load(env.Config, p.Lookup); err == nil { // Else the bounds shown are the spool's own.
+		o.MaxBytes, o.MaxAge = int64(cfg.Spool.MaxBytes), cfg.Spool.MaxAge
 	}
-	for _, g := range gauges {
-		_, err := m.Float64ObservableGauge(g.name, metric.WithUnit(g.unit), metric.WithDescription(g.about),
-			metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {
-				o.Observe(g.value(s.Stats()))
-				return nil
-			}))
-		if err != nil {
-			return fmt.Errorf("measure the spool: %w", err)
-		}
+	if err := spool.View(o, see); err != nil {
+		return fmt.Errorf("nobody answers on the admin listener (%w), and GRAPNEL_DATA_DIR can't be read in its stead: %w", asked, err)
 	}
 	return nil
 }
 
-// spoolRoutes show the spool on the admin listener: its directory is locked
-// while the process lives.
-func spoolRoutes(s *spool.Spool) []admin.Route {
-	if s == nil {
-		return nil
+// askAdmin prints what the admin listener of the environment answers.
+func (p Program) askAdmin(c *cobra.Command, base, path string) error {
+	env, err := p.Environment()
+	if err != nil {
+		return err
 	}
-	list := func(w http.ResponseWriter, r *http.Request) {
-		limit, err := strconv.Atoi(r.URL.Query().Get("limit"))
-		if err != nil {
-			limit = defaultSpoolLimit
-		}
-		entries, err := s.List(limit)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_ = writeList(w, s.Stats(), entries) // the client left
+	if base == "" {
+		base = "http://" + app.Dialable(env.AdminListen)
 	}
-	export := func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/x-ndjson")
-		// An export takes as long as the disk needs.
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
-		if err := s.Export(w); err != nil {
-			panic(http.ErrAbortHandler) // cut off, so that it does not look complete
-		}
-	}
-	return []admin.Route{
-		{Pattern: "GET /spool", About: "what waits on disk, oldest first; ?limit=", Handler: http.HandlerFunc(list)},
-		{Pattern: "GET /spool/export", About: "the same with bodies, as JSON lines", Handler: http.HandlerFunc(export)},
-	}
+	return p.ask(c.Context(), base+path, env.AdminToken.Reveal())
 }

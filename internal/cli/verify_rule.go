@@ -75,7 +75,7 @@ func (p Program) judgeBy(f judging) (by rule, err error) {
 
 // configured finds a source of grapnel.yaml.
 func (p Program) configured(name string) (*config.Source, error) {
-	env, cfg, err := p.configuration()
+	env, cfg, err := p.Configuration()
 	if err != nil {
 		return nil, err
 	}

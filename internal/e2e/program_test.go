@@ -39,7 +39,7 @@ func grapnel(t *testing.T) string {
 		if built.dir, built.err = os.MkdirTemp("", "grapnel-e2e-"); built.err != nil {
 			return
 		}
-		cmd := exec.Command("go", "build", "-o", filepath.Join(built.dir, "grapnel"), "../..")
+		cmd := exec.Command("go", "build", "-o", filepath.Join(built.dir, "grapnel"), "../../cmd/grapnel")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			built.err = fmt.Errorf("build grapnel: %w\n%s", err, out)
 		}

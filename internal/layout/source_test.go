@@ -26,7 +26,7 @@ func TestNothingRunsBeforeMain(t *testing.T) {
 	for _, file := range goFiles(t) {
 		for _, decl := range file.syntax.Decls {
 			if fn, ok := decl.(*ast.FuncDecl); ok && fn.Recv == nil {
-				require.NotEqual(t, "init", fn.Name.Name, "%s: there is no init; wire it in internal/cli", file.position(fn))
+				require.NotEqual(t, "init", fn.Name.Name, "%s: there is no init; wire it in internal/app", file.position(fn))
 			}
 		}
 	}
@@ -45,7 +45,7 @@ func TestOnlyMainExits(t *testing.T) {
 			return true
 		})
 	}
-	require.Equal(t, map[string]int{"main.go": 1}, exits, "main.go exits, once; everything else returns an error")
+	require.Equal(t, map[string]int{"grapnel.go": 1}, exits, "grapnel.Main exits, once; everything else returns an error")
 }
 
 // isSelector tells pkg.name in an expression.

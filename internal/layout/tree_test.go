@@ -17,7 +17,8 @@ func TestTheTopHoldsOnlyWhatTheDesignNames(t *testing.T) {
 	allowed := []string{
 		"workflows", "activities", "worker", "starter", "internal", "docs", "deploy",
 		"docker-compose.yml", "go.mod", "go.sum", "Makefile", "README.md",
-		"main.go", "grapnel.yaml", "Dockerfile", "LICENSE",
+		"grapnel.go", "doc.go", "cmd", "grapnel.yaml", "Dockerfile", "deploy", "LICENSE",
+		"CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md",
 	}
 	for _, path := range files(t) {
 		top, _, _ := strings.Cut(path, "/")

@@ -1,4 +1,4 @@
-package cli
+package app
 
 import (
 	"net"
@@ -35,5 +35,5 @@ func (p *process) codecEndpoint() string {
 	if err != nil || port == "0" || p.config.CompressFrom == 0 {
 		return ""
 	}
-	return "http://" + dialable(p.env.AdminListen) + admin.CodecPath(p.env.AdminToken.Reveal())
+	return "http://" + Dialable(p.env.AdminListen) + admin.CodecPath(p.env.AdminToken.Reveal())
 }

@@ -1,4 +1,4 @@
-package cli
+package app
 
 import (
 	"context"
@@ -9,9 +9,9 @@ import (
 	"github.com/grapnel/grapnel/internal/engine"
 )
 
-// admin makes the half that those who run grapnel look at. ready turns false
+// admin makes the part that those who run grapnel look at. ready turns false
 // when the process stops.
-func (p *process) admin(ctx context.Context, stopping *atomic.Bool, file *reloader) (half, *admin.Server, error) {
+func (p *process) admin(ctx context.Context, stopping *atomic.Bool, file *reloader) (part, *admin.Server, error) {
 	server, err := admin.New(ctx, admin.Options{
 		Listen: p.env.AdminListen, Token: p.env.AdminToken.Reveal(),
 		Metrics:    p.observer.metrics.Handler(),
@@ -23,7 +23,7 @@ func (p *process) admin(ctx context.Context, stopping *atomic.Bool, file *reload
 		Log:        p.log,
 	})
 	if err != nil {
-		return half{}, nil, err
+		return part{}, nil, err
 	}
 	run := func(ctx context.Context) error {
 		served := make(chan error, 1)
@@ -35,7 +35,7 @@ func (p *process) admin(ctx context.Context, stopping *atomic.Bool, file *reload
 			return errors.Join(server.Shutdown(context.WithoutCancel(ctx)), <-served)
 		}
 	}
-	return half{name: "admin", run: run}, server, nil
+	return part{name: "admin", run: run}, server, nil
 }
 
 // ready tells whether the process can do its part now. A receiver with a spool

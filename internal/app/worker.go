@@ -1,4 +1,4 @@
-package cli
+package app
 
 import (
 	"context"
@@ -13,18 +13,18 @@ import (
 // workerRetry is how long a worker rests that could not work.
 const workerRetry = 2 * time.Second
 
-// workerHalf makes the half that handles events. A worker can't start while
+// workerPart makes the part that handles events. A worker can't start while
 // Temporal is away, and gives up when its namespace is not found for two minutes.
 // Neither is a reason for a receiver beside it to end, so it is tried again until
 // it works.
-func (p *process) workerHalf(a *activities.Activities) half {
+func (p *process) workerPart(a *activities.Activities) part {
 	made := func(onFatal func(error)) laborer {
 		return worker.New(p.client, worker.Options{
 			TaskQueue: p.env.TaskQueue, Activities: a, Observer: p.observer, OnFatal: onFatal,
 		})
 	}
 	log := p.log.With(zap.String("task queue", p.env.TaskQueue), zap.String("temporal", p.settings.Address))
-	return half{name: "worker", run: func(ctx context.Context) error {
+	return part{name: "worker", run: func(ctx context.Context) error {
 		for ctx.Err() == nil {
 			if err := work(ctx, made, log); err != nil {
 				log.Warn("the worker can't work; trying again", zap.Error(err))

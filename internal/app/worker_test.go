@@ -1,4 +1,4 @@
-package cli_test
+package app_test
 
 import (
 	"context"
@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/grapnel/grapnel/internal/cli"
+	"github.com/grapnel/grapnel/internal/app"
 )
 
 // fakeWorker starts as it is told and notes its end.
@@ -50,7 +50,7 @@ func TestAWorkerThatCanNotGoOnIsStoppedAndItsErrorGiven(t *testing.T) {
 					test.then(w, stop)
 				}()
 			}
-			err := cli.Work(ctx, func(onFatal func(error)) cli.Laborer {
+			err := app.Work(ctx, func(onFatal func(error)) app.Laborer {
 				w.onFatal = onFatal
 				return w
 			})

@@ -1,4 +1,4 @@
-package cli
+package app
 
 import (
 	"context"
@@ -41,7 +41,7 @@ type sight struct{ text, err string }
 
 func newReloader(p *process, apply func(*config.Config) error) *reloader {
 	r := &reloader{
-		path: p.env.Config, lookup: p.program.lookup, log: p.log, apply: apply, now: time.Now,
+		path: p.env.Config, lookup: p.world.Lookup, log: p.log, apply: apply, now: time.Now,
 		first: p.config, current: p.config,
 	}
 	r.loaded()
@@ -51,12 +51,12 @@ func newReloader(p *process, apply func(*config.Config) error) *reloader {
 // lookEvery is how often the file is looked at.
 const lookEvery = time.Second
 
-// half makes the part that looks after the file until the process ends.
-func (r *reloader) half() half {
+// part makes the part that looks after the file until the process ends.
+func (r *reloader) part() part {
 	// Heard from now on: until somebody listens, the signal ends the process.
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
-	return half{name: "configuration", run: func(ctx context.Context) error {
+	return part{name: "configuration", run: func(ctx context.Context) error {
 		defer signal.Stop(hup)
 		tick := time.NewTicker(lookEvery)
 		defer tick.Stop()

@@ -1,10 +1,12 @@
-package cli
+package app
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 
 	"go.temporal.io/api/workflowservice/v1"
@@ -15,15 +17,16 @@ import (
 	"github.com/grapnel/grapnel/activities/handler"
 	"github.com/grapnel/grapnel/internal/bench"
 	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/destination"
 	"github.com/grapnel/grapnel/internal/engine"
 	"github.com/grapnel/grapnel/internal/telemetry"
 	"github.com/grapnel/grapnel/starter"
 )
 
-// plant runs receivers and workers for the bench, made of the same parts as those
+// Plant runs receivers and workers for the bench, made of the same parts as those
 // of up, starter and worker.
-type plant struct {
-	program  Program
+type Plant struct {
+	world    World
 	dir      string
 	config   *config.Config
 	file     *os.File
@@ -33,7 +36,42 @@ type plant struct {
 	engine *engine.Embedded
 }
 
-func (p *plant) close() error {
+// Plant makes the engine and all that receivers and workers of the bench share, in a directory of
+// the caller.
+func (w World) Plant(ctx context.Context, dir string) (*Plant, bench.Options, error) {
+	o := bench.Options{Secret: rand.Text()}
+	cfg, err := config.Parse("bench.yaml", []byte("sources: {zoom: {provider: zoom, secrets: ["+o.Secret+"]}}\n"), w.Lookup)
+	if err != nil {
+		return nil, o, err
+	}
+	// Where up would write to a terminal: a line for each event is part of its cost.
+	file, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		return nil, o, fmt.Errorf("make a log: %w", err)
+	}
+	pl := &Plant{world: w, dir: dir, config: cfg, file: file}
+	if pl.log, err = telemetry.NewLogger("info", telemetry.FormatConsole, file); err != nil {
+		return nil, o, err
+	}
+	if pl.settings, err = engine.Resolve(w.Environ); err != nil {
+		return nil, o, err
+	}
+	if !pl.settings.Configured() {
+		e, err := engine.Start(ctx, engine.EmbeddedOptions{
+			DataDir: filepath.Join(dir, "engine"), AnyPorts: true, Environ: w.Environ,
+		})
+		if err != nil {
+			return nil, o, err
+		}
+		pl.engine, pl.settings = e, e.Settings()
+		o.EnginePID, o.EngineDir = e.PID, filepath.Join(dir, "engine")
+	}
+	o.Namespace = pl.settings.Namespace
+	return pl, o, nil
+}
+
+// Close ends the engine that the plant has started, and its log.
+func (p *Plant) Close() error {
 	var err error
 	if p.engine != nil {
 		err = p.engine.Kill() // Nothing of it is kept.
@@ -42,12 +80,12 @@ func (p *plant) close() error {
 }
 
 // Client implements bench.Plant.
-func (p *plant) Client(o ...grpc.DialOption) (client.Client, error) {
+func (p *Plant) Client(o ...grpc.DialOption) (client.Client, error) {
 	return engine.Dial(p.settings, engine.DialOptions{GRPC: o})
 }
 
 // Start implements bench.Plant.
-func (p *plant) Start(ctx context.Context, s bench.Setup) (*bench.Running, error) {
+func (p *Plant) Start(ctx context.Context, s bench.Setup) (*bench.Running, error) {
 	door, err := p.process(s)
 	if err != nil {
 		return nil, err
@@ -70,24 +108,24 @@ func (p *plant) Start(ctx context.Context, s bench.Setup) (*bench.Running, error
 	if err != nil {
 		return nil, err
 	}
-	halves := receiver
+	parts := receiver
 	if !s.Idle {
 		work, err := shop.benchWorker(s)
 		if err != nil {
 			return nil, err
 		}
-		halves = append(halves, work)
+		parts = append(parts, work)
 	}
-	return &bench.Running{Addr: addr, Stop: door.operate(ctx, halves, shop)}, nil
+	return &bench.Running{Addr: addr, Stop: door.operate(ctx, parts, shop)}, nil
 }
 
 // operate runs the parts; stop ends them and all they hold.
-func (p *process) operate(ctx context.Context, halves []half, other *process) (stop func()) {
+func (p *process) operate(ctx context.Context, parts []part, other *process) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := p.serve(ctx, halves...); err != nil {
+		if err := p.serve(ctx, parts...); err != nil {
 			p.log.Error("a part ended", zap.Error(err))
 		}
 	}()
@@ -106,7 +144,7 @@ func (p *process) operate(ctx context.Context, halves []half, other *process) (s
 }
 
 // process makes what a process of the bench is made of, with a client of its own.
-func (p *plant) process(s bench.Setup) (*process, error) {
+func (p *Plant) process(s bench.Setup) (*process, error) {
 	o, err := newObserver(p.config, p.log)
 	if err != nil {
 		return nil, err
@@ -121,12 +159,13 @@ func (p *plant) process(s bench.Setup) (*process, error) {
 	})
 	return &process{
 		env:    config.Env{Listen: "127.0.0.1:0", TaskQueue: s.Queue},
-		config: p.config, log: p.log, observer: o, settings: p.settings, client: c, program: p.program,
+		config: p.config, log: p.log, observer: o, settings: p.settings, client: c, world: p.world,
+		destinations: destination.NewSet(destination.Deps{}),
 	}, err
 }
 
 // benchReceiver makes the receiver and, with a spool, its drain.
-func (p *process) benchReceiver(ctx context.Context, s bench.Setup) (halves []half, addr string, err error) {
+func (p *process) benchReceiver(ctx context.Context, s bench.Setup) (parts []part, addr string, err error) {
 	if s.Idle {
 		p.client = nothing{p.client}
 	}
@@ -134,14 +173,14 @@ func (p *process) benchReceiver(ctx context.Context, s bench.Setup) (halves []ha
 	if err != nil {
 		return nil, "", err
 	}
-	return []half{h, {name: "drain of the spool", run: door.Drain}}, a.String(), nil
+	return []part{h, {name: "drain of the spool", run: door.Drain}}, a.String(), nil
 }
 
 // benchWorker makes the worker, whose one handler is the bench's.
-func (p *process) benchWorker(s bench.Setup) (half, error) {
+func (p *process) benchWorker(s bench.Setup) (part, error) {
 	a, err := p.activities()
 	if err != nil {
-		return half{}, err
+		return part{}, err
 	}
 	table := &handler.Table{}
 	handler.On(table, "zoom", "*", func(_ context.Context, e handler.Event[[]byte]) error {
@@ -150,7 +189,7 @@ func (p *process) benchWorker(s bench.Setup) (half, error) {
 		}
 		return nil
 	}, handler.Name("zoom/bench"))
-	return p.workerHalf(a.WithHandlers(table)), nil
+	return p.workerPart(a.WithHandlers(table)), nil
 }
 
 // nothing is a Temporal that takes everything at once.

@@ -1,4 +1,4 @@
-package cli_test
+package app_test
 
 import (
 	"context"
@@ -12,14 +12,14 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/grapnel/grapnel/internal/cli"
+	"github.com/grapnel/grapnel/internal/app"
 	"github.com/grapnel/grapnel/internal/config"
 	"github.com/grapnel/grapnel/internal/event"
 )
 
 // watched is a file that a reloader looks after.
 type watched struct {
-	cli.Reloader
+	app.Reloader
 	path    string
 	applied chan *config.Config
 	refuse  error
@@ -34,7 +34,7 @@ func watch(t *testing.T) *watched {
 	w := &watched{path: filepath.Join(t.TempDir(), "grapnel.yaml"), applied: make(chan *config.Config, 9), logs: logs}
 	w.write(t, before)
 	c := parsed(t, w.path)
-	w.Reloader = cli.NewReloader(w.path, c, zap.New(core), func(c *config.Config) error {
+	w.Reloader = app.NewReloader(w.path, c, zap.New(core), func(c *config.Config) error {
 		if w.refuse != nil {
 			return w.refuse
 		}
@@ -184,7 +184,7 @@ func TestWorkerTakesOverDestinations(t *testing.T) {
 		return parsed(t, path)
 	}
 	const destination = "destinations:\n  crm: {events: ['a/*'], http: {url: 'https://crm.example.com/hooks'}}\n"
-	a, apply, err := cli.Working(load(""), zap.NewNop())
+	a, apply, err := app.Working(load(""), zap.NewNop())
 	require.NoError(t, err)
 	plan := func() event.Plan {
 		p, err := a.Route(t.Context(), event.Ask{Event: event.Event{Source: "a", Type: "nobody.wants"}})

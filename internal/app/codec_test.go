@@ -1,11 +1,11 @@
-package cli_test
+package app_test
 
 import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/grapnel/grapnel/internal/cli"
+	"github.com/grapnel/grapnel/internal/app"
 	"github.com/grapnel/grapnel/internal/config"
 )
 
@@ -23,18 +23,18 @@ func TestWhereAWebUIFindsTheCodec(t *testing.T) {
 		{"nowhere while nothing is compressed", "127.0.0.1:9090", "", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			require.Equal(t, c.want, cli.CodecEndpoint(c.listen, "", c.from))
+			require.Equal(t, c.want, app.CodecEndpoint(c.listen, "", c.from))
 		})
 	}
 	t.Run("by a key where there is a token", func(t *testing.T) {
-		got := cli.CodecEndpoint("127.0.0.1:9090", "a-token-of-the-tests", 4096)
+		got := app.CodecEndpoint("127.0.0.1:9090", "a-token-of-the-tests", 4096)
 		require.Regexp(t, `^http://127\.0\.0\.1:9090/codec/[0-9a-f]{32}$`, got)
-		require.NotEqual(t, got, cli.CodecEndpoint("127.0.0.1:9090", "another-of-the-tests", 4096))
+		require.NotEqual(t, got, app.CodecEndpoint("127.0.0.1:9090", "another-of-the-tests", 4096))
 	})
 }
 
 func TestWhichWebUIsMayAskTheCodec(t *testing.T) {
-	require.Empty(t, cli.CodecOrigins("", ""))
+	require.Empty(t, app.CodecOrigins("", ""))
 	require.Equal(t, []string{"http://127.0.0.1:8233", "http://localhost:8233", "https://temporal.example.com"},
-		cli.CodecOrigins("http://127.0.0.1:8233", "https://temporal.example.com"))
+		app.CodecOrigins("http://127.0.0.1:8233", "https://temporal.example.com"))
 }

@@ -1,4 +1,4 @@
-package cli
+package app
 
 import (
 	"context"
@@ -30,7 +30,7 @@ func (r Reloader) Reload() { r.reload() }
 func (r Reloader) Report() *admin.Config { return r.report() }
 
 // Begin listens for SIGHUP and gives what looks after the file.
-func (r Reloader) Begin() func(context.Context) error { return r.half().run }
+func (r Reloader) Begin() func(context.Context) error { return r.part().run }
 
 // Working is a worker's table under a configuration, and what puts another one
 // into force.

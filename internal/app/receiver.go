@@ -1,8 +1,9 @@
-package cli
+package app
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 
 	"github.com/grapnel/grapnel/activities"
@@ -12,19 +13,19 @@ import (
 	"github.com/grapnel/grapnel/starter"
 )
 
-// receiver makes the half that takes requests. It listens at once, so that a
+// receiver makes the part that takes requests. It listens at once, so that a
 // port in use is told before anything else is begun.
-func (p *process) receiver(ctx context.Context) (half, *starter.Starter, net.Addr, error) {
+func (p *process) receiver(ctx context.Context) (part, *starter.Starter, net.Addr, error) {
 	s, err := starter.New(starter.Options{
 		Config: p.config, Temporal: p.client, Namespace: p.settings.Namespace, TaskQueue: p.env.TaskQueue,
 		Spool: p.spool, Observer: p.observer, Log: p.log,
 	})
 	if err != nil {
-		return half{}, nil, nil, err
+		return part{}, nil, nil, err
 	}
 	l, err := starter.Listen(ctx, p.env.Listen, p.config.TLS, p.log)
 	if err != nil {
-		return half{}, nil, nil, err
+		return part{}, nil, nil, err
 	}
 	run := func(ctx context.Context) error {
 		served := make(chan error, 1)
@@ -38,7 +39,7 @@ func (p *process) receiver(ctx context.Context) (half, *starter.Starter, net.Add
 			return errors.Join(s.Shutdown(stop), <-served)
 		}
 	}
-	return half{name: "receiver", run: run}, s, l.Addr(), nil
+	return part{name: "receiver", run: run}, s, l.Addr(), nil
 }
 
 // activities makes what the worker works with.
@@ -49,6 +50,10 @@ func (p *process) activities() (*activities.Activities, error) {
 	}
 	a := activities.New(p.client, p.env.TaskQueue)
 	a.Log = telemetry.NewSlog(p.log.Named("handler"))
+	if err := a.Bind(p.world.Bind...); err != nil {
+		p.destinations.Discard(ds)
+		return nil, fmt.Errorf("handlers:\n%w", err)
+	}
 	a.Configure(configuration(p.config, ds))
 	p.destinations.Replace(ds)
 	return a, nil

@@ -1,4 +1,4 @@
-package cli
+package app
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 
 // banner says where everything is.
 type banner struct {
-	parts
+	Parts
 	receiver net.Addr
 	admin    string
 	ui       string
@@ -29,18 +29,18 @@ func (b *banner) print(p *process) {
 	sources := slices.Sorted(maps.Keys(p.config.Sources))
 	if b.receiver != nil {
 		for _, name := range sources {
-			row("receiver", receiverAt(p.config, b.receiver.String())+"/webhooks/"+name)
+			row("receiver", ReceiverURL(p.config, b.receiver.String())+"/webhooks/"+name)
 		}
 	}
 	row("Web UI", b.ui)
 	row("Temporal", p.settings.Address+", namespace "+p.settings.Namespace)
-	if b.worker {
+	if b.Worker {
 		row("worker", "task queue "+p.env.TaskQueue)
 	}
 	row("admin", b.admin)
 	row("codec", b.codec)
 	row("data", b.dataDir)
-	if b.parts.receiver && len(sources) > 0 {
+	if b.Receiver && len(sources) > 0 {
 		fmt.Fprintf(&s, "Try it in another terminal:\n  grapnel send %s\n", sources[0])
 	}
 	s.WriteString("Ctrl-C stops it.\n")

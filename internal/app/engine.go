@@ -1,0 +1,84 @@
+package app
+
+import (
+	"context"
+	"errors"
+
+	"go.uber.org/zap"
+
+	"github.com/grapnel/grapnel/internal/engine"
+	"github.com/grapnel/grapnel/internal/telemetry"
+)
+
+// startEngine starts the embedded engine.
+func (p *process) startEngine(ctx context.Context) error {
+	e, err := engine.Start(ctx, engine.EmbeddedOptions{
+		DataDir: p.env.DataDir, Namespace: p.settings.Namespace, Retention: p.config.Retention,
+		Environ: p.world.Environ, Logger: telemetry.NewSlog(p.log), CodecEndpoint: p.codecEndpoint(),
+	})
+	if err != nil {
+		return err
+	}
+	p.engine, p.settings = e, e.Settings()
+	return nil
+}
+
+// stopEngine stops the engine, once all parts have ended.
+func (p *process) stopEngine(ctx context.Context) {
+	if err := p.engine.Stop(ctx); err != nil {
+		p.log.Error("stop the engine", zap.Error(err))
+	}
+}
+
+// enginePart starts the engine again when it ends by itself; meanwhile events wait
+// on disk. It ends with an error when the engine can't be started any more.
+func (p *process) enginePart() part {
+	return part{name: "engine", run: func(ctx context.Context) error {
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case died := <-p.engine.Done():
+				p.log.Error("the engine has ended; starting it again", zap.Error(died))
+				e, err := p.engine.Restart(ctx)
+				if ctx.Err() != nil && err != nil {
+					return nil
+				}
+				if err != nil {
+					return errors.Join(died, err)
+				}
+				p.engine = e
+				p.log.Info("the engine serves again", zap.Int("pid", e.PID))
+			}
+		}
+	}}
+}
+
+// SetUp makes what grapnel needs of Temporal: the namespace and its search attributes.
+// allowShorter lets it cut a longer retention.
+func (w World) SetUp(ctx context.Context, allowShorter bool) (engine.Report, error) {
+	p, err := w.open()
+	if err != nil {
+		return engine.Report{}, err
+	}
+	if err := p.dial(); err != nil {
+		return engine.Report{}, err
+	}
+	defer p.client.Close()
+	return engine.Setup(ctx, p.client, engine.SetupOptions{
+		Namespace: p.settings.Namespace, Retention: p.config.Retention,
+		AllowShorter: allowShorter, Logger: telemetry.NewSlog(p.log),
+	})
+}
+
+// setup does the same at the start of a process, and keeps at it while Temporal is
+// away. What it is not allowed to do it says; somebody else may have done it.
+func (p *process) setup(ctx context.Context) {
+	report, err := engine.Setup(ctx, p.client, engine.SetupOptions{
+		Namespace: p.settings.Namespace, Retention: p.config.Retention, Logger: telemetry.NewSlog(p.log),
+	})
+	if err != nil && ctx.Err() == nil {
+		p.log.Warn("Temporal is not set up as it should be; see 'grapnel setup'",
+			zap.Error(err), zap.Stringer("report", report))
+	}
+}

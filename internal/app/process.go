@@ -1,0 +1,75 @@
+// Package app is the running process: its parts, the order in which they start and stop, and how
+// a changed configuration reaches them. It is the only package of the program that sees both the
+// receiver and the worker.
+package app
+
+import (
+	"io"
+	"strings"
+
+	"go.temporal.io/sdk/client"
+	"go.uber.org/zap"
+
+	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/destination"
+	"github.com/grapnel/grapnel/internal/engine"
+	"github.com/grapnel/grapnel/internal/spool"
+	"github.com/grapnel/grapnel/internal/telemetry"
+)
+
+// process is what every long-running command is made of.
+type process struct {
+	world    World
+	env      config.Env
+	config   *config.Config
+	log      *zap.Logger
+	observer *observer
+	settings engine.Settings
+	client   client.Client
+	// engine is the embedded one; nil without.
+	engine *engine.Embedded
+	// spool is the receiver's disk queue; nil without a receiver or a directory.
+	spool *spool.Spool
+	out   io.Writer
+	// destinations are those in force; what is known of each outlives a reload.
+	destinations *destination.Set
+}
+
+// open reads the configuration and makes the log and the metrics. Nothing is
+// connected yet.
+func (w World) open() (*process, error) {
+	env, cfg, err := w.Configuration()
+	if err != nil {
+		return nil, err
+	}
+	log, err := telemetry.NewLogger(strings.ToLower(env.LogLevel.String()), env.LogFormat, w.Stderr)
+	if err != nil {
+		return nil, err
+	}
+	settings, err := engine.Resolve(w.Environ)
+	if err != nil {
+		return nil, err
+	}
+	o, err := newObserver(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	return &process{
+		world: w, env: env, config: cfg, log: log, observer: o, settings: settings, out: w.Stdout,
+		destinations: destination.NewSet(destination.Deps{}),
+	}, nil
+}
+
+// dial makes the client. It connects when it is first used, so that a process
+// boots while Temporal is away.
+func (p *process) dial() error {
+	c, err := engine.Dial(p.settings, engine.DialOptions{
+		Logger: telemetry.NewSlog(p.log), Metrics: p.observer.metrics.SDK(),
+		CompressFrom: int(p.config.CompressFrom),
+	})
+	if err != nil {
+		return err
+	}
+	p.client = c
+	return nil
+}

@@ -1,0 +1,148 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/grapnel/grapnel/activities"
+	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/starter"
+)
+
+// Parts say what a process runs.
+type Parts struct{ Receiver, Worker, Engine bool }
+
+// Serve runs a process of the given parts until ctx is done or one of them fails.
+func (w World) Serve(ctx context.Context, which Parts) error {
+	p, err := w.open()
+	if err != nil {
+		return err
+	}
+	p.prepare(which)
+	defer func() { _ = p.observer.close(context.WithoutCancel(ctx)) }()
+	where := banner{Parts: which, dataDir: p.env.DataDir, codec: p.codecEndpoint()}
+	embedded := which.Engine && !p.settings.Configured()
+	var last []part
+	if embedded {
+		if err := p.startEngine(ctx); err != nil {
+			return err
+		}
+		defer p.stopEngine(context.WithoutCancel(ctx))
+		where.ui = p.engine.UI
+		last = append(last, p.enginePart())
+	}
+	if err := p.dial(); err != nil {
+		return err
+	}
+	defer p.client.Close()
+	if which.Receiver {
+		if p.spool, err = p.openSpool(); err != nil {
+			return err
+		}
+		defer p.closeSpool()
+	}
+	parts, err := p.parts(ctx, which, &where)
+	if err != nil {
+		return err
+	}
+	if which.Engine && !embedded {
+		setup, cancel := context.WithCancel(ctx)
+		defer cancel()
+		go p.setup(setup)
+	}
+	where.print(p)
+	return p.serve(ctx, append(parts, last...)...)
+}
+
+// prepare logs what of the configuration should be looked at, and gives an engine
+// a place for its state.
+func (p *process) prepare(which Parts) {
+	for _, w := range p.config.Warnings(time.Now()) {
+		p.log.Warn(w.String())
+	}
+	if which.Engine && p.env.DataDir == "" {
+		p.env.DataDir = DefaultDataDir
+	}
+}
+
+// parts makes the parts in the order in which they are stopped: what takes
+// events before what handles them, and last what people look at.
+func (p *process) parts(ctx context.Context, which Parts, where *banner) ([]part, error) {
+	var stopping atomic.Bool
+	context.AfterFunc(ctx, func() { stopping.Store(true) })
+	var all []part
+	var door *starter.Starter
+	if which.Receiver {
+		receiver, s, addr, err := p.receiver(ctx)
+		if err != nil {
+			return nil, err
+		}
+		door, where.receiver = s, addr
+		all = append(all, receiver, part{name: "drain of the spool", run: s.Drain})
+	}
+	var work *activities.Activities
+	if which.Worker {
+		a, err := p.activities()
+		if err != nil {
+			return nil, err
+		}
+		work = a
+		all = append(all, p.workerPart(a))
+	}
+	file := newReloader(p, func(c *config.Config) error { return p.reconfigure(door, work, c) })
+	admin, server, err := p.admin(ctx, &stopping, file)
+	if err != nil {
+		return nil, err
+	}
+	where.admin = server.URL()
+	return append(all, admin, file.part()), nil
+}
+
+// part is one part of the process; it runs until it is stopped.
+type part struct {
+	name string
+	// run ends when ctx is done, or with an error that ends the process.
+	run func(ctx context.Context) error
+}
+
+// grace is how long a stopping process waits for what is in hand: workflow tasks
+// may take ten seconds.
+const grace = 30 * time.Second
+
+// serve runs the parts until ctx is done or one of them fails, and then stops
+// them one after the other, in the order given.
+func (p *process) serve(ctx context.Context, parts ...part) error {
+	type end struct {
+		part int
+		err  error
+	}
+	ends := make(chan end, len(parts))
+	stops := make([]context.CancelFunc, len(parts))
+	done := make([]chan struct{}, len(parts))
+	for i, one := range parts {
+		// Not derived from ctx: the parts are stopped in order, not at once.
+		inner, stop := context.WithCancel(context.WithoutCancel(ctx))
+		stops[i], done[i] = stop, make(chan struct{})
+		go func() {
+			defer close(done[i])
+			err := one.run(inner)
+			ends <- end{i, err}
+		}()
+	}
+	var cause error
+	select {
+	case <-ctx.Done():
+	case e := <-ends:
+		cause = fmt.Errorf("%s ended: %w", parts[e.part].name, e.err)
+	}
+	for i, one := range parts {
+		p.log.Debug("stopping", zap.String("part", one.name))
+		stops[i]()
+		<-done[i]
+	}
+	return cause
+}

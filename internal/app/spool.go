@@ -1,0 +1,135 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
+
+	"github.com/grapnel/grapnel/internal/admin"
+	"github.com/grapnel/grapnel/internal/spool"
+)
+
+// openSpool opens the receiver's disk queue, or gives nil where it has no data
+// directory.
+func (p *process) openSpool() (*spool.Spool, error) {
+	if p.env.DataDir == "" {
+		return nil, nil //nolint:nilnil // No directory, no spool: the receiver can do without.
+	}
+	s, err := spool.Open(spool.Options{
+		Path: filepath.Join(p.env.DataDir, "spool"), MaxBytes: int64(p.config.Spool.MaxBytes),
+		MaxAge: p.config.Spool.MaxAge, Logger: p.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, measure(p.observer.metrics.Meter(), s)
+}
+
+func (p *process) closeSpool() {
+	if p.spool == nil {
+		return
+	}
+	if err := p.spool.Close(); err != nil {
+		p.log.Error("close the spool", zap.Error(err))
+	}
+}
+
+// measure makes gauges of the spool's state.
+func measure(m metric.Meter, s *spool.Spool) error {
+	gauges := []struct {
+		name, unit, about string
+		value             func(spool.Stats) float64
+	}{
+		{"grapnel_spool_depth", "{event}", "Events that wait on disk.", func(s spool.Stats) float64 { return float64(s.Depth) }},
+		{"grapnel_spool_bytes", "By", "Bytes of events on disk.", func(s spool.Stats) float64 { return float64(s.Bytes) }},
+		{"grapnel_spool_oldest_age", "s", "Age of the oldest event that waits.", func(s spool.Stats) float64 { return s.OldestAge.Seconds() }},
+		{"grapnel_spool_drain_rate", "{event}/s", "Events started from the spool a second.", func(s spool.Stats) float64 { return s.DrainRate }},
+		{"grapnel_spool_refused", "{event}", "Events that Temporal refuses for good.", func(s spool.Stats) float64 { return float64(s.Refused) }},
+		{"grapnel_spool_failed", "1", "Whether the disk is not trusted at the moment.", func(s spool.Stats) float64 { return oneIf(s.Failed) }},
+	}
+	for _, g := range gauges {
+		_, err := m.Float64ObservableGauge(g.name, metric.WithUnit(g.unit), metric.WithDescription(g.about),
+			metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {
+				o.Observe(g.value(s.Stats()))
+				return nil
+			}))
+		if err != nil {
+			return fmt.Errorf("measure the spool: %w", err)
+		}
+	}
+	return nil
+}
+
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// SpoolList is what the admin listener and `grapnel spool list` tell of a spool.
+type SpoolList struct {
+	Stats   spool.Stats    `json:"stats"`
+	Entries []spool.Listed `json:"entries"`
+}
+
+// ListSpool lists what waits in a spool, oldest first and at most limit of it.
+func ListSpool(s *spool.Spool, limit int) (SpoolList, error) {
+	entries, err := s.List(limit)
+	return SpoolList{Stats: s.Stats(), Entries: entries}, err
+}
+
+// Write writes the list as JSON.
+func (l SpoolList) Write(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(l); err != nil {
+		return fmt.Errorf("write the list: %w", err)
+	}
+	return nil
+}
+
+// DefaultSpoolLimit is how many entries of a spool are listed unless told otherwise.
+const DefaultSpoolLimit = 100
+
+// spoolRoutes show the spool on the admin listener: its directory is locked
+// while the process lives.
+func spoolRoutes(s *spool.Spool) []admin.Route {
+	if s == nil {
+		return nil
+	}
+	list := func(w http.ResponseWriter, r *http.Request) {
+		limit, err := strconv.Atoi(r.URL.Query().Get("limit"))
+		if err != nil {
+			limit = DefaultSpoolLimit
+		}
+		entries, err := ListSpool(s, limit)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = entries.Write(w) // the client left
+	}
+	export := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		// An export takes as long as the disk needs.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+		if err := s.Export(w); err != nil {
+			panic(http.ErrAbortHandler) // cut off, so that it does not look complete
+		}
+	}
+	return []admin.Route{
+		{Pattern: "GET /spool", About: "what waits on disk, oldest first; ?limit=", Handler: http.HandlerFunc(list)},
+		{Pattern: "GET /spool/export", About: "the same with bodies, as JSON lines", Handler: http.HandlerFunc(export)},
+	}
+}

@@ -1,0 +1,86 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"go.temporal.io/sdk/client"
+
+	"github.com/grapnel/grapnel/activities/handler"
+	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/engine"
+)
+
+// World is what a run of grapnel sees of the world, and the handlers that it was built with.
+type World struct {
+	// Environ holds the environment variables in the form of os.Environ.
+	Environ []string
+	Stdin   io.Reader
+	Stdout  io.Writer
+	Stderr  io.Writer
+	// Bind are the functions that bind an adopter's handlers.
+	Bind []handler.Bind
+}
+
+// Lookup reads an environment variable, as the ${VAR} of the file and envconfig do.
+func (w World) Lookup(name string) (string, bool) {
+	for _, kv := range w.Environ {
+		if k, v, ok := strings.Cut(kv, "="); ok && k == name {
+			return v, true
+		}
+	}
+	return "", false
+}
+
+// Environment reads the settings that the environment variables hold.
+func (w World) Environment() (config.Env, error) {
+	env, err := config.LoadEnv(w.Lookup)
+	if err != nil {
+		return env, fmt.Errorf("environment:\n%w", err)
+	}
+	return env, nil
+}
+
+// Configuration reads the environment variables and the file.
+func (w World) Configuration() (config.Env, *config.Config, error) {
+	env, err := w.Environment()
+	if err != nil {
+		return env, nil, err
+	}
+	cfg, err := config.Load(env.Config, w.Lookup)
+	if err != nil {
+		return env, nil, fmt.Errorf("configuration:\n%w", err)
+	}
+	return env, cfg, nil
+}
+
+// DefaultDataDir is where up keeps its state unless GRAPNEL_DATA_DIR says otherwise.
+const DefaultDataDir = ".grapnel"
+
+// Reach finds the Temporal that a command asks: the one that is configured, else the embedded
+// engine of the data directory, if it runs.
+func (w World) Reach(ctx context.Context) (engine.Settings, error) {
+	settings, err := engine.Resolve(w.Environ)
+	if err != nil || settings.Configured() {
+		return settings, err
+	}
+	dir, ok := w.Lookup("GRAPNEL_DATA_DIR")
+	if !ok || dir == "" {
+		dir = DefaultDataDir
+	}
+	if running, ok := engine.Running(ctx, dir, settings.Namespace); ok {
+		return running, nil
+	}
+	return settings, nil
+}
+
+// Dial makes a client of the Temporal that a command asks.
+func (w World) Dial(ctx context.Context) (client.Client, error) {
+	settings, err := w.Reach(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return engine.Dial(settings, engine.DialOptions{})
+}

@@ -126,7 +126,7 @@ func TestATrailerAddsNothing(t *testing.T) {
 		return fmt.Sprintf("POST /webhooks/%s HTTP/1.1\r\nHost: x\r\n%s: %s\r\n%s: %s\r\nTransfer-Encoding: chunked\r\nTrailer: X-Forwarded-For\r\n\r\n%x\r\n%s\r\n0\r\n%s\r\n",
 			source, h[0], h[1], h[2], h[3], len(body), body, trailer)
 	}
-	require.Equal(t, []int{403}, statuses(w.raw(t, request("zoom", "X-Forwarded-For: 192.0.2.1\r\n"))))
+	require.Subset(t, []int{400, 403}, statuses(w.raw(t, request("zoom", "X-Forwarded-For: 192.0.2.1\r\n"))))
 	require.Equal(t, []int{200}, statuses(w.raw(t, request("open", "X-Anything: 1\r\n"))))
 	require.NotContains(t, statuses(w.raw(t, request("open", "x-zm-signature: v0=00\r\n"))), 500)
 }

@@ -20,6 +20,11 @@ type Options struct {
 	// Token is what callers show as "Authorization: Bearer …". Without one the
 	// listener has to be on loopback.
 	Token string
+	// ReadToken is shown in the same way by callers who may look and not act.
+	ReadToken string
+	// Hosts are the names by which the listener is reached besides localhost and
+	// addresses, as a Host header has them, without port.
+	Hosts []string
 	// Metrics serves /metrics.
 	Metrics http.Handler
 	// Stats makes what /stats answers, as JSON.
@@ -32,6 +37,10 @@ type Options struct {
 	Codec *Codec
 	// Routes are served besides.
 	Routes []Route
+	// Endpoints make up the REST API.
+	Endpoints []Endpoints
+	// Version is that of the program, for the document of the REST API.
+	Version string
 	// Log takes what goes wrong while serving.
 	Log *zap.Logger
 }
@@ -77,7 +86,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 			l.Addr())
 	}
 	return &Server{listener: l, http: &http.Server{
-		Handler:           newHandler(o),
+		Handler:           newHandler(o, isLoopback(l.Addr())),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,

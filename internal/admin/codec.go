@@ -49,7 +49,7 @@ func (c *Codec) routes() []Route {
 // open lets the pages of the known Web UIs in to the codec, and who has the key.
 // Every other request meets the guard.
 func (c *Codec) open(token string, mux, guarded http.Handler) http.Handler {
-	keyed, local := CodecPath(token), loopbackHost(mux)
+	keyed, hosts := CodecPath(token), guard{local: true}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		dir, call := path.Dir(r.URL.Path), path.Base(r.URL.Path)
 		hasKey := subtle.ConstantTimeCompare([]byte(dir), []byte(keyed)) == 1
@@ -65,8 +65,8 @@ func (c *Codec) open(token string, mux, guarded http.Handler) http.Handler {
 			r = r.Clone(r.Context())
 			r.URL.Path, r.URL.RawPath = pathCodec+"/"+call, ""
 			mux.ServeHTTP(w, r)
-		case known && token == "":
-			local.ServeHTTP(w, r)
+		case known && token == "" && hosts.knows(r.Host):
+			mux.ServeHTTP(w, r)
 		default:
 			guarded.ServeHTTP(w, r)
 		}

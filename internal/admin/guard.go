@@ -5,42 +5,72 @@ import (
 	"crypto/subtle"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/grapnel/grapnel/internal/netguard"
 )
 
-// authorized tells whether a request shows the token. Both are hashed first, so
+// guard lets in who may see or do something, and to the probes everybody, who
+// then get a short answer.
+//
+// With a token, that is who shows it. Without one the listener is on loopback,
+// where a page in a browser on the same machine is the stranger. Such a page has
+// two ways in: a name of its own that resolves to our address (DNS rebinding), so
+// the Host has to be one of ours; and a request from another site, which gets
+// nothing from the REST API and changes nothing anywhere.
+type guard struct {
+	// token opens everything, readToken what only shows; empty is none.
+	token, readToken string
+	// hosts are names of the listener besides localhost and addresses.
+	hosts []string
+	// local says that the listener is on loopback.
+	local bool
+}
+
+func (g guard) wrap(next http.Handler) http.Handler {
+	sameOrigin := http.NewCrossOriginProtection()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		probe := isProbe(r)
+		role := g.role(r)
+		switch {
+		case !g.knows(r.Host) && (!probe || g.token == ""):
+			refuse(w, r, http.StatusForbidden,
+				"this is not a Host of the admin listener; use an address, localhost, or a name in GRAPNEL_ADMIN_HOSTS")
+		case role == "" && !probe:
+			w.Header().Set("WWW-Authenticate", `Bearer realm="grapnel admin"`)
+			refuse(w, r, http.StatusUnauthorized, "this needs the admin token, as Authorization: Bearer …")
+		case sameOrigin.Check(r) != nil || isCrossSite(r):
+			refuse(w, r, http.StatusForbidden, "a page of another site may not ask this")
+		case role == RoleRead && !isSafe(r.Method):
+			refuse(w, r, http.StatusForbidden, "the read token shows only; to act, show the admin token")
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// role is what a request may do; empty for nothing.
+func (g guard) role(r *http.Request) string {
+	switch {
+	case g.token == "" || shows(r, g.token):
+		return RoleOperate
+	case g.readToken != "" && shows(r, g.readToken):
+		return RoleRead
+	default:
+		return ""
+	}
+}
+
+// shows tells whether a request shows the token. Both are hashed first, so
 // that neither the time nor the length gives anything away.
-func authorized(r *http.Request, token string) bool {
+func shows(r *http.Request, token string) bool {
 	scheme, shown, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
 		return false
 	}
 	got, want := sha256.Sum256([]byte(strings.TrimSpace(shown))), sha256.Sum256([]byte(token))
 	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
-}
-
-// guard lets in who may see everything, and to the probes everybody, who then
-// get a short answer.
-//
-// With a token, that is who shows it. Without one the listener is on loopback,
-// where a page in a browser on the same machine is the stranger: by a name of
-// its own that resolves to 127.0.0.1 (DNS rebinding) it would read everything,
-// so the Host has to be a loopback one; by a form it would write, so a request
-// from another origin may not.
-func guard(token string, next http.Handler) http.Handler {
-	if token == "" {
-		return loopbackHost(http.NewCrossOriginProtection().Handler(next))
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !isProbe(r) && !authorized(r, token) {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="grapnel admin"`)
-			writeError(w, http.StatusUnauthorized, "this needs the admin token, as Authorization: Bearer …")
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 // isProbe tells whether a request is what a load balancer or an orchestrator
@@ -50,20 +80,37 @@ func isProbe(r *http.Request) bool {
 		(r.URL.Path == pathHealth || r.URL.Path == pathReady)
 }
 
-func loopbackHost(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !isLoopbackHost(r.Host) {
-			writeError(w, http.StatusForbidden, "without an admin token this answers to localhost only")
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+// isCrossSite tells whether a page of another site asks the REST API, where no
+// link of another site has anything to point to.
+func isCrossSite(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return strings.HasPrefix(r.URL.Path, PathAPI+"/") && (site == "cross-site" || site == "same-site")
 }
 
-func isLoopbackHost(hostport string) bool {
+// knows tells whether a Host is one of the listener's. A listener that others
+// can reach asks for a token, which no page of a browser has, so there any name
+// will do unless names are configured.
+func (g guard) knows(hostport string) bool {
 	host := hostport
 	if h, _, err := net.SplitHostPort(hostport); err == nil {
 		host = h
 	}
-	return netguard.IsLoopback(host)
+	if slices.ContainsFunc(g.hosts, func(h string) bool { return strings.EqualFold(h, host) }) || netguard.IsLoopback(host) {
+		return true
+	}
+	if g.token != "" && !g.local && len(g.hosts) == 0 {
+		return true
+	}
+	return g.token != "" && net.ParseIP(strings.Trim(host, "[]")) != nil
+}
+
+// refuse answers in the form of the part of the listener that was asked.
+func refuse(w http.ResponseWriter, r *http.Request, status int, message string) {
+	if !strings.HasPrefix(r.URL.Path, PathAPI+"/") {
+		writeError(w, status, message)
+		return
+	}
+	writeBody(w, status, "application/problem+json", map[string]any{
+		"title": http.StatusText(status), "status": status, "detail": message,
+	})
 }

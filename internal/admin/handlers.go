@@ -15,8 +15,8 @@ const (
 )
 
 // newHandler serves the endpoints of o behind the guard. What o has nothing for
-// is not there.
-func newHandler(o Options) http.Handler {
+// is not there. local says that the listener is on loopback.
+func newHandler(o Options, local bool) http.Handler {
 	routes := []Route{{"GET " + pathHealth, "the process is alive", http.HandlerFunc(health)}}
 	if o.Ready != nil {
 		routes = append(routes, Route{"GET " + pathReady, "whether events are taken, with what was checked", ready(o)})
@@ -38,8 +38,11 @@ func newHandler(o Options) http.Handler {
 	for _, r := range routes {
 		mux.Handle(r.Pattern, r.Handler)
 	}
+	newAPI(mux, o.Version, o.Endpoints)
+	routes = append(routes, Route{Pattern: "GET " + PathAPI + "/openapi.json", About: "what the REST API does, as an OpenAPI document"})
 	mux.Handle("GET /{$}", index(routes))
-	guarded := guard(o.Token, mux)
+	g := guard{token: o.Token, readToken: o.ReadToken, hosts: o.Hosts, local: local}
+	guarded := g.wrap(audit(o.Log.Named("audit"), mux))
 	if o.Codec != nil {
 		guarded = o.Codec.open(o.Token, mux, guarded)
 	}
@@ -82,7 +85,7 @@ func ready(o Options) http.Handler {
 		if !report.Ready {
 			status = http.StatusServiceUnavailable
 		}
-		if o.Token != "" && !authorized(r, o.Token) {
+		if g := (guard{token: o.Token, readToken: o.ReadToken}); g.role(r) == "" {
 			writeJSON(w, status, map[string]bool{"ready": report.Ready})
 			return
 		}
@@ -116,13 +119,15 @@ func rejections(o Options) http.Handler {
 }
 
 // writeJSON answers v for people to read.
-func writeJSON(w http.ResponseWriter, status int, v any) {
+func writeJSON(w http.ResponseWriter, status int, v any) { writeBody(w, status, "application/json", v) }
+
+func writeBody(w http.ResponseWriter, status int, mediaType string, v any) {
 	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		writeError(w, http.StatusInternalServerError, "the answer can't be written as JSON: "+err.Error())
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", mediaType)
 	w.WriteHeader(status)
 	_, _ = w.Write(append(text, '\n'))
 }

@@ -13,7 +13,8 @@ import (
 // when the process stops.
 func (p *process) admin(ctx context.Context, stopping *atomic.Bool, file *reloader) (part, *admin.Server, error) {
 	server, err := admin.New(ctx, admin.Options{
-		Listen: p.env.AdminListen, Token: p.env.AdminToken.Reveal(),
+		Listen: p.env.AdminListen, Token: p.env.AdminToken.Reveal(), ReadToken: p.env.AdminReadToken.Reveal(),
+		Hosts: p.env.AdminHosts, Version: version(),
 		Metrics:    p.observer.metrics.Handler(),
 		Stats:      func() any { return p.observer.stats.Health() },
 		Ready:      func(ctx context.Context) admin.Report { return p.ready(ctx, stopping, file) },

@@ -30,6 +30,10 @@ type Env struct {
 	AdminListen string
 	// AdminToken is asked for by the admin listener when it is set.
 	AdminToken Secret
+	// AdminReadToken lets in to what the admin listener only shows.
+	AdminReadToken Secret
+	// AdminHosts are names of the admin listener besides localhost and addresses.
+	AdminHosts []string
 	// UIOrigin is the origin of a Web UI besides that of the embedded engine
 	// whose pages may have payloads decoded, as https://temporal.example.com.
 	UIOrigin string
@@ -48,15 +52,17 @@ type Env struct {
 // takes a required variable that is empty, and knows the process's environment
 // only.
 type variables struct {
-	Config      string `split_words:"true" default:"grapnel.yaml" desc:"path of the configuration file"`
-	Listen      string `split_words:"true" default:":8080" desc:"address of the public listener"`
-	AdminListen string `split_words:"true" default:"127.0.0.1:9090" desc:"address of the admin listener"`
-	AdminToken  string `split_words:"true" desc:"bearer token of the admin listener; required when it is not on loopback"`
-	UIOrigin    string `split_words:"true" desc:"origin of a Temporal Web UI of your own, which may then ask the admin listener to decode"`
-	DataDir     string `split_words:"true" desc:"directory of the spool and the embedded engine; up sets it"`
-	TaskQueue   string `split_words:"true" default:"grapnel" desc:"Temporal task queue"`
-	LogLevel    string `split_words:"true" default:"info" desc:"debug, info, warn or error"`
-	LogFormat   string `split_words:"true" default:"console" desc:"console or json"`
+	Config         string `split_words:"true" default:"grapnel.yaml" desc:"path of the configuration file"`
+	Listen         string `split_words:"true" default:":8080" desc:"address of the public listener"`
+	AdminListen    string `split_words:"true" default:"127.0.0.1:9090" desc:"address of the admin listener"`
+	AdminToken     string `split_words:"true" desc:"bearer token of the admin listener; required when it is not on loopback"`
+	AdminReadToken string `split_words:"true" desc:"bearer token for those who may look at the admin listener and change nothing"`
+	AdminHosts     string `split_words:"true" desc:"names by which the admin listener is reached besides localhost and addresses, by commas"`
+	UIOrigin       string `split_words:"true" desc:"origin of a Temporal Web UI of your own, which may then ask the admin listener to decode"`
+	DataDir        string `split_words:"true" desc:"directory of the spool and the embedded engine; up sets it"`
+	TaskQueue      string `split_words:"true" default:"grapnel" desc:"Temporal task queue"`
+	LogLevel       string `split_words:"true" default:"info" desc:"debug, info, warn or error"`
+	LogFormat      string `split_words:"true" default:"console" desc:"console or json"`
 }
 
 // variable is one line of the table of variables.
@@ -135,16 +141,14 @@ func (l *envLoader) env() Env {
 	get := func(name string) string { return l.values[envPrefix+"_"+name] }
 	e := Env{
 		Config: get("CONFIG"), Listen: get("LISTEN"), AdminListen: get("ADMIN_LISTEN"),
-		AdminToken: NewSecret(get("ADMIN_TOKEN")), DataDir: get("DATA_DIR"),
+		AdminToken: NewSecret(get("ADMIN_TOKEN")), AdminReadToken: NewSecret(get("ADMIN_READ_TOKEN")), AdminHosts: words(get("ADMIN_HOSTS")), DataDir: get("DATA_DIR"),
 		TaskQueue: get("TASK_QUEUE"), LogFormat: get("LOG_FORMAT"), UIOrigin: get("UI_ORIGIN"),
 	}
 	l.address("GRAPNEL_LISTEN", e.Listen)
 	if l.address("GRAPNEL_ADMIN_LISTEN", e.AdminListen) && !isLoopback(e.AdminListen) && !e.AdminToken.IsSet() {
 		l.fault("GRAPNEL_ADMIN_TOKEN", "is required when GRAPNEL_ADMIN_LISTEN is not on loopback; set it, or listen on 127.0.0.1")
 	}
-	if n := len(e.AdminToken.Reveal()); n > 0 && n < minToken {
-		l.fault("GRAPNEL_ADMIN_TOKEN", fmt.Sprintf("has %d bytes and must have at least %d; make one with: openssl rand -hex 32", n, minToken))
-	}
+	l.tokens(e)
 	if u, err := url.Parse(e.UIOrigin); e.UIOrigin != "" && (err != nil || u.Host == "" || u.Scheme+"://"+u.Host != e.UIOrigin) {
 		l.fault("GRAPNEL_UI_ORIGIN", "must be scheme and host alone, as https://temporal.example.com")
 	}
@@ -158,6 +162,32 @@ func (l *envLoader) env() Env {
 		l.fault("GRAPNEL_LOG_FORMAT", "must be console or json")
 	}
 	return e
+}
+
+// tokens looks at those of the admin listener.
+func (l *envLoader) tokens(e Env) {
+	check := func(name string, token Secret) {
+		if n := len(token.Reveal()); n > 0 && n < minToken {
+			l.fault(name, fmt.Sprintf("has %d bytes and must have at least %d; make one with: openssl rand -hex 32", n, minToken))
+		}
+	}
+	check("GRAPNEL_ADMIN_TOKEN", e.AdminToken)
+	check("GRAPNEL_ADMIN_READ_TOKEN", e.AdminReadToken)
+	switch {
+	case !e.AdminReadToken.IsSet():
+	case !e.AdminToken.IsSet():
+		l.fault("GRAPNEL_ADMIN_READ_TOKEN", "is set and GRAPNEL_ADMIN_TOKEN is not, so that everybody may act; set both")
+	case e.AdminReadToken.Reveal() == e.AdminToken.Reveal():
+		l.fault("GRAPNEL_ADMIN_READ_TOKEN", "is the same as GRAPNEL_ADMIN_TOKEN; make another one")
+	}
+}
+
+// words splits a list at its commas.
+func words(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 func (l *envLoader) address(name, value string) bool {

@@ -1,0 +1,118 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"go.uber.org/zap"
+)
+
+// PathAPI is where the REST API begins; its document is at openapi.json below.
+const PathAPI = "/api/v1"
+
+// Endpoints are a part of the REST API. A room of the program implements it for
+// what it shows and does, with huma.Register. The paths begin after PathAPI, and
+// the names of JSON members are in snake case. A GET needs the role read, every
+// other method the role operate; each such call leaves an audit line, to which
+// Audit adds.
+type Endpoints interface {
+	// Register adds the operations.
+	Register(api huma.API)
+}
+
+// RoleRead and RoleOperate name what a token permits: to look, or to act too.
+const (
+	RoleRead    = "read"
+	RoleOperate = "operate"
+)
+
+// newAPI serves the endpoints on the mux, with their OpenAPI document.
+func newAPI(mux *http.ServeMux, version string, endpoints []Endpoints) huma.API {
+	c := huma.DefaultConfig("grapnel", version)
+	c.Info.Description = "What those who run grapnel see and do: dead letters, operations on them, sources and destinations."
+	c.OpenAPIPath = "/openapi"
+	// No page that loads scripts from elsewhere, and no members that are none of ours.
+	c.DocsPath, c.SchemasPath, c.CreateHooks = "", "", nil
+	c.RejectUnknownQueryParameters = true
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		RoleRead:    {Type: "http", Scheme: "bearer", Description: "GRAPNEL_ADMIN_READ_TOKEN, or the one below."},
+		RoleOperate: {Type: "http", Scheme: "bearer", Description: "GRAPNEL_ADMIN_TOKEN. On loopback there may be no token."},
+	}
+	c.OnAddOperation = append(c.OnAddOperation, func(_ *huma.OpenAPI, op *huma.Operation) {
+		role := RoleOperate
+		if op.Method == http.MethodGet {
+			role = RoleRead
+		}
+		op.Security = []map[string][]string{{role: {}}}
+	})
+	api := humago.NewWithPrefix(mux, PathAPI, c)
+	for _, e := range endpoints {
+		e.Register(api)
+	}
+	return api
+}
+
+// OpenAPI is the document of the endpoints, as JSON.
+func OpenAPI(version string, endpoints ...Endpoints) ([]byte, error) {
+	text, err := newAPI(http.NewServeMux(), version, endpoints).OpenAPI().MarshalJSON()
+	if err != nil {
+		return nil, errors.Join(errors.New("write the OpenAPI document"), err)
+	}
+	return text, nil
+}
+
+// auditKey is where a request's context has its audit line.
+type auditKey struct{}
+
+// auditLine is what is said of one request that changes something.
+type auditLine struct{ fields []zap.Field }
+
+// Audit adds to the audit line of the request that ctx belongs to: who asked for
+// what, and why. It does nothing outside of one.
+func Audit(ctx context.Context, fields ...zap.Field) {
+	if line, ok := ctx.Value(auditKey{}).(*auditLine); ok {
+		line.fields = append(line.fields, fields...)
+	}
+}
+
+// audit leaves a line in the log for every request that may change something,
+// refused ones included.
+func audit(log *zap.Logger, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isSafe(r.Method) || strings.HasPrefix(r.URL.Path, pathCodec+"/") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		line := &auditLine{}
+		kept := &statusKeeper{ResponseWriter: w, status: http.StatusOK}
+		next.ServeHTTP(kept, r.WithContext(context.WithValue(r.Context(), auditKey{}, line)))
+		log.Info("audit", append([]zap.Field{
+			zap.String("method", r.Method), zap.String("path", r.URL.Path), zap.Int("status", kept.status),
+			zap.String("client", r.RemoteAddr), zap.String("idempotency key", r.Header.Get("Idempotency-Key")),
+		}, line.fields...)...)
+	})
+}
+
+// isSafe tells whether a method only looks.
+func isSafe(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}
+
+// statusKeeper remembers the status of an answer.
+type statusKeeper struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (k *statusKeeper) WriteHeader(status int) {
+	k.status = status
+	k.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (k *statusKeeper) Unwrap() http.ResponseWriter { return k.ResponseWriter }

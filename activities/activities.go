@@ -27,6 +27,8 @@ type Activities struct {
 	client   client.Client
 	handlers *handler.Table
 	table    atomic.Pointer[table]
+	// attributes are those of dead letters that the namespace has.
+	attributes known
 }
 
 // New makes activities with the handlers of the list and no destinations. Their
@@ -124,6 +126,7 @@ func (a *Activities) Register(r worker.ActivityRegistry) {
 	register(event.ActivityTry, a.Try)
 	register(event.ActivityDeliver, a.Try)
 	register(event.ActivityDeleteRun, a.DeleteRun)
+	register(event.ActivityIndex, a.Index)
 	register(meeting.ActivityLastLedger, a.LastLedger)
 	// An example that is switched off may still have events under way.
 	for _, b := range a.bindings([]string{Meetings}) {

@@ -2,31 +2,111 @@ package activities
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
+	"sync"
+	"time"
 
-	"go.temporal.io/api/common/v1"
-	"go.temporal.io/api/serviceerror"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/activity"
+
+	"github.com/grapnel/grapnel/internal/deadletter"
+	"github.com/grapnel/grapnel/internal/event"
 )
 
-// DeleteRun removes the run that a replayed dead letter came from, so that the
-// list of dead letters shows what is dead. A run that is gone already is fine.
-// An empty run ID is refused: to the engine it means the current run.
-func (a *Activities) DeleteRun(ctx context.Context, runID string) error {
+// DeleteRun removes the run that a reset of a dead letter came from, so that the
+// list of dead letters shows what is dead, and tells what became of the letter
+// since that run ended. What can't be found out or removed is logged and counted
+// and blocks nothing: the event is replayed then, as it was asked for.
+func (a *Activities) DeleteRun(ctx context.Context, runID string) (event.Since, error) {
 	info := activity.GetInfo(ctx)
-	if runID == "" || runID == info.WorkflowExecution.RunID {
-		return fmt.Errorf("run %q of %s is not an earlier one", runID, info.WorkflowExecution.ID)
+	id, self := info.WorkflowExecution.ID, info.WorkflowExecution.RunID
+	if runID == "" || runID == self {
+		return event.Since{}, fmt.Errorf("run %q of %s is not an earlier one", runID, id)
 	}
-	_, err := a.client.WorkflowService().DeleteWorkflowExecution(ctx, &workflowservice.DeleteWorkflowExecutionRequest{
-		Namespace:         info.Namespace,
-		WorkflowExecution: &common.WorkflowExecution{WorkflowId: info.WorkflowExecution.ID, RunId: runID},
-	})
-	var notFound *serviceerror.NotFound
-	if err == nil || errors.As(err, &notFound) {
-		return nil
+	letters := a.letters(info.Namespace)
+	since, err := letters.Since(ctx, id, self, runID)
+	if err != nil {
+		activity.GetLogger(ctx).Warn("could not find out whether the dead letter was replayed since", "error", err)
+		activity.GetMetricsHandler(ctx).Counter("grapnel_replay_unknown").Inc(1)
+		since = event.Since{}
 	}
-	activity.GetMetricsHandler(ctx).Counter("grapnel_replay_leftovers").Inc(1)
-	return fmt.Errorf("delete the run that the replay came from: %w", err)
+	a.remove(ctx, letters, runID)
+	return since, nil
+}
+
+// Index tells which search attributes of a dead letter the namespace has, and
+// removes the run in whose place this one stands, if one is named.
+func (a *Activities) Index(ctx context.Context, instead string) ([]string, error) {
+	info := activity.GetInfo(ctx)
+	if instead != "" && instead != info.WorkflowExecution.RunID {
+		a.remove(ctx, a.letters(info.Namespace), instead)
+	}
+	return a.attributes.get(ctx, a.find)
+}
+
+func (a *Activities) remove(ctx context.Context, letters *deadletter.Store, run string) {
+	if err := letters.DeleteRun(ctx, activity.GetInfo(ctx).WorkflowExecution.ID, run); err != nil {
+		activity.GetLogger(ctx).Warn("a run of an event that was replayed is left over", "error", err)
+		activity.GetMetricsHandler(ctx).Counter("grapnel_replay_leftovers").Inc(1)
+	}
+}
+
+func (a *Activities) letters(namespace string) *deadletter.Store {
+	return deadletter.New(a.client, namespace, a.TaskQueue, nil)
+}
+
+// find asks the namespace for the search attributes of a dead letter. Who may not
+// list them may still query by them.
+func (a *Activities) find(ctx context.Context) (names []string, err error) {
+	namespace := activity.GetInfo(ctx).Namespace
+	want := []string{event.AttributeReason, event.AttributeRoute}
+	listed, err := a.client.OperatorService().ListSearchAttributes(ctx,
+		&operatorservice.ListSearchAttributesRequest{Namespace: namespace})
+	if err == nil {
+		return slices.DeleteFunc(want, func(name string) bool {
+			return listed.GetCustomAttributes()[name] != enumspb.INDEXED_VALUE_TYPE_KEYWORD
+		}), nil
+	}
+	for _, name := range want {
+		if _, err := a.client.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
+			Namespace: namespace, Query: name + ` = "-"`,
+		}); err == nil {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// known remembers an answer for some time: a namespace gets attributes once in its
+// life.
+type known struct {
+	mu    sync.Mutex
+	names []string
+	until time.Time
+}
+
+// How long what is there, and what is missing, is believed to stay so.
+const (
+	knownFor   = 10 * time.Minute
+	unknownFor = time.Minute
+)
+
+func (k *known) get(ctx context.Context, ask func(context.Context) ([]string, error)) ([]string, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if time.Now().Before(k.until) {
+		return k.names, nil
+	}
+	names, err := ask(ctx)
+	if err != nil {
+		return nil, err
+	}
+	k.names, k.until = names, time.Now().Add(unknownFor)
+	if len(names) == 2 {
+		k.until = time.Now().Add(knownFor)
+	}
+	return names, nil
 }

@@ -53,12 +53,21 @@ func safely(fn func() error) (err error) {
 // task may have to carry one for each route.
 const maxText = 8 << 10
 
+// reasoned is an error that names its kind, by which dead letters are grouped.
+type reasoned interface {
+	error
+	Reason() string
+}
+
 // failed is the error of an attempt as the engine takes it.
 func failed(t event.Task, attempt int, err error) error {
 	if err == nil {
 		return nil
 	}
 	detail := event.Detail{Attempt: attempt}
+	if r, ok := errors.AsType[reasoned](err); ok {
+		detail.Reason = r.Reason()
+	}
 	if p, ok := errors.AsType[*panicked](err); ok {
 		detail.Stack = event.Cut(p.stack, maxText)
 	}

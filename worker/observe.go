@@ -68,9 +68,15 @@ func (i *inbound) tell(ctx workflow.Context, e event.Event, third any, err error
 	goesOn := errors.As(err, &next)
 	switch letter, dead := third.(event.Letter); {
 	case dead && goesOn:
-		i.to.Replayed(e)
+		if next.WorkflowType.Name == event.ProcessEvent {
+			i.to.Replayed(e)
+		}
 	case dead:
-		i.to.Died(e, letter)
+		// A run that only stands in another's place is no event that died, and a
+		// reset that came too late ends without an error.
+		if err != nil && letter.Instead == nil {
+			i.to.Died(e, letter)
+		}
 	case err == nil:
 		// The clock on the wall: the time of the workflow stands still within a
 		// task, and the first attempt is made in one. It goes to the observer

@@ -60,11 +60,24 @@ func attempt(ctx workflow.Context, t event.Task, body converter.RawValue) error 
 	return workflow.ExecuteActivity(ctx, t.Route.Activity, t, body).Get(ctx, nil)
 }
 
-// deleteRun removes an earlier run of this workflow. It does not fail: a run
-// that stays is a line too many in a list, and blocks nothing.
-func deleteRun(ctx workflow.Context, runID string) {
+// deleteRun removes an earlier run of this workflow, and tells what became of its
+// dead letter since it ended. It does not fail: a run that stays is a line too
+// many in a list, and blocks nothing.
+func deleteRun(ctx workflow.Context, runID string) (since event.Since) {
 	ctx = local(ctx, localTimeout, "")
-	if err := workflow.ExecuteLocalActivity(ctx, event.ActivityDeleteRun, runID).Get(ctx, nil); err != nil {
+	if err := workflow.ExecuteLocalActivity(ctx, event.ActivityDeleteRun, runID).Get(ctx, &since); err != nil {
 		workflow.GetLogger(ctx).Warn("could not delete the run that a replay came from", "error", err)
 	}
+	return since
+}
+
+// index tells by which search attributes a dead letter can be found here, and
+// removes the run in whose place this one stands. It does not fail: without an
+// answer there are none.
+func index(ctx workflow.Context, instead string) (names []string) {
+	ctx = local(ctx, localTimeout, "")
+	if err := workflow.ExecuteLocalActivity(ctx, event.ActivityIndex, instead).Get(ctx, &names); err != nil {
+		workflow.GetLogger(ctx).Warn("could not ask for the search attributes", "error", err)
+	}
+	return names
 }

@@ -1,6 +1,9 @@
 package workflows
 
 import (
+	"encoding/json"
+
+	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -8,44 +11,125 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// maxReplays is how many earlier replays a dead letter remembers.
-const maxReplays = 20
-
 // DeadLetter is an event that could not be handled. It fails in its first task,
 // with what went wrong as its text, and so is found as a Failed workflow. A reset
 // of it, by whatever tool, is a replay: the reset run removes the run it came
 // from and continues as ProcessEvent with what is left to do.
-func DeadLetter(ctx workflow.Context, e event.Event, body converter.RawValue, letter event.Letter) error {
+//
+// Lists are behind the truth for some seconds, so the same dead letter may be
+// reset twice. The run of the second reset finds that the letter was replayed
+// since, repeats nothing, and ends as what the event is now. corrected is the
+// body that an operator put in the place of the sender's; mostly there is none.
+func DeadLetter(ctx workflow.Context, e event.Event, body converter.RawValue, letter event.Letter, corrected converter.RawValue) error {
 	info := workflow.GetInfo(ctx)
 	from := info.OriginalRunID
 	if from == "" || from == info.WorkflowExecution.RunID {
+		tell(ctx, e, letter)
 		return temporal.NewApplicationErrorWithOptions(text(e, letter), event.DeadLetter,
 			temporal.ApplicationErrorOptions{NonRetryable: true})
 	}
-	deleteRun(ctx, from)
-	// Receivers read here when it was last played, so that a sender's repeats do
-	// not play it again and again.
+	since := deleteRun(ctx, from)
+	past := replayOf(ctx, letter)
+	switch since.State {
+	case event.SinceSettled:
+		return nil
+	case event.SinceDead:
+		return standIn(ctx, e, body, since)
+	case event.SinceInterrupted:
+		past = *since.Past
+	}
+	// Receivers read here when it was last replayed, so that a sender's repeats do
+	// not replay it again and again.
 	if err := workflow.UpsertMemo(ctx, map[string]any{event.MemoReplayed: workflow.Now(ctx)}); err != nil {
 		workflow.GetLogger(ctx).Warn("could not note the time of the replay", "error", err)
 	}
-	return workflow.NewContinueAsNewError(ctx, event.ProcessEvent, e, body, replayOf(ctx, letter))
+	return workflow.NewContinueAsNewError(ctx, event.ProcessEvent, arguments(e, body, past, corrected)...)
+}
+
+// tell makes the dead letter one that can be found by why it failed. An attribute
+// that the namespace does not have would keep the task from ever completing, so
+// the worker says which there are.
+func tell(ctx workflow.Context, e event.Event, letter event.Letter) {
+	if letter.Form < event.LetterForm {
+		return
+	}
+	var instead string
+	if letter.Instead != nil {
+		instead = letter.Instead.Run
+	}
+	outline := event.OutlineOf(e, letter)
+	// The end of this task follows on what history holds now.
+	outline.Task = int64(workflow.GetInfo(ctx).GetCurrentHistoryLength()) + 1
+	if found := index(ctx, instead); len(found) > 0 {
+		if err := workflow.UpsertTypedSearchAttributes(ctx, outlineAttributes(outline, found)...); err != nil {
+			workflow.GetLogger(ctx).Warn("the dead letter can't be found by its reason", "error", err)
+		}
+	}
+	if err := workflow.UpsertMemo(ctx, map[string]any{event.MemoOutline: outline}); err != nil {
+		workflow.GetLogger(ctx).Warn("the dead letter's outline is missing from lists", "error", err)
+	}
+	workflow.SetCurrentDetails(ctx, details(letter))
+}
+
+// outlineAttributes are reason and first route as search attributes, of those
+// that the namespace has.
+func outlineAttributes(o event.Outline, found []string) []temporal.SearchAttributeUpdate {
+	var set []temporal.SearchAttributeUpdate
+	for _, name := range found {
+		value := o.Reason
+		if name == event.AttributeRoute {
+			value = ""
+			if len(o.Routes) > 0 {
+				value = o.Routes[0]
+			}
+		}
+		if value != "" {
+			set = append(set, temporal.NewSearchAttributeKeyKeyword(name).ValueSet(event.Attribute(value)))
+		}
+	}
+	return set
+}
+
+// standIn goes on as a dead letter like the newer one that since tells of: the
+// reset has made this run the latest of the event.
+func standIn(ctx workflow.Context, e event.Event, body converter.RawValue, since event.Since) error {
+	letter := *since.Letter
+	letter.Form = event.LetterForm
+	letter.Instead = &event.Instead{Run: since.Run, Why: "a dead letter that was replayed already was reset once more"}
+	var corrected converter.RawValue
+	if letter.Correction != nil {
+		corrected = rawBody(since.Corrected)
+		// What was read is in history with this task; its body goes on with the next.
+		var b budget
+		b.sent = len(since.Corrected)
+		b.task = workflow.GetInfo(ctx).GetCurrentHistoryLength()
+		b.take(ctx, len(body.Payload().GetData())+len(since.Corrected))
+	}
+	return workflow.NewContinueAsNewError(ctx, event.DeadLetter, arguments(e, body, letter, corrected)...)
+}
+
+// rawBody is a body as an argument of its own.
+func rawBody(b []byte) converter.RawValue {
+	encoding := converter.MetadataEncodingBinary
+	if json.Valid(b) {
+		encoding = converter.MetadataEncodingJSON
+	}
+	return converter.NewRawValue(&commonpb.Payload{
+		Metadata: map[string][]byte{converter.MetadataEncoding: []byte(encoding)}, Data: b,
+	})
+}
+
+// arguments are those of both workflows. The last one is left out where the body
+// is the sender's.
+func arguments(e event.Event, body converter.RawValue, third any, corrected converter.RawValue) []any {
+	args := []any{e, body, third}
+	if corrected.Payload() != nil {
+		args = append(args, corrected)
+	}
+	return args
 }
 
 // replayOf is what ProcessEvent needs to know of a dead letter.
 func replayOf(ctx workflow.Context, letter event.Letter) event.Past {
-	past := event.Past{Done: letter.Done, Replays: letter.Replays}
-	var why string
-	for _, f := range letter.Failures {
-		if f.Route != "" {
-			past.Left = append(past.Left, f.Route)
-		}
-		if why == "" {
-			why = f.Message
-		}
-	}
-	past.Replays = append(past.Replays, event.Replay{At: workflow.Now(ctx), Error: event.Cut(why, maxSummary)})
-	if n := len(past.Replays); n > maxReplays {
-		past.Replays = past.Replays[n-maxReplays:]
-	}
-	return past
+	return letter.Past(event.Replay{At: workflow.Now(ctx)})
 }

@@ -28,7 +28,7 @@ func (r *run) failure(ctx workflow.Context, rt event.Route, attempts int, err er
 		f.Type = app.Type()
 		var d event.Detail
 		if app.HasDetails() && app.Details(&d) == nil {
-			f.Stack, f.Attempts = d.Stack, d.Attempt
+			f.Stack, f.Attempts, f.Cause = d.Stack, d.Attempt, d.Reason
 		}
 	case errors.As(err, &timeout):
 		f.Type = event.FailureTimeout
@@ -81,6 +81,26 @@ func bounded(failures []event.Failure) []event.Failure {
 	return failures
 }
 
+// details are what the Web UI shows of a dead letter, in Markdown.
+func details(letter event.Letter) string {
+	var b strings.Builder
+	for _, f := range letter.Failures {
+		name := f.Route
+		if name == "" {
+			name = "no route"
+		}
+		fmt.Fprintf(&b, "- `%s`, attempts: %d\n\n```\n%s\n```\n", strings.ReplaceAll(name, "`", "'"), f.Attempts,
+			strings.ReplaceAll(event.Clean(f.Message, maxDetails), "`", "'"))
+	}
+	if letter.Correction != nil {
+		b.WriteString("- the body was **corrected**\n")
+	}
+	return b.String()
+}
+
+// maxDetails is the length in characters of an error in them.
+const maxDetails = 1000
+
 // text is what a dead letter fails with: the event in one line, then each
 // failure.
 func text(e event.Event, letter event.Letter) string {
@@ -101,7 +121,11 @@ func text(e event.Event, letter event.Letter) string {
 		}
 	}
 	for _, r := range letter.Replays {
-		fmt.Fprintf(&b, "\nreplayed %s after: %s", r.At.UTC().Format(time.RFC3339), r.Error)
+		b.WriteString("\nreplayed " + r.At.UTC().Format(time.RFC3339))
+		if r.Actor != "" || r.Reason != "" {
+			fmt.Fprintf(&b, " by %s (%s)", r.Actor, r.Reason)
+		}
+		b.WriteString(" after: " + r.Error)
 	}
 	return b.String()
 }

@@ -15,9 +15,14 @@ import (
 // runs all routes at once, and is done when all of them are. If any route
 // failed for good, the run continues as a DeadLetter with only what failed. The
 // body is a raw payload, so that its bytes are those the sender signed. past is
-// zero but for an event that is replayed.
-func ProcessEvent(ctx workflow.Context, e event.Event, body converter.RawValue, past event.Past) error {
+// zero but for an event that is replayed, and corrected but for one whose body an
+// operator replaced.
+func ProcessEvent(ctx workflow.Context, e event.Event, body converter.RawValue, past event.Past, corrected converter.RawValue) error {
 	r := newRun(ctx, e, body)
+	r.correct(past, corrected)
+	if err := r.answerPast(ctx, past); err != nil {
+		return err
+	}
 	replay := len(past.Replays) > 0
 	plan, err := route(ctx, event.Ask{Event: e, Replay: replay, Left: past.Left, Done: past.Done})
 	if err != nil {
@@ -43,8 +48,11 @@ func ProcessEvent(ctx workflow.Context, e event.Event, body converter.RawValue, 
 
 // deadLetter ends the run and goes on as a dead letter.
 func deadLetter(ctx workflow.Context, r *run, failures []event.Failure, past event.Past) error {
-	letter := event.Letter{Failures: bounded(failures), Done: past.Done, Replays: past.Replays}
-	return workflow.NewContinueAsNewError(ctx, event.DeadLetter, r.event, r.body, letter)
+	letter := event.Letter{
+		Failures: bounded(failures), Done: past.Done, Replays: past.Replays,
+		Form: event.LetterForm, Correction: past.Correction,
+	}
+	return workflow.NewContinueAsNewError(ctx, event.DeadLetter, arguments(r.sent, r.original, letter, r.corrected)...)
 }
 
 func unmatched(e event.Event) event.Failure {

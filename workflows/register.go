@@ -13,5 +13,6 @@ import (
 func Register(r worker.WorkflowRegistry) {
 	r.RegisterWorkflowWithOptions(ProcessEvent, workflow.RegisterOptions{Name: event.ProcessEvent})
 	r.RegisterWorkflowWithOptions(DeadLetter, workflow.RegisterOptions{Name: event.DeadLetter})
+	r.RegisterWorkflowWithOptions(Discarded, workflow.RegisterOptions{Name: event.Discarded})
 	r.RegisterWorkflowWithOptions(Meeting, workflow.RegisterOptions{Name: meeting.Workflow})
 }

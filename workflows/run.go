@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/converter"
@@ -20,8 +21,16 @@ const untouched = 3
 
 // run is one run of ProcessEvent.
 type run struct {
+	// event and body are what the routes get.
 	event event.Event
 	body  converter.RawValue
+	// sent and original are what the sender sent; they differ where the body was
+	// corrected.
+	sent                event.Event
+	original, corrected converter.RawValue
+	// plan are the routes once they are known, succeeded those that are done.
+	plan      []event.Route
+	succeeded []string
 	// local tells whether this is the first try of the first workflow task. In
 	// any later one a worker may have died of a handler, so no attempt is made
 	// within the task again.
@@ -34,22 +43,51 @@ type run struct {
 
 func newRun(ctx workflow.Context, e event.Event, body converter.RawValue) *run {
 	info := workflow.GetInfo(ctx)
-	r := &run{event: e, body: body, local: info.GetCurrentHistoryLength() <= untouched}
+	r := &run{event: e, body: body, sent: e, original: body, local: info.GetCurrentHistoryLength() <= untouched}
 	if !r.local && info.OriginalRunID == info.WorkflowExecution.RunID {
 		r.lost = 1
 	}
 	return r
 }
 
+// correct puts a corrected body in the place of the sender's for the routes, and
+// marks the event.
+func (r *run) correct(past event.Past, corrected converter.RawValue) {
+	if past.Correction != nil && corrected.Payload() != nil {
+		r.body, r.corrected = corrected, corrected
+		r.event.Corrected = past.Correction.At
+	}
+}
+
+// answerPast answers the query for what a replay of this run would have to know.
+func (r *run) answerPast(ctx workflow.Context, past event.Past) error {
+	return workflow.SetQueryHandler(ctx, event.QueryPast, func() (event.Past, error) {
+		now := past
+		now.Done = append(slices.Clone(past.Done), r.succeeded...)
+		if r.plan != nil {
+			now.Left = nil
+		}
+		for _, rt := range r.plan {
+			if !slices.Contains(r.succeeded, rt.Name) {
+				now.Left = append(now.Left, rt.Name)
+			}
+		}
+		return now, nil
+	})
+}
+
 // all runs the routes at once and gives the failures, in the order of the plan.
 func (r *run) all(ctx workflow.Context, routes []event.Route) []event.Failure {
+	r.plan = routes
 	settled := make([]*event.Failure, len(routes))
 	wg := workflow.NewWaitGroup(ctx)
 	for i, rt := range routes {
 		wg.Add(1)
 		workflow.GoNamed(ctx, rt.Name, func(ctx workflow.Context) {
 			defer wg.Done()
-			settled[i] = r.one(ctx, rt)
+			if settled[i] = r.one(ctx, rt); settled[i] == nil && ctx.Err() == nil {
+				r.succeeded = append(r.succeeded, rt.Name)
+			}
 		})
 	}
 	wg.Wait(ctx)

@@ -23,7 +23,7 @@ const userAgent = "grapnel"
 // would break the signature, the framing or the body's type.
 func ownHeaders() []string {
 	return []string{
-		"Webhook-Id", "Webhook-Timestamp", "Webhook-Signature", "Grapnel-Attempt", "Content-Type", "Content-Length",
+		"Webhook-Id", "Webhook-Timestamp", "Webhook-Signature", "Grapnel-Attempt", "Grapnel-Corrected", "Content-Type", "Content-Length",
 		"Transfer-Encoding", "Content-Encoding", "Connection", "Trailer", "Te", "Upgrade", "Expect", "Host",
 	}
 }

@@ -125,6 +125,9 @@ func (h *endpoint) Deliver(ctx context.Context, d Delivery) error {
 	req.Header = h.header.Clone()
 	setAttributes(req.Header, d.Event)
 	req.Header.Set("Grapnel-Attempt", strconv.Itoa(d.Attempt))
+	if at := d.Event.Corrected; !at.IsZero() {
+		req.Header.Set("Grapnel-Corrected", at.UTC().Format(time.RFC3339))
+	}
 	h.sign(req.Header, webhookID(d.Event.ID, h.name), d.Body)
 	res, err := h.client.Do(req)
 	if err != nil {

@@ -61,6 +61,29 @@ func (e *Error) Error() string {
 	return s
 }
 
+// Reason is the kind of the failure, the same for every event that it befalls.
+func (e *Error) Reason() string {
+	switch {
+	case e.Timeout:
+		return "no answer in time"
+	case e.Status == 0:
+		return "no answer: " + event.Clean(rootCause(e.Err), kept)
+	default:
+		return strings.TrimSpace(fmt.Sprintf("answered %d %s", e.Status, http.StatusText(e.Status)))
+	}
+}
+
+// rootCause is the innermost text of an error, without addresses.
+func rootCause(err error) string {
+	if err == nil {
+		return "unknown"
+	}
+	for next := errors.Unwrap(err); next != nil; next = errors.Unwrap(err) {
+		err = next
+	}
+	return err.Error()
+}
+
 // Unwrap is Err.
 func (e *Error) Unwrap() error { return e.Err }
 

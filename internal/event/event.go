@@ -31,6 +31,9 @@ type Event struct {
 	DataContentType string `json:"datacontenttype,omitempty"`
 	// Received is when the receiver had read the body, by its own clock.
 	Received time.Time `json:"received,omitzero"`
+	// Corrected is when an operator replaced the body, for the routes that get it;
+	// zero where it is the sender's.
+	Corrected time.Time `json:"corrected,omitzero"`
 }
 
 // Name is source and type as routes and messages write them: "zoom/meeting.started".

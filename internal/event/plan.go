@@ -84,6 +84,8 @@ type Detail struct {
 	Attempt int `json:"attempt"`
 	// Stack is the stack of a panic.
 	Stack string `json:"stack,omitempty"`
+	// Reason names the kind of the error where its message is one of many.
+	Reason string `json:"reason,omitempty"`
 }
 
 // Failure is why a route of a dead letter is still to do.
@@ -95,12 +97,16 @@ type Failure struct {
 	Attempts int       `json:"attempts,omitempty"`
 	First    time.Time `json:"first,omitzero"`
 	Last     time.Time `json:"last,omitzero"`
+	// Cause names the kind of the error, where it is known: see Reason.
+	Cause string `json:"cause,omitempty"`
 }
 
-// Replay is an earlier attempt to play a dead letter again.
+// Replay is an earlier attempt to handle a dead letter. Of one by a stock reset
+// nobody says who asked for it.
 type Replay struct {
 	At    time.Time `json:"at"`
 	Error string    `json:"error"`
+	Deed
 }
 
 // Letter is what a dead letter carries beside the event and its body.
@@ -112,13 +118,22 @@ type Letter struct {
 	Done []string `json:"done,omitempty"`
 	// Replays are the earlier ones, the oldest first.
 	Replays []Replay `json:"replays,omitempty"`
+	// Form is LetterForm, or 0 in letters of earlier versions, which are found by
+	// source and type only.
+	Form int `json:"form,omitempty"`
+	// Correction says that the body was replaced; nil where it was not.
+	Correction *Correction `json:"correction,omitempty"`
+	// Instead is set in a run that only stands in the place of another run of the
+	// same letter, which it removes. No event died with it.
+	Instead *Instead `json:"instead,omitempty"`
 }
 
 // Past is what a replayed event knows of its earlier runs.
 type Past struct {
-	Left    []string `json:"left,omitempty"`
-	Done    []string `json:"done,omitempty"`
-	Replays []Replay `json:"replays,omitempty"`
+	Left       []string    `json:"left,omitempty"`
+	Done       []string    `json:"done,omitempty"`
+	Replays    []Replay    `json:"replays,omitempty"`
+	Correction *Correction `json:"correction,omitempty"`
 }
 
 // The names by which the parts call each other over Temporal. None may hold a
@@ -128,15 +143,24 @@ const (
 	ProcessEvent = "ProcessEvent"
 	// DeadLetter is the workflow type of an event that could not be handled.
 	DeadLetter = "DeadLetter"
+	// Discarded is the workflow type of an event that an operator gave up on.
+	Discarded = "Discarded"
 	// ActivityRoute makes the plan of an event.
 	ActivityRoute = "Route"
 	// ActivityTry makes the first attempt at any route.
 	ActivityTry = "Try"
 	// ActivityDeliver takes an event to a destination of the configuration.
 	ActivityDeliver = "Deliver"
-	// ActivityDeleteRun removes the run that a replayed dead letter came from.
+	// ActivityDeleteRun finds out whether the dead letter that a reset started from
+	// was replayed since, and removes its run. Histories hold the name.
 	ActivityDeleteRun = "DeleteRun"
+	// ActivityIndex tells by which search attributes a dead letter can be found.
+	ActivityIndex = "Index"
 )
+
+// QueryPast is the query by which a run of ProcessEvent, a closed one too, tells
+// what a replay of it would have to know: a Past.
+const QueryPast = "past"
 
 // The types of failure that the parts agree on.
 const (
@@ -162,12 +186,19 @@ const (
 	MemoReplayed = "replayed"
 	// MemoSummary is Event.Summary.
 	MemoSummary = "summary"
+	// MemoOutline is the Outline of a dead letter.
+	MemoOutline = "letter"
+	// MemoDeed is the Deed of who replayed or discarded a dead letter by our tools.
+	MemoDeed = "deed"
 )
 
-// The search attributes of an event's workflow: three keywords and a time.
+// The search attributes of an event's workflow: keywords and a time. Reason and
+// route are those of a dead letter, and of its replay by our own tools.
 const (
 	AttributeSource  = "EventSource"
 	AttributeType    = "EventType"
 	AttributeSubject = "EventSubject"
 	AttributeTime    = "EventTime"
+	AttributeReason  = "EventReason"
+	AttributeRoute   = "EventRoute"
 )

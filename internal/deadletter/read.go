@@ -1,0 +1,94 @@
+package deadletter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/converter"
+
+	"github.com/grapnel/grapnel/internal/event"
+)
+
+// Full is all of a dead letter.
+type Full struct {
+	Event event.Event `json:"event"`
+	// Body is what the sender sent, Corrected what an operator put in its place;
+	// the latter is nil where nobody did.
+	Body      []byte       `json:"body"`
+	Corrected []byte       `json:"corrected,omitempty"`
+	Letter    event.Letter `json:"letter"`
+	// Discard is set where the letter was discarded.
+	Discard *event.Discard `json:"discard,omitempty"`
+	// Run is the run that is, or was, the dead letter.
+	Run string `json:"run,omitempty"`
+	// Died is when its run ended.
+	Died time.Time `json:"died,omitzero"`
+	// Memo is what goes with every run of the event.
+	Digest   string    `json:"digest,omitempty"`
+	Replayed time.Time `json:"replayed,omitzero"`
+}
+
+// Get reads the dead letter of an event, or the one that was discarded.
+func (s *Store) Get(ctx context.Context, id string) (Full, error) {
+	info, err := s.describe(ctx, id, "")
+	if err != nil {
+		return Full{}, err
+	}
+	if kind := info.GetType().GetName(); !isDead(info) && kind != event.Discarded {
+		return Full{}, fmt.Errorf("%w: event %s is %s", ErrGone, id, state(info))
+	}
+	l, err := s.read(ctx, id, info.GetExecution().GetRunId())
+	if err != nil {
+		return Full{}, err
+	}
+	l.Died = info.GetCloseTime().AsTime()
+	l.Digest = memo[string](info.GetMemo(), event.MemoDigest)
+	l.Replayed = memo[time.Time](info.GetMemo(), event.MemoReplayed)
+	return l, nil
+}
+
+// read reads what a dead letter's run was started with.
+func (s *Store) read(ctx context.Context, id, run string) (Full, error) {
+	first, err := s.firstEvent(ctx, id, run)
+	if err != nil {
+		return Full{}, err
+	}
+	started := first.GetWorkflowExecutionStartedEventAttributes()
+	l := Full{Run: run}
+	var body, corrected converter.RawValue
+	args := []any{&l.Event, &body, &l.Letter, &corrected}
+	if started.GetWorkflowType().GetName() == event.Discarded {
+		args = append(args, &l.Discard)
+	}
+	if err := s.converter.FromPayloads(started.GetInput(), args...); err != nil {
+		return Full{}, fmt.Errorf("read dead letter %s: %w", id, err)
+	}
+	l.Body, l.Corrected = body.Payload().GetData(), corrected.Payload().GetData()
+	if l.Letter.Correction == nil {
+		l.Corrected = nil
+	}
+	return l, nil
+}
+
+// firstEvent is the first event of a run's history.
+func (s *Store) firstEvent(ctx context.Context, id, run string) (*historypb.HistoryEvent, error) {
+	events := s.temporal.GetWorkflowHistory(ctx, id, run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	if !events.HasNext() {
+		return nil, fmt.Errorf("run %s of event %s has no history", run, id)
+	}
+	e, err := events.Next()
+	if isGone(err) {
+		return nil, fmt.Errorf("%w: %s", ErrGone, id)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read run %s of event %s: %w", run, id, err)
+	}
+	if e.GetWorkflowExecutionStartedEventAttributes() == nil {
+		return nil, errors.New("the history of run " + run + " does not begin with its start")
+	}
+	return e, nil
+}

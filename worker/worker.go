@@ -20,6 +20,8 @@ type Options struct {
 	Activities *activities.Activities
 	// Observer hears of every event that is settled; may be nil.
 	Observer Observer
+	// Interceptors see every activity and workflow; the first of them the outermost.
+	Interceptors []interceptor.WorkerInterceptor
 	// OnFatal hears of an error that the worker can't recover from.
 	OnFatal func(error)
 }
@@ -46,7 +48,7 @@ func New(c client.Client, o Options) sdkworker.Worker {
 		ActivityTaskPollerBehavior:  pollers(),
 		DisableRegistrationAliasing: true,
 		OnFatalError:                o.OnFatal,
-		Interceptors:                []interceptor.WorkerInterceptor{observe(o.Observer)},
+		Interceptors:                append([]interceptor.WorkerInterceptor{observe(o.Observer)}, o.Interceptors...),
 	})
 	workflows.Register(w)
 	o.Activities.Register(w)

@@ -9,9 +9,7 @@ import (
 )
 
 // Temporal is what handlers may do with Temporal. Every client.Client of the SDK
-// is one, and so is a fake of these few methods.
-//
-//nolint:revive // argument-limit: the SDK's signatures.
+// is one, and so is a fake of these few methods, such as handlertest.Temporal.
 type Temporal interface {
 	// ExecuteWorkflow starts a workflow. A handler may run more than once for one
 	// event, so it names the workflow's ID in the options.

@@ -1,0 +1,54 @@
+package handlertest
+
+import (
+	"encoding/json"
+	"time"
+
+	"go.temporal.io/api/common/v1"
+	"go.temporal.io/sdk/converter"
+
+	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/starter"
+)
+
+// engine is the Temporal of a kit: the SDK's test environment, or a server.
+type engine interface {
+	starter.Temporal
+	// begin starts the workflow of an event that did not come by the door.
+	begin(e event.Event, body []byte) error
+	// settle waits until an event is handled or a dead letter.
+	settle(id string) (end, error)
+	// replay resets the dead letter of an event.
+	replay(id string) error
+	now() time.Time
+	// advance moves the clock, where it can be moved.
+	advance(d time.Duration) bool
+}
+
+// end is how a workflow ended.
+type end struct {
+	failures []Failure
+	text     string
+}
+
+// dead is the end of a dead letter.
+func dead(l event.Letter, text string) end {
+	e := end{text: text}
+	for _, f := range l.Failures {
+		e.failures = append(e.failures, Failure{
+			Handler: f.Route, Type: f.Type, Message: f.Message, Stack: f.Stack, Attempts: f.Attempts,
+		})
+	}
+	return e
+}
+
+// payload is a body as the workflow takes it.
+func payload(body []byte) converter.RawValue {
+	encoding := converter.MetadataEncodingBinary
+	if json.Valid(body) {
+		encoding = converter.MetadataEncodingJSON
+	}
+	return converter.NewRawValue(&common.Payload{
+		Metadata: map[string][]byte{converter.MetadataEncoding: []byte(encoding)}, Data: body,
+	})
+}

@@ -1,0 +1,167 @@
+// Package handlertest tests handlers. A test of five lines takes an event the
+// whole way: a sample that is signed as its sender signs it, the receiver, the
+// real workflow, and the handler.
+//
+//	func TestInvoicePaid(t *testing.T) {
+//		kit := handlertest.New(t, bind)
+//		result := kit.Send("stripe", "invoice.paid")
+//		result.RequireHandled()
+//		result.RequireAttempts(1)
+//	}
+//
+// The workflow runs in the test environment of Temporal's SDK, whose clock jumps
+// over every retry delay: a day of retries takes milliseconds. OnServer runs it on
+// a real Temporal server instead. Event and Sample are for tests that call a
+// handler themselves.
+package handlertest
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/grapnel/grapnel/activities"
+	"github.com/grapnel/grapnel/activities/handler"
+	"github.com/grapnel/grapnel/internal/event"
+)
+
+// Kit is a grapnel of the test's own: a receiver, a worker with the handlers under
+// test, and a Temporal. It ends with the test. Its methods fail the test where
+// they can't do what they say.
+type Kit struct {
+	// Temporal is what the handlers find in handler.Deps: a fake that remembers
+	// what it was asked. It is nil on a server.
+	Temporal *Temporal
+
+	t      testing.TB
+	door   *door
+	engine engine
+	log    *attempts
+}
+
+// taskQueue is where the handlers under test run.
+const taskQueue = "handlertest"
+
+// Option changes a Kit.
+type Option func(*settings)
+
+type settings struct {
+	server  bool
+	start   time.Time
+	sources map[string]string
+}
+
+// At sets the time at which the kit's clock starts. Without it that is noon of
+// the first of June 2026, UTC. A server has the wall's clock.
+func At(start time.Time) Option { return func(s *settings) { s.start = start } }
+
+// Source describes a source in the words of grapnel.yaml, for handlers of a source
+// that is not named as its provider is, or that has a verify block of its own:
+//
+//	handlertest.Source("zoom-eu", "provider: zoom")
+//
+// The kit gives it a secret. Sources named as a provider need no description.
+func Source(name, yaml string) Option {
+	return func(s *settings) { s.sources[name] = yaml }
+}
+
+// OnServer runs the workflows on Temporal's dev server, which is started for the
+// kit and needs the command temporal in bin/ or on PATH. Retry delays take the
+// time they take, and handlers talk to the real Temporal.
+func OnServer() Option { return func(s *settings) { s.server = true } }
+
+// New makes a kit with the handlers that bind binds.
+func New(t testing.TB, bind handler.Bind, options ...Option) *Kit {
+	t.Helper()
+	s := settings{start: time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC), sources: map[string]string{}}
+	for _, o := range options {
+		o(&s)
+	}
+	k := &Kit{t: t, log: &attempts{}}
+	logger := slog.New(slog.NewTextHandler(t.Output(), nil))
+	prepare := func(a *activities.Activities) {
+		a.Log = logger
+		if err := a.Bind(bind); err != nil {
+			t.Fatalf("handlertest: the handlers can't be bound:\n%v", err)
+		}
+		a.Configure(activities.Configuration{})
+	}
+	if s.server {
+		k.engine = newServer(t, k.log, prepare)
+	} else {
+		k.Temporal = &Temporal{}
+		k.engine = newMemory(k.Temporal, k.log, s.start, prepare)
+	}
+	k.door = newDoor(t, k.engine, s.sources)
+	return k
+}
+
+// Now is the time by the kit's clock. Retry delays move it on.
+func (k *Kit) Now() time.Time { return k.engine.now() }
+
+// Advance moves the kit's clock on. A server's can't be moved.
+func (k *Kit) Advance(d time.Duration) {
+	k.t.Helper()
+	if !k.engine.advance(d) {
+		k.t.Fatalf("handlertest: the clock of a server can't be moved")
+	}
+}
+
+// Send posts a sample of a source to the receiver, as its sender would, and waits
+// until the event is settled: handled, or a dead letter. The source is a provider
+// that `grapnel providers` lists, or one that Source describes. An empty type is
+// the first that grapnel has a sample of.
+func (k *Kit) Send(source, typ string, options ...SendOption) *Result {
+	k.t.Helper()
+	o := sending{}
+	for _, option := range options {
+		option(&o)
+	}
+	letter, err := k.door.letter(source, typ, o)
+	if err != nil {
+		k.t.Fatalf("handlertest: %v", err)
+	}
+	return k.post(letter)
+}
+
+// Handle takes an event to its handlers past the receiver: for senders whose
+// requests nobody else can sign, and for bodies that no sender would send.
+func (k *Kit) Handle(source, typ string, body []byte) *Result {
+	k.t.Helper()
+	e := event.Event{
+		ID: event.IDByBody(source+"\n"+typ, body), Source: source, Type: typ, Received: k.Now(),
+		DataContentType: "application/json",
+	}
+	before := k.log.count()
+	if err := k.engine.begin(e, body); err != nil {
+		k.t.Fatalf("handlertest: %v", err)
+	}
+	r := &Result{ID: e.ID, kit: k, before: before}
+	k.settle(r)
+	return r
+}
+
+// post sends a request and waits for what becomes of it.
+func (k *Kit) post(l *letter) *Result {
+	k.t.Helper()
+	before := k.log.count()
+	r, err := k.door.post(l)
+	if err != nil {
+		k.t.Fatalf("handlertest: %v", err)
+	}
+	r.kit, r.letter, r.before = k, l, before
+	if r.ID != "" {
+		k.settle(r)
+	}
+	return r
+}
+
+// settle waits until an event is handled or a dead letter.
+func (k *Kit) settle(r *Result) {
+	k.t.Helper()
+	end, err := k.engine.settle(r.ID)
+	if err != nil {
+		k.t.Fatalf("handlertest: event %s: %v", r.ID, err)
+	}
+	r.Attempts, r.Failures, r.Text, r.Settled = k.log.since(r.before), end.failures, end.text, k.Now()
+}

@@ -1,0 +1,64 @@
+package provider
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/grapnel/grapnel/internal/verify"
+)
+
+// KeyPair is a source's secret as its sender and as its receiver have it. The
+// two are the same text, except where a scheme signs with a private key.
+type KeyPair struct{ Signs, Verifies string }
+
+// NewKeyPair makes a random secret of the form that a profile asks for.
+func NewKeyPair(p verify.Profile) (KeyPair, error) {
+	seed := make([]byte, ed25519.SeedSize)
+	_, _ = rand.Read(seed) // It never fails.
+	private := ed25519.NewKeyFromSeed(seed)
+	public, _ := private.Public().(ed25519.PublicKey)
+	b64 := base64.StdEncoding.EncodeToString
+	same := func(s string) (KeyPair, error) { return KeyPair{s, s}, nil }
+	asymmetric := p.Algorithm == "ed25519"
+	switch {
+	case p.Algorithm == "basic":
+		return same("user:" + hex.EncodeToString(seed))
+	case p.Algorithm == "ecdsa-p256-sha256":
+		return newECDSAPair()
+	case p.Key == "whsec":
+		return same("whsec_" + b64(seed))
+	case p.Key == "whpk":
+		return KeyPair{"whsk_" + b64(private), "whpk_" + b64(public)}, nil
+	case p.Key == "hex" && asymmetric:
+		return KeyPair{hex.EncodeToString(seed), hex.EncodeToString(public)}, nil
+	case p.Key == "base64" && asymmetric:
+		return KeyPair{b64(seed), b64(public)}, nil
+	case p.Key == "hex", p.Algorithm == "adyen":
+		return same(hex.EncodeToString(seed))
+	default:
+		return same(b64(seed)[:40])
+	}
+}
+
+func newECDSAPair() (KeyPair, error) {
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return KeyPair{}, fmt.Errorf("make a key: %w", err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		return KeyPair{}, fmt.Errorf("write a private key: %w", err)
+	}
+	public, err := x509.MarshalPKIXPublicKey(&k.PublicKey)
+	if err != nil {
+		return KeyPair{}, fmt.Errorf("write a public key: %w", err)
+	}
+	b64 := base64.StdEncoding.EncodeToString
+	return KeyPair{b64(private), b64(public)}, nil
+}

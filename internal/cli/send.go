@@ -103,7 +103,9 @@ func (b *letterbox) choose(f sending) (err error) {
 	traits := b.verifier.Traits()
 	switch {
 	case f.forge:
-		b.secret.Value, err = forged(b.verifier.Profile())
+		var other provider.KeyPair // that nobody was given
+		other, err = provider.NewKeyPair(b.verifier.Profile())
+		b.secret.Value = other.Signs
 	case f.secret == "" && traits.Public && !traits.Coded:
 		err = errors.New("the source's secret is a public key; give the private one that belongs to it with --secret")
 	}

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -94,11 +93,11 @@ func (b *letterbox) complete(name string, f sending) error {
 // sample makes a signed request of one new event.
 func (b *letterbox) sample(f sending) (*verify.Request, error) {
 	at := time.Now().Add(f.skew)
-	sample, err := newSample(b.preset, b.verifier.Profile(), f.typ, at)
+	sample, err := provider.Compose(b.preset, b.verifier.Profile(), f.typ, rand.Text(), at)
 	if err != nil {
 		return nil, &usageError{err}
 	}
-	if sample.Body, err = setPaths(sample.Body, f.set); err != nil {
+	if err := setPaths(&sample, f.set); err != nil {
 		return nil, &usageError{err}
 	}
 	header := http.Header{}
@@ -126,29 +125,4 @@ func (b *letterbox) sample(f sending) (*verify.Request, error) {
 		r.URL += "?" + query
 	}
 	return r, nil
-}
-
-// newSample makes an event of any type: one that the preset has no sample of is
-// made from its first.
-func newSample(preset string, profile verify.Profile, typ string, at time.Time) (provider.Sample, error) {
-	seed := rand.Text()
-	for _, known := range provider.Types(preset) {
-		if typ == "" || typ == known {
-			return provider.NewSample(preset, typ, seed, at)
-		}
-	}
-	s, err := provider.NewSample(preset, "", seed, at)
-	if err != nil || typ == "" {
-		return s, err
-	}
-	switch kind, where, _ := strings.Cut(profile.Identity.Type, ":"); kind {
-	case "body":
-		quoted, _ := json.Marshal(typ)
-		s.Body, err = setPaths(s.Body, []string{where + "=" + string(quoted)})
-	case "header":
-		s.Headers = map[string]string{where: typ}
-	default:
-		err = fmt.Errorf("events of %s name no type; leave --type out", preset)
-	}
-	return s, err
 }

@@ -1,13 +1,6 @@
 package provider_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/base64"
-	"encoding/hex"
 	"slices"
 	"strings"
 	"testing"
@@ -24,49 +17,18 @@ func unsignable() []string {
 	return []string{"aws-sns", "fusionauth-jwt-public", "google-pubsub", "microsoft-graph-rich", "paypal"}
 }
 
-// pair is a key as the sender and as the receiver has it.
-type pair struct{ signs, verifies string }
-
-func newPair(t *testing.T, p verify.Profile) pair {
+func newPair(t *testing.T, p verify.Profile) provider.KeyPair {
 	t.Helper()
-	seed := make([]byte, 32)
-	_, err := rand.Read(seed)
+	pair, err := provider.NewKeyPair(p)
 	require.NoError(t, err)
-	same := func(s string) pair { return pair{s, s} }
-	public := ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey)
-	b64 := base64.StdEncoding.EncodeToString
-	asymmetric := p.Algorithm == "ed25519"
-	switch {
-	case p.Algorithm == "basic":
-		return same("user:" + hex.EncodeToString(seed))
-	case p.Algorithm == "ecdsa-p256-sha256":
-		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		require.NoError(t, err)
-		private, err := x509.MarshalPKCS8PrivateKey(k)
-		require.NoError(t, err)
-		spki, err := x509.MarshalPKIXPublicKey(&k.PublicKey)
-		require.NoError(t, err)
-		return pair{b64(private), b64(spki)}
-	case p.Key == "whsec":
-		return same("whsec_" + b64(seed))
-	case p.Key == "whpk":
-		return pair{"whsk_" + b64(ed25519.NewKeyFromSeed(seed)), "whpk_" + b64(public)}
-	case p.Key == "hex" && asymmetric:
-		return pair{hex.EncodeToString(seed), hex.EncodeToString(public)}
-	case p.Key == "base64" && asymmetric:
-		return pair{b64(seed), b64(public)}
-	case p.Key == "hex":
-		return same(hex.EncodeToString(seed))
-	default:
-		return same(b64(seed)[:40])
-	}
+	return pair
 }
 
 // bench is one preset under test.
 type bench struct {
 	v      *verify.Verifier
 	p      verify.Profile
-	key    pair
+	key    provider.KeyPair
 	now    time.Time
 	sample provider.Sample
 }
@@ -84,7 +46,7 @@ func newBench(t *testing.T, name string) *bench {
 func (b *bench) signed(t *testing.T, at time.Time) (*verify.Request, verify.HTTPHeader) {
 	t.Helper()
 	r := request(b.sample)
-	add, err := b.v.Sign(r, verify.Secret{Value: b.key.signs}, at)
+	add, err := b.v.Sign(r, verify.Secret{Value: b.key.Signs}, at)
 	require.NoError(t, err)
 	h := r.Header.(verify.HTTPHeader)
 	for _, l := range add.Headers {
@@ -149,7 +111,7 @@ func TestConformance(t *testing.T) {
 			t.Run("a genuine request passes", func(t *testing.T) {
 				b := newBench(t, name)
 				r, _ := b.signed(t, b.now)
-				require.NoError(t, b.verify(r, b.key.verifies))
+				require.NoError(t, b.verify(r, b.key.Verifies))
 			})
 			t.Run("secrets", func(t *testing.T) { testSecrets(t, newBench(t, name)) })
 			t.Run("body", func(t *testing.T) { testBody(t, newBench(t, name)) })
@@ -160,7 +122,7 @@ func TestConformance(t *testing.T) {
 }
 
 func testSecrets(t *testing.T, b *bench) {
-	other := newPair(t, b.p).verifies
+	other := newPair(t, b.p).Verifies
 	t.Run("a wrong secret is refused", func(t *testing.T) {
 		r, _ := b.signed(t, b.now)
 		refused(t, b.verify(r, other), verify.SignatureMismatch, verify.TokenMismatch)
@@ -170,7 +132,7 @@ func testSecrets(t *testing.T, b *bench) {
 			t.Skip("this sender's keys belong to headers")
 		}
 		r, _ := b.signed(t, b.now)
-		require.NoError(t, b.verify(r, other, b.key.verifies))
+		require.NoError(t, b.verify(r, other, b.key.Verifies))
 	})
 	t.Run("no secret and an empty one fail closed", func(t *testing.T) {
 		r, _ := b.signed(t, b.now)
@@ -185,8 +147,8 @@ func testSecrets(t *testing.T, b *bench) {
 	t.Run("a secret counts only in its time", func(t *testing.T) {
 		r, _ := b.signed(t, b.now)
 		for _, s := range []verify.Secret{
-			{Value: b.key.verifies, Until: b.now},
-			{Value: b.key.verifies, From: b.now.Add(time.Second)},
+			{Value: b.key.Verifies, Until: b.now},
+			{Value: b.key.Verifies, From: b.now.Add(time.Second)},
 		} {
 			refused(t, b.v.Verify(r, []verify.Secret{s}, verify.Options{Now: b.now}), verify.EmptySecret)
 		}
@@ -202,14 +164,14 @@ func testBody(t *testing.T, b *bench) {
 		changed := *r
 		changed.Body = slices.Clone(r.Body)
 		changed.Body[at] ^= 1
-		require.Error(t, b.verify(&changed, b.key.verifies), "byte %d", at)
+		require.Error(t, b.verify(&changed, b.key.Verifies), "byte %d", at)
 	}
 	cut := *r
 	cut.Body = r.Body[:len(r.Body)-1]
-	require.Error(t, b.verify(&cut, b.key.verifies))
+	require.Error(t, b.verify(&cut, b.key.Verifies))
 	longer := *r
 	longer.Body = append(slices.Clone(r.Body), '\n')
-	require.Error(t, b.verify(&longer, b.key.verifies))
+	require.Error(t, b.verify(&longer, b.key.Verifies))
 }
 
 func testHeaders(t *testing.T, b *bench) {
@@ -218,12 +180,12 @@ func testHeaders(t *testing.T, b *bench) {
 		t.Run("without "+name+" it is refused", func(t *testing.T) {
 			r, h := b.signed(t, b.now)
 			delete(h, name)
-			refused(t, b.verify(r, b.key.verifies))
+			refused(t, b.verify(r, b.key.Verifies))
 		})
 		t.Run("with "+name+" twice it is refused", func(t *testing.T) {
 			r, h := b.signed(t, b.now)
 			h[name] = append(h[name], h[name][0])
-			refused(t, b.verify(r, b.key.verifies))
+			refused(t, b.verify(r, b.key.Verifies))
 		})
 	}
 	name := b.header(fresh)
@@ -237,7 +199,7 @@ func testHeaders(t *testing.T, b *bench) {
 		t.Run("with "+what+" it is refused", func(t *testing.T) {
 			r, h := b.signed(t, b.now)
 			h[name] = []string{value}
-			refused(t, b.verify(r, b.key.verifies))
+			refused(t, b.verify(r, b.key.Verifies))
 		})
 	}
 	t.Run("the second signature of a header passes", func(t *testing.T) {
@@ -251,7 +213,7 @@ func testHeaders(t *testing.T, b *bench) {
 		default:
 			t.Skip("one signature to a header")
 		}
-		require.NoError(t, b.verify(r, b.key.verifies))
+		require.NoError(t, b.verify(r, b.key.Verifies))
 	})
 }
 
@@ -272,7 +234,7 @@ func testWindow(t *testing.T, b *bench) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, _ := b.signed(t, b.now.Add(c.at))
-			err := b.verify(r, b.key.verifies)
+			err := b.verify(r, b.key.Verifies)
 			if c.reason == "" {
 				require.NoError(t, err)
 				return

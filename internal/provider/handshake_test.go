@@ -48,8 +48,8 @@ func TestHandshakesOfEverySender(t *testing.T) {
 			if c.signed {
 				require.Nil(t, handshake(t, b, r, verify.Unsigned, secrets), "an unsigned request gets no answer")
 				r, _ = b.signed(t, b.now)
-				secrets, phase = []verify.Secret{{Value: b.key.verifies}}, verify.Signed
-				require.NoError(t, b.verify(r, b.key.verifies))
+				secrets, phase = []verify.Secret{{Value: b.key.Verifies}}, verify.Signed
+				require.NoError(t, b.verify(r, b.key.Verifies))
 			}
 			r.Query = c.query
 			require.True(t, b.v.Allows(r.Method))
@@ -87,7 +87,7 @@ func TestAnEventIsNoHandshake(t *testing.T) {
 	for _, preset := range []string{"zoom", "slack", "discord", "notion", "woocommerce", "microsoft-graph", "twitch"} {
 		b := newBench(t, preset)
 		r, _ := b.signed(t, b.now)
-		secrets := []verify.Secret{{Value: b.key.verifies}}
+		secrets := []verify.Secret{{Value: b.key.Verifies}}
 		require.Nil(t, handshake(t, b, r, verify.Unsigned, secrets), preset)
 		require.Nil(t, handshake(t, b, r, verify.Signed, secrets), preset)
 	}
@@ -97,7 +97,7 @@ func TestAQQBotsValidationIsSignedWithItsKey(t *testing.T) {
 	b := newBench(t, "qqbot")
 	b.sample.Body = []byte(`{"op":13,"d":{"plain_token":"Arq0D5A61EgUu4OxUvOp","event_ts":"1725442341"}}`)
 	r, _ := b.signed(t, b.now)
-	a := handshake(t, b, r, verify.Signed, []verify.Secret{{Value: b.key.verifies}})
+	a := handshake(t, b, r, verify.Signed, []verify.Secret{{Value: b.key.Verifies}})
 	var answer struct {
 		PlainToken string `json:"plain_token"`
 		Signature  string `json:"signature"`
@@ -106,6 +106,6 @@ func TestAQQBotsValidationIsSignedWithItsKey(t *testing.T) {
 	require.Equal(t, "Arq0D5A61EgUu4OxUvOp", answer.PlainToken)
 	sig, err := hex.DecodeString(answer.Signature)
 	require.NoError(t, err)
-	public := ed25519.NewKeyFromSeed([]byte(b.key.signs)[:32]).Public().(ed25519.PublicKey)
+	public := ed25519.NewKeyFromSeed([]byte(b.key.Signs)[:32]).Public().(ed25519.PublicKey)
 	require.True(t, ed25519.Verify(public, []byte("1725442341Arq0D5A61EgUu4OxUvOp"), sig))
 }

@@ -39,8 +39,10 @@ func NewKeyPair(p verify.Profile) (KeyPair, error) {
 		return KeyPair{hex.EncodeToString(seed), hex.EncodeToString(public)}, nil
 	case p.Key == "base64" && asymmetric:
 		return KeyPair{b64(seed), b64(public)}, nil
-	case p.Key == "hex", p.Algorithm == "adyen":
+	case p.Key == "hex":
 		return same(hex.EncodeToString(seed))
+	case p.Key == "base64url":
+		return same(base64.RawURLEncoding.EncodeToString(seed))
 	default:
 		return same(b64(seed)[:40])
 	}

@@ -150,7 +150,7 @@ func verifierOf(name string) (*verify.Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := profile.Compile()
+	v, err := provider.Compile(profile)
 	if err != nil {
 		return nil, fmt.Errorf("provider %s: %w", name, err)
 	}
@@ -257,30 +257,19 @@ func (d *door) sign(l *letter) (*verify.Request, error) {
 	return &signed, nil
 }
 
-// sample makes an event of any type: one that the provider has no sample of is
-// made from its first.
+// sample makes an event as the options want it.
 func sample(preset string, profile verify.Profile, typ string, at time.Time, o sending) (provider.Sample, error) {
-	known := typ
-	if typ != "" && !slices.Contains(provider.Types(preset), typ) {
-		known = ""
-	}
-	s, err := provider.NewSample(preset, known, rand.Text(), at)
+	s, err := provider.Compose(preset, profile, typ, rand.Text(), at)
 	if err != nil {
 		return s, err //nolint:wrapcheck // It names the provider.
-	}
-	if known != typ {
-		switch kind, where, _ := strings.Cut(profile.Identity.Type, ":"); kind {
-		case "body":
-			o.set = append([]change{{where, typ}}, o.set...)
-		case "header":
-			s.Headers = map[string]string{where: typ}
-		default:
-			return s, fmt.Errorf("events of %s name no type; leave it empty", preset)
-		}
 	}
 	if o.body != nil {
 		s.Body = o.body
 	}
-	s.Body, err = changed(s.Body, o.set)
-	return s, err
+	for _, c := range o.set {
+		if err := s.Set(c.path, c.value); err != nil {
+			return s, err //nolint:wrapcheck // It names the path.
+		}
+	}
+	return s, nil
 }

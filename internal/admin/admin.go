@@ -39,8 +39,6 @@ type Options struct {
 	Routes []Route
 	// Endpoints make up the REST API.
 	Endpoints []Endpoints
-	// Version is that of the program, for the document of the REST API.
-	Version string
 	// Log takes what goes wrong while serving.
 	Log *zap.Logger
 }

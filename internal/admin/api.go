@@ -31,8 +31,8 @@ const (
 )
 
 // newAPI serves the endpoints on the mux, with their OpenAPI document.
-func newAPI(mux *http.ServeMux, version string, endpoints []Endpoints) huma.API {
-	c := huma.DefaultConfig("grapnel", version)
+func newAPI(mux *http.ServeMux, endpoints []Endpoints) huma.API {
+	c := huma.DefaultConfig("grapnel", "1.0")
 	c.Info.Description = "What those who run grapnel see and do: dead letters, operations on them, sources and destinations."
 	c.OpenAPIPath = "/openapi"
 	// No page that loads scripts from elsewhere, and no members that are none of ours.
@@ -57,8 +57,8 @@ func newAPI(mux *http.ServeMux, version string, endpoints []Endpoints) huma.API 
 }
 
 // OpenAPI is the document of the endpoints, as JSON.
-func OpenAPI(version string, endpoints ...Endpoints) ([]byte, error) {
-	text, err := newAPI(http.NewServeMux(), version, endpoints).OpenAPI().MarshalJSON()
+func OpenAPI(endpoints ...Endpoints) ([]byte, error) {
+	text, err := newAPI(http.NewServeMux(), endpoints).OpenAPI().MarshalJSON()
 	if err != nil {
 		return nil, errors.Join(errors.New("write the OpenAPI document"), err)
 	}

@@ -50,7 +50,7 @@ func (lamps) Register(api huma.API) {
 func serveAPI(t *testing.T, change func(*admin.Options)) (*admin.Server, *observer.ObservedLogs) {
 	core, logs := observer.New(zap.InfoLevel)
 	o := options()
-	o.Endpoints, o.Version, o.Log = []admin.Endpoints{lamps{}}, "1.2.3", zap.New(core)
+	o.Endpoints, o.Log = []admin.Endpoints{lamps{}}, zap.New(core)
 	if change != nil {
 		change(&o)
 	}
@@ -104,7 +104,7 @@ func TestTheDocumentIsThatOfTheCode(t *testing.T) {
 	s, _ := serveAPI(t, nil)
 	got := request(t, s, "GET /api/v1/openapi.json", nil)
 	require.Equal(t, 200, got.status)
-	made, err := admin.OpenAPI("1.2.3", lamps{})
+	made, err := admin.OpenAPI(lamps{})
 	require.NoError(t, err)
 	require.JSONEq(t, string(made), got.body)
 	var doc struct {

@@ -38,7 +38,7 @@ func newHandler(o Options, local bool) http.Handler {
 	for _, r := range routes {
 		mux.Handle(r.Pattern, r.Handler)
 	}
-	newAPI(mux, o.Version, o.Endpoints)
+	newAPI(mux, o.Endpoints)
 	routes = append(routes, Route{Pattern: "GET " + PathAPI + "/openapi.json", About: "what the REST API does, as an OpenAPI document"})
 	mux.Handle("GET /{$}", index(routes))
 	g := guard{token: o.Token, readToken: o.ReadToken, hosts: o.Hosts, local: local}

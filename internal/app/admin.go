@@ -14,7 +14,7 @@ import (
 func (p *process) admin(ctx context.Context, stopping *atomic.Bool, file *reloader) (part, *admin.Server, error) {
 	server, err := admin.New(ctx, admin.Options{
 		Listen: p.env.AdminListen, Token: p.env.AdminToken.Reveal(), ReadToken: p.env.AdminReadToken.Reveal(),
-		Hosts: p.env.AdminHosts, Version: version(),
+		Hosts:      p.env.AdminHosts,
 		Metrics:    p.observer.metrics.Handler(),
 		Stats:      func() any { return p.observer.stats.Health() },
 		Ready:      func(ctx context.Context) admin.Report { return p.ready(ctx, stopping, file) },

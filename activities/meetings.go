@@ -1,10 +1,13 @@
 package activities
 
-import "github.com/grapnel/grapnel/activities/handler"
+import (
+	"github.com/grapnel/grapnel/activities/handler"
+	"github.com/grapnel/grapnel/internal/meeting"
+)
 
 // Meetings is the name of the worked example: it keeps a ledger of every Zoom
 // meeting in a workflow of its own.
-const Meetings = "meetings"
+const Meetings = meeting.Example
 
 // MeetingHandlers are the handlers of the worked example.
 func (a *Activities) MeetingHandlers() *handler.Table {

@@ -83,7 +83,7 @@ func (p *process) reconfigure(s *starter.Starter, a *activities.Activities, c *c
 
 // configuration is what the file says of the worker.
 func configuration(c *config.Config, ds []*destination.Destination) activities.Configuration {
-	return activities.Configuration{Destinations: ds, Examples: []string{activities.Meetings}, Ignores: func(source string) bool {
+	return activities.Configuration{Destinations: ds, Examples: c.Examples, Ignores: func(source string) bool {
 		s, ok := c.Sources[source]
 		return ok && s.Unmatched == config.UnmatchedIgnore
 	}}

@@ -198,3 +198,26 @@ func TestWorkerTakesOverDestinations(t *testing.T) {
 	require.NoError(t, apply(load("    unmatched: ignore\n")))
 	require.Equal(t, event.Plan{Ignore: true}, plan())
 }
+
+func TestTheWorkedExampleRunsOnlyWhereTheConfigurationSaysSo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "grapnel.yaml")
+	load := func(more string) *config.Config {
+		require.NoError(t, os.WriteFile(path, []byte(before+more), 0o600))
+		return parsed(t, path)
+	}
+	a, apply, err := app.Working(load(""), zap.NewNop())
+	require.NoError(t, err)
+	routes := func() (names []string) {
+		p, err := a.Route(t.Context(), event.Ask{Event: event.Event{Source: "zoom", Type: "meeting.started"}})
+		require.NoError(t, err)
+		for _, r := range p.Routes {
+			names = append(names, r.Name)
+		}
+		return names
+	}
+	require.Empty(t, routes())
+	require.NoError(t, apply(load("examples: [meetings]\n")))
+	require.Equal(t, []string{"zoom/meeting/started"}, routes())
+	require.NoError(t, apply(load("examples: []\n")))
+	require.Empty(t, routes())
+}

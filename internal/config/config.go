@@ -1,7 +1,25 @@
+// Package config reads grapnel.yaml and the environment. Both are taken in the
+// order defaults, decode, validate, and every fault is reported at once, with
+// the place it stands at and a sentence that says what to do. A secret is never
+// printed, neither in a fault nor by any formatting of the result.
 package config
 
 import (
+	"crypto/pbkdf2"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
 	"net/netip"
+	"net/url"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"text/tabwriter"
 	"time"
 
 	"github.com/grapnel/grapnel/internal/destination"
@@ -17,6 +35,9 @@ type Config struct {
 	Sources map[string]*Source `yaml:"sources"`
 	// Destinations are the targets bound by configuration, by name.
 	Destinations map[string]*destination.Spec `yaml:"destinations"`
+	// Examples names the worked examples whose handlers take events too; there is
+	// one, meetings, which keeps a ledger of each of Zoom's meetings.
+	Examples []string `yaml:"examples"`
 	// Retention is how long the engine keeps closed events: the window in which
 	// duplicates are known. At least a day.
 	Retention time.Duration `yaml:"retention"`
@@ -97,3 +118,119 @@ type Secret = secret.Secret
 
 // NewSecret hides a text.
 func NewSecret(text string) Secret { return secret.New(text) }
+
+// Load reads the file at path. lookup resolves ${VAR} references; os.LookupEnv
+// is the usual one. The error is Faults when the file could be read.
+func Load(path string, lookup func(string) (string, bool)) (*Config, error) {
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("the configuration cannot be read, check GRAPNEL_CONFIG: %w", err)
+	}
+	return Parse(path, src, lookup)
+}
+
+// Parse is Load of a text; name stands for the file in faults, and relative
+// file: references start at its directory. The error is Faults, all of them.
+func Parse(name string, src []byte, lookup func(string) (string, bool)) (*Config, error) {
+	r := newReading(name, lookup)
+	c := defaults()
+	c.read = r
+	if root := r.parse(src); root != nil {
+		r.structure(reflect.ValueOf(c).Elem(), root, "")
+		if !r.faulty[tooLarge] {
+			c.validate()
+		}
+	}
+	if len(r.faults) > 0 {
+		return nil, r.faults.sorted()
+	}
+	return c, nil
+}
+
+// fingerprintRounds makes each guess at a secret by way of a fingerprint cost
+// some hundredths of a second.
+const fingerprintRounds = 100_000
+
+// Fingerprint is twelve hex digits that differ when the resolved configuration
+// does, secrets included, and are the same in every process that has the same.
+// Comments, order and ways of writing do not count. It is slow to make, so that
+// it is no help in guessing a secret, and made once.
+func (c *Config) Fingerprint() string { return c.read.fingerprint(c) }
+
+// fingerprints makes a configuration's fingerprint when it is first asked for.
+type fingerprints struct {
+	once sync.Once
+	text string
+}
+
+func (f *fingerprints) fingerprint(c *Config) string {
+	f.once.Do(func() {
+		key, err := pbkdf2.Key(sha256.New, c.canonical(), []byte("grapnel configuration"), fingerprintRounds, 6)
+		if err == nil {
+			f.text = hex.EncodeToString(key)
+		}
+	})
+	return f.text
+}
+
+// canonical is the configuration as one text. Encoding masks secrets, so they
+// are added by path; the profiles, which it leaves out, stand beside them.
+func (c *Config) canonical() string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	write := func(v any) { _ = e.Encode(v) } // Of types that always encode.
+	write(c)
+	for _, path := range slices.Sorted(maps.Keys(c.read.secrets)) {
+		write([]string{path, c.read.secrets[path].Reveal()})
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
+		write(c.Sources[name].Profile())
+	}
+	return b.String()
+}
+
+// WriteSummary prints what is in force, a line for each source and destination,
+// with secrets as set or not set.
+func (c *Config) WriteSummary(out io.Writer) error {
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
+		s := c.Sources[name]
+		how := s.Provider
+		if how == "" {
+			how = "own profile"
+		}
+		_, _ = fmt.Fprintf(t, "source %s\t%s\tsecrets %s\tdedupe %s\tmax body %s\tunmatched %s\n",
+			name, how, countSet(len(s.Secrets)), s.Dedupe.Mode, s.MaxBody, s.Unmatched)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Destinations)) {
+		d := c.Destinations[name]
+		_, _ = fmt.Fprintf(t, "destination %s\t%s\tsecrets %s\tattempts %d\ttime-out %s\n",
+			name, host(d), countSet(len(d.HTTP.Secrets)), d.Retry.Attempts, short(d.HTTP.Timeout))
+	}
+	_, _ = fmt.Fprintf(t, "retention %s\tcompress from %s\ttls %t\trate store %s\n", short(c.Retention), orNever(c.CompressFrom), c.TLS != nil, c.RateStore)
+	return t.Flush()
+}
+
+// orNever writes a size, and that there is none.
+func orNever(s Size) string {
+	if s == 0 {
+		return "never"
+	}
+	return s.String()
+}
+
+func countSet(n int) string {
+	if n == 0 {
+		return "not set"
+	}
+	return fmt.Sprintf("set (%d)", n)
+}
+
+// host is where a destination is, without path and query: they may hold tokens.
+func host(d *destination.Spec) string {
+	u, err := url.Parse(d.HTTP.URL.Reveal())
+	if err != nil {
+		return "http"
+	}
+	return u.Scheme + "://" + u.Host
+}

@@ -2,8 +2,10 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,11 +28,11 @@ func (c *Config) Warnings(now time.Time) []Fault {
 	if len(c.Sources) == 0 {
 		w.warn("sources", "there is no source, so no event can come in; add one, as zoom: {provider: zoom, secrets: [...]}")
 	}
-	for _, name := range sortedKeys(c.Sources) {
+	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
 		s := c.Sources[name]
 		w.source(s, join("sources", name))
 	}
-	for _, name := range sortedKeys(c.Destinations) {
+	for _, name := range slices.Sorted(maps.Keys(c.Destinations)) {
 		w.destination(c.Destinations[name], join("destinations", name))
 	}
 	w.secrets()
@@ -127,7 +129,7 @@ func (w *warnings) destination(d *destination.Spec, path string) {
 		w.warn(join(path, "http"), "events are sent unsigned, so the receiver cannot tell them from forged ones; add secrets: [whsec_…]")
 	}
 	known := false
-	for _, s := range sortedKeys(w.Sources) {
+	for _, s := range slices.Sorted(maps.Keys(w.Sources)) {
 		for _, e := range d.Events {
 			known = known || overlap(e, s+"/*")
 		}
@@ -140,7 +142,7 @@ func (w *warnings) destination(d *destination.Spec, path string) {
 // secrets warns of secrets that are known, short, shared or exposed.
 func (w *warnings) secrets() {
 	first := map[string]string{}
-	for _, path := range sortedKeys(w.read.secrets) {
+	for _, path := range slices.Sorted(maps.Keys(w.read.secrets)) {
 		text := w.read.secrets[path].Reveal()
 		source, ok := w.sourceOf(path)
 		if !ok {

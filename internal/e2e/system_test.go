@@ -105,9 +105,9 @@ func (a *answers) last() starter.Answer {
 	return a.all[len(a.all)-1]
 }
 
-// yaml is a configuration with one Zoom source and what the test adds.
+// yaml is a configuration with the worked example, one Zoom source and what the test adds.
 func yaml(more ...string) string {
-	return "sources:\n  zoom:\n    provider: zoom\n    secrets: [\"" + secret + "\"]\n" + strings.Join(more, "\n")
+	return "examples: [meetings]\nsources:\n  zoom:\n    provider: zoom\n    secrets: [\"" + secret + "\"]\n" + strings.Join(more, "\n")
 }
 
 // up starts a system with the handlers of the table.

@@ -12,6 +12,9 @@ import (
 	"unicode/utf8"
 )
 
+// Example is the name by which a configuration asks for this example.
+const Example = "meetings"
+
 // The names by which handlers, workflow and command line find each other. None
 // may hold a dot: the SDK's replay compares only what follows the last one.
 const (

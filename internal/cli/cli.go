@@ -66,7 +66,7 @@ DeadLetter. Any reset of it, in the Web UI or by the temporal command, replays i
 Start with 'grapnel up', then 'grapnel send zoom' in another terminal.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Version:       version(),
+		Version:       app.Version(),
 	}
 	root.SetArgs(p.Args)
 	root.SetIn(p.Stdin)

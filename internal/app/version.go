@@ -1,10 +1,10 @@
-package cli
+package app
 
 import "runtime/debug"
 
-// version is that of the module, with the revision it was built from where the
+// Version is that of the module, with the revision it was built from where the
 // build knows it.
-func version() string {
+func Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

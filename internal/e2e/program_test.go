@@ -59,6 +59,8 @@ func removeBinary() error {
 type home struct {
 	dir string
 	env []string
+	// binary is the program to run; empty is the stock one.
+	binary string
 }
 
 // newHome makes a directory with a configuration. The environment is that of a
@@ -74,6 +76,14 @@ func newHome(t *testing.T, config string, env ...string) *home {
 		"GRAPNEL_LISTEN=127.0.0.1:0", "GRAPNEL_ADMIN_LISTEN=127.0.0.1:0", "GRAPNEL_LOG_LEVEL=debug",
 	}, env...)
 	return h
+}
+
+func (h *home) program(t *testing.T) string {
+	t.Helper()
+	if h.binary != "" {
+		return h.binary
+	}
+	return grapnel(t)
 }
 
 // output is what a process has written so far.
@@ -120,7 +130,7 @@ func (h *home) start(t *testing.T, args ...string) *program {
 		defer starting.Unlock()
 	}
 	p := &program{home: h, out: &output{}, log: &output{}, exited: make(chan struct{})}
-	p.cmd = exec.CommandContext(context.Background(), grapnel(t), args...)
+	p.cmd = exec.CommandContext(context.Background(), h.program(t), args...)
 	p.cmd.Dir, p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = h.dir, h.env, p.out, p.log
 	require.NoError(t, p.cmd.Start())
 	go func() {
@@ -188,7 +198,7 @@ func (p *program) wait(t *testing.T) {
 // run runs a command that ends, and gives what it wrote and its exit code.
 func (h *home) run(t *testing.T, args ...string) (out string, code int) {
 	t.Helper()
-	return h.command(t, grapnel(t), args...)
+	return h.command(t, h.program(t), args...)
 }
 
 func (h *home) command(t *testing.T, name string, args ...string) (out string, code int) {

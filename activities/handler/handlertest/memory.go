@@ -194,18 +194,15 @@ func (m *memory) execute(r *run) error {
 	env.SetWorkerOptions(worker.Options{Interceptors: interceptors})
 	workflows.Register(env)
 	m.activities.Register(env)
-	args, err := arguments(r)
-	if err != nil {
-		return err
-	}
 	m.enter(env)
-	env.ExecuteWorkflow(r.kind, args...)
+	env.ExecuteWorkflow(r.kind, arguments(r)...)
 	m.leave(env)
 	if !env.IsWorkflowCompleted() {
 		return fmt.Errorf("%s has not ended within %v", r.kind, patience)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	var err error
 	if r.reset {
 		// The workflow notes when it was replayed; the receiver reads it.
 		r.memo.Fields[event.MemoReplayed], err = converter.GetDefaultDataConverter().ToPayload(m.clock)
@@ -229,19 +226,13 @@ func (m *memory) leave(env *testsuite.TestWorkflowEnvironment) {
 	m.env, m.clock = nil, env.Now().UTC()
 }
 
-// arguments reads the input of a run: the test environment takes values.
-func arguments(r *run) ([]any, error) {
-	var e event.Event
-	var body converter.RawValue
-	dc := converter.GetDefaultDataConverter()
-	if r.kind == event.DeadLetter {
-		var letter event.Letter
-		err := dc.FromPayloads(r.input, &e, &body, &letter)
-		return []any{e, body, letter}, err //nolint:wrapcheck // The caller's are all of one kind.
+// arguments are the input of a run, as it is: the test environment takes values.
+func arguments(r *run) []any {
+	var args []any
+	for _, p := range r.input.GetPayloads() {
+		args = append(args, converter.NewRawValue(p))
 	}
-	var past event.Past
-	err := dc.FromPayloads(r.input, &e, &body, &past)
-	return []any{e, body, past}, err //nolint:wrapcheck // As above.
+	return args
 }
 
 // resetOf makes a run look as if it came of a reset of another.

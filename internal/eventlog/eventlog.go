@@ -259,3 +259,29 @@ var idForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // IsID tells whether a text has the form of an event ID.
 func IsID(s string) bool { return idForm.MatchString(s) }
+
+// ParseTime reads a time as people write it: RFC 3339, a date, a date and time
+// (UTC), or how long ago, as 90m, 12h or 3d.
+func ParseTime(s string, now time.Time) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04", time.DateTime, time.DateOnly} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
+	}
+	text := s
+	var days int
+	if n, rest, ok := strings.Cut(s, "d"); ok {
+		if _, err := fmt.Sscanf(n, "%d", &days); err != nil || days < 0 {
+			return time.Time{}, fmt.Errorf("%q is no time; write 2026-01-31, 2026-01-31T15:04:05Z, or how long ago: 90m, 12h, 3d", s)
+		}
+		text = rest
+	}
+	var d time.Duration
+	if text != "" {
+		var err error
+		if d, err = time.ParseDuration(text); err != nil || d < 0 {
+			return time.Time{}, fmt.Errorf("%q is no time; write 2026-01-31, 2026-01-31T15:04:05Z, or how long ago: 90m, 12h, 3d", s)
+		}
+	}
+	return now.Add(-d - time.Duration(days)*24*time.Hour), nil
+}

@@ -1,0 +1,348 @@
+// Package console is the operations page, at / of the admin listener. It answers
+// in one look: is anything wrong, since when, whose fault, what do I do.
+//
+// The pages are made on the server and need no script; forms are plain forms. The
+// one script reloads a page that is looked at. Nothing is asked of any other host,
+// and the content security policy allows nothing that is not a file of ours, so
+// that what a sender wrote can do no harm even where an escape were forgotten.
+//
+// The plots are our own SVG. github.com/go-analyze/charts was tried: it puts the
+// colours into style attributes, which the policy forbids and which know no dark
+// mode, and a mark of it can be neither a link nor have a title. What is needed
+// here are bars and lines, which are a page of code.
+package console
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/grapnel/grapnel/internal/admin"
+	"github.com/grapnel/grapnel/internal/alert"
+	"github.com/grapnel/grapnel/internal/eventlog"
+	"github.com/grapnel/grapnel/internal/telemetry/series"
+)
+
+//go:embed templates/*.html static/*
+var files embed.FS
+
+// Options is what the pages show and do. What is nil is not shown.
+type Options struct {
+	Series *series.Set
+	Events Events
+	// Letters is the count of the open dead letters.
+	Letters func() eventlog.Census
+	Alerts  *alert.Watch
+	// Sources, Destinations and Configuration are read anew for each page.
+	Sources       func() []Source
+	Destinations  func() []Destination
+	Configuration func() Configuration
+	Rejections    *admin.Rejections
+	// Operator acts on dead letters; Pause stops and starts a destination.
+	Operator Operator
+	Pause    func(ctx context.Context, name string, paused bool, actor, reason string) error
+	// WebUI is the address of Temporal's Web UI; empty where it is not known.
+	WebUI     string
+	Namespace string
+	Version   string
+	// Sessions says who looks.
+	Sessions *Sessions
+	Log      *zap.Logger
+	Now      func() time.Time
+}
+
+// Events finds events.
+type Events interface {
+	List(ctx context.Context, f eventlog.Filter) (rows []eventlog.Row, more bool, err error)
+	Show(ctx context.Context, id string) (*eventlog.Full, error)
+}
+
+// Source is a sender as the pages show it.
+type Source struct {
+	Name, Provider, URL string
+	Last                time.Time
+}
+
+// Destination is a target as the pages show it.
+type Destination struct {
+	Name, Kind, Target string
+	Events             []string
+	// State is works, open, trying or paused; empty is not known.
+	State string
+	// Since is when that began, Why what made it so, Until when it ends by itself.
+	Since, Until time.Time
+	Why          string
+}
+
+// Configuration is what is in force.
+type Configuration struct {
+	Path, Fingerprint string
+	Loaded            time.Time
+	Fault             string
+	Warnings          []string
+	// Unreachable are the bindings and destinations that no source can reach.
+	Unreachable []string
+	// Checks are the parts that were looked at, by name.
+	Checks map[string]admin.Check
+}
+
+// Request is what an operator asks to be done to dead letters.
+type Request struct {
+	// Action is replay or discard.
+	Action string
+	// IDs name events; without any the filter says which.
+	IDs    []string
+	Filter eventlog.Filter
+	Actor  string
+	Reason string
+}
+
+// Preview is what a request would do.
+type Preview struct {
+	// Count is how many it would act on, Cannot how many of those it can't.
+	Count, Cannot int
+	// Why says why not, and By what they are.
+	Why []string
+	By  []eventlog.Group
+}
+
+// Operation is an act on many dead letters.
+type Operation struct {
+	ID, Action, State, Actor, Reason, Filter string
+	Started, Ended                           time.Time
+	Total, Done, Failed                      int
+	// Results are what became of the items, by outcome.
+	Results []Result
+}
+
+// Result counts items of an operation.
+type Result struct {
+	Outcome string
+	Count   int
+}
+
+// Operator acts on dead letters.
+type Operator interface {
+	Preview(ctx context.Context, r Request) (Preview, error)
+	// Start begins an operation and gives its ID.
+	Start(ctx context.Context, r Request) (string, error)
+	Operations(ctx context.Context) ([]Operation, error)
+	Operation(ctx context.Context, id string) (Operation, error)
+	// Control pauses, resumes or cancels one.
+	Control(ctx context.Context, id, verb string) error
+}
+
+// Console serves the pages. Make one with New.
+type Console struct {
+	Options
+	pages map[string]*template.Template
+	mux   *http.ServeMux
+}
+
+// New makes the pages.
+func New(o Options) (*Console, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	c := &Console{Options: o, pages: map[string]*template.Template{}, mux: http.NewServeMux()}
+	if err := c.parse(); err != nil {
+		return nil, err
+	}
+	c.route()
+	return c, nil
+}
+
+// parse reads the templates, each with the layout.
+func (c *Console) parse() error {
+	names, err := fs.Glob(files, "templates/*.html")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		page := strings.TrimSuffix(strings.TrimPrefix(name, "templates/"), ".html")
+		t, err := template.New("layout.html").Funcs(c.funcs()).ParseFS(files, "templates/layout.html", name)
+		if err != nil {
+			return fmt.Errorf("read a page: %w", err)
+		}
+		c.pages[page] = t
+	}
+	return nil
+}
+
+// page is one page: it gives the template's data, or an error.
+type page func(r *http.Request) (data any, err error)
+
+func (c *Console) route() {
+	show := func(pattern, name string, p page) {
+		c.mux.HandleFunc("GET "+pattern, func(w http.ResponseWriter, r *http.Request) { c.show(w, r, name, p) })
+	}
+	show("/{$}", "overview", c.overview)
+	show("/events", "events", c.events)
+	show("/events/{id}", "event", c.event)
+	show("/dead-letters", "letters", c.letters)
+	show("/sources", "sources", c.sources)
+	show("/destinations", "destinations", c.destinations)
+	show("/configuration", "configuration", c.configuration)
+	show("/runbooks/{name}", "runbook", c.runbook)
+	c.mux.HandleFunc("GET /events/{id}/body", c.body)
+	if c.Operator != nil {
+		show("/operations", "operations", c.operations)
+		show("/operations/{id}", "operation", c.operation)
+		show("/dead-letters/confirm", "confirm", c.confirm)
+		c.mux.Handle("POST /dead-letters", c.act(c.begin))
+		c.mux.Handle("POST /operations/{id}", c.act(c.control))
+	}
+	if c.Pause != nil {
+		c.mux.Handle("POST /destinations/{name}", c.act(c.pause))
+	}
+	c.mux.HandleFunc("GET /login", func(w http.ResponseWriter, r *http.Request) { c.show(w, r, "login", c.loginPage) })
+	c.mux.HandleFunc("POST /login", c.login)
+	c.mux.Handle("POST /logout", c.act(c.logout))
+	static, _ := fs.Sub(files, "static") // It is embedded.
+	c.mux.Handle("GET /static/", http.StripPrefix("/static/", cached(http.FileServerFS(static))))
+}
+
+// cached lets a browser keep the files for an hour.
+func cached(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "public, max-age=3600")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// policy allows our own files and nothing else. 'self' for images and connections
+// is not needed by any page; what is not named is forbidden.
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; " +
+	"base-uri 'none'; frame-ancestors 'none'"
+
+// ServeHTTP implements http.Handler.
+func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+	if !c.Sessions.open(r) && c.Sessions.Role(r) == "" {
+		http.Redirect(w, r, "/login?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
+		return
+	}
+	c.mux.ServeHTTP(w, r)
+}
+
+// Patterns are what the console answers of the listener.
+func (c *Console) Patterns() []string {
+	return []string{
+		"GET /{$}", "/events", "/events/", "/dead-letters", "/dead-letters/", "/operations", "/operations/", "/sources", "/destinations",
+		"/destinations/", "/configuration", "/runbooks/", "/login", "/logout", "GET /static/",
+	}
+}
+
+// frame is what the layout shows around a page.
+type frame struct {
+	Page    string
+	Path    string
+	Now     time.Time
+	Alerts  []alert.Alert
+	Role    string
+	User    bool
+	CSRF    string
+	Version string
+	WebUI   string
+	// Refresh is the number of seconds after which the page is read again.
+	Refresh int
+	Data    any
+}
+
+// fault is an error with its status, for people.
+type fault struct {
+	status int
+	text   string
+}
+
+func (f fault) Error() string { return f.text }
+
+// show answers a page, or what kept it from being made.
+func (c *Console) show(w http.ResponseWriter, r *http.Request, name string, p page) {
+	data, err := p(r)
+	var moved redirect
+	if errors.As(err, &moved) {
+		http.Redirect(w, r, string(moved), http.StatusSeeOther)
+		return
+	}
+	status := http.StatusOK
+	if err != nil {
+		status = http.StatusBadGateway
+		var f fault
+		switch {
+		case errors.As(err, &f):
+			status = f.status
+		case errors.Is(err, eventlog.ErrUnknown):
+			status = http.StatusNotFound
+		}
+		name, data = "fault", err.Error()
+	}
+	f := frame{
+		Page: name, Path: r.URL.Path, Now: c.Now(), Role: c.Sessions.Role(r), User: c.Sessions.needed(), CSRF: c.Sessions.csrf(r),
+		Version: c.Version, WebUI: c.WebUI, Data: data,
+	}
+	if c.Alerts != nil && f.Role != "" {
+		f.Alerts = c.Alerts.Active()
+	}
+	switch name {
+	case "overview", "operations", "operation", "destinations":
+		f.Refresh = 10
+	case "event":
+		f.Refresh = 5
+	default: // A list that moved while it is read would be a nuisance.
+	}
+	var out bytes.Buffer
+	if err := c.pages[name].Execute(&out, f); err != nil {
+		c.Log.Error("a page can't be made", zap.String("page", name), zap.Error(err))
+		http.Error(w, "This page can't be made; the log says why.", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = out.WriteTo(w)
+}
+
+// act lets a form in that comes from a page of ours, by somebody who may act.
+func (c *Console) act(do func(r *http.Request) (next string, err error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		fail := func(status int, text string) {
+			c.show(w, r, "fault", func(*http.Request) (any, error) { return nil, fault{status, text} })
+		}
+		switch {
+		case r.ParseForm() != nil:
+			fail(http.StatusBadRequest, "The form can't be read.")
+		case !c.Sessions.sent(r):
+			fail(http.StatusForbidden, "This form is out of date. Go back, load the page again, and repeat it.")
+		case c.Sessions.Role(r) != RoleOperate && r.URL.Path != "/logout":
+			fail(http.StatusForbidden, "You are logged in to look only. Log in with the admin token to act.")
+		default:
+			next, err := do(r)
+			if err != nil {
+				c.show(w, r, "fault", func(*http.Request) (any, error) { return nil, err })
+				return
+			}
+			if r.URL.Path == "/logout" {
+				c.Sessions.end(w)
+			}
+			http.Redirect(w, r, next, http.StatusSeeOther)
+		}
+	})
+}
+
+// maxForm is the longest form that is read.
+const maxForm = 1 << 20

@@ -1,0 +1,343 @@
+package console
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"os/user"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/grapnel/grapnel/internal/eventlog"
+)
+
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// filterOf reads a filter from a query or a form.
+func filterOf(q url.Values, now time.Time) (eventlog.Filter, error) {
+	f := eventlog.Filter{
+		Source: q.Get("source"), Type: q.Get("type"), Subject: q.Get("subject"), Route: q.Get("route"), Reason: q.Get("reason"),
+		Error: q.Get("error"), State: eventlog.State(q.Get("state")),
+	}
+	if f.State != "" && !slices.Contains(eventlog.States(), f.State) {
+		return f, fault{http.StatusBadRequest, "There is no such state; use running, handled, dead, discarded or broken."}
+	}
+	for name, to := range map[string]*time.Time{"since": &f.Since, "until": &f.Until} {
+		text := strings.TrimSpace(q.Get(name))
+		if text == "" {
+			continue
+		}
+		at, err := eventlog.ParseTime(text, now)
+		if err != nil {
+			return f, fault{http.StatusBadRequest, name + ": " + err.Error()}
+		}
+		*to = at
+	}
+	return f, nil
+}
+
+// queryOf is the filter as the links write it.
+func queryOf(f eventlog.Filter) []string {
+	pairs := []string{
+		"source", f.Source, "type", f.Type, "subject", f.Subject, "route", f.Route, "reason", f.Reason, "error", f.Error,
+	}
+	for name, at := range map[string]time.Time{"since": f.Since, "until": f.Until} {
+		if !at.IsZero() {
+			pairs = append(pairs, name, at.UTC().Format(time.RFC3339))
+		}
+	}
+	return pairs
+}
+
+// listData is a list of events.
+type listData struct {
+	Filter  eventlog.Filter
+	Query   map[string]string
+	Rows    []eventlog.Row
+	More    bool
+	Sources []string
+	States  []eventlog.State
+	// Next leads to what is older than what is shown.
+	Next string
+}
+
+// pageSize is how many rows a page has.
+const pageSize = 100
+
+func (c *Console) events(r *http.Request) (any, error) {
+	q := r.URL.Query()
+	if id := strings.ToLower(strings.TrimSpace(q.Get("id"))); id != "" {
+		if !eventlog.IsID(id) {
+			return nil, fault{http.StatusBadRequest, "An event ID has 64 hexadecimal digits."}
+		}
+		return nil, redirect("/events/" + id)
+	}
+	f, err := filterOf(q, c.Now())
+	if err != nil {
+		return nil, err
+	}
+	f.Limit = pageSize
+	d := listData{Filter: f, States: eventlog.States(), Query: values(q)}
+	for _, s := range c.sourceList() {
+		d.Sources = append(d.Sources, s.Name)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), askWithin)
+	defer cancel()
+	if d.Rows, d.More, err = c.Events.List(ctx, f); err != nil {
+		return nil, err
+	}
+	if d.More {
+		older := f
+		older.Until = d.Rows[len(d.Rows)-1].Started
+		d.Next = link("/events", append(queryOf(older), "state", string(f.State))...)
+	}
+	return d, nil
+}
+
+// askWithin is how long Temporal is given to answer for a page.
+const askWithin = 10 * time.Second
+
+// redirect leads on to another page.
+type redirect string
+
+func (r redirect) Error() string { return "moved to " + string(r) }
+
+func values(q url.Values) map[string]string {
+	out := map[string]string{}
+	for k := range q {
+		out[k] = q.Get(k)
+	}
+	return out
+}
+
+func (c *Console) sourceList() []Source {
+	if c.Sources == nil {
+		return nil
+	}
+	return c.Sources()
+}
+
+// eventData is one event.
+type eventData struct {
+	*eventlog.Full
+	BodyView bodyView
+	Newest   []eventlog.Step
+}
+
+func (c *Console) event(r *http.Request) (any, error) {
+	f, err := c.find(r)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(f.Steps, func(a, b eventlog.Step) int { return a.Time.Compare(b.Time) })
+	newest := slices.Clone(f.Steps)
+	slices.Reverse(newest)
+	return eventData{Full: f, BodyView: viewBody(f.Body), Newest: newest}, nil
+}
+
+func (c *Console) find(r *http.Request) (*eventlog.Full, error) {
+	id := r.PathValue("id")
+	if !eventlog.IsID(id) {
+		return nil, fault{http.StatusNotFound, "An event ID has 64 hexadecimal digits."}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), askWithin)
+	defer cancel()
+	return c.Events.Show(ctx, id)
+}
+
+// body gives the exact bytes. Their media type is the sender's word, so they are
+// offered as a file that no browser shows.
+func (c *Console) body(w http.ResponseWriter, r *http.Request) {
+	f, err := c.find(r)
+	if err != nil {
+		c.show(w, r, "fault", func(*http.Request) (any, error) { return nil, err })
+		return
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Disposition", `attachment; filename="`+f.ID+`.body"`)
+	_, _ = w.Write(f.Body) // The client left.
+}
+
+// lettersData is the dead letters, as groups and as a list.
+type lettersData struct {
+	Census  eventlog.Census
+	By      string
+	Groups  []groupLine
+	Filter  eventlog.Filter
+	Query   map[string]string
+	Rows    []eventlog.Row
+	Matched int
+	// Filtered is set when not all are shown.
+	Filtered bool
+	Sources  []string
+	// Kinds are the ways to group, Tabs their links.
+	Kinds   []string
+	Tabs    map[string]string
+	Replay  string
+	Discard string
+	CanAct  bool
+}
+
+type groupLine struct {
+	eventlog.Group
+	Href  string
+	Share int
+}
+
+func (c *Console) letters(r *http.Request) (any, error) {
+	q := r.URL.Query()
+	f, err := filterOf(q, c.Now())
+	if err != nil {
+		return nil, err
+	}
+	if c.Letters == nil {
+		return nil, fault{http.StatusNotFound, "This process does not count dead letters."}
+	}
+	d := lettersData{Census: c.Letters(), By: cmp.Or(q.Get("by"), eventlog.ByReason), Filter: f, Query: values(q), CanAct: c.Operator != nil}
+	var matched []eventlog.Row
+	for _, row := range d.Census.Rows {
+		if f.Match(row) {
+			matched = append(matched, row)
+		}
+	}
+	for _, g := range eventlog.Groups(d.Census.Rows, eventlog.BySource) {
+		d.Sources = append(d.Sources, g.Key)
+	}
+	d.Matched, d.Filtered = len(matched), len(matched) != len(d.Census.Rows)
+	for _, g := range eventlog.Groups(matched, d.By) {
+		d.Groups = append(d.Groups, groupLine{Group: g, Share: 100 * g.Count / max(len(matched), 1), Href: c.narrow(f, d.By, g.Key)})
+	}
+	d.Rows = matched[:min(len(matched), pageSize)]
+	pairs := queryOf(f)
+	d.Kinds, d.Tabs = []string{eventlog.ByReason, eventlog.ByRoute, eventlog.BySource, eventlog.ByType, eventlog.ByDay}, map[string]string{}
+	for _, by := range d.Kinds {
+		d.Tabs[by] = link("/dead-letters", append(slices.Clone(pairs), "by", by)...)
+	}
+	d.Replay = link("/dead-letters/confirm", append(slices.Clone(pairs), "action", "replay")...)
+	d.Discard = link("/dead-letters/confirm", append(slices.Clone(pairs), "action", "discard")...)
+	return d, nil
+}
+
+// narrow is the link that adds a group to a filter.
+func (c *Console) narrow(f eventlog.Filter, by, key string) string {
+	next := eventlog.ByRoute
+	switch by {
+	case eventlog.ByRoute:
+		f.Route, next = key, eventlog.ByReason
+	case eventlog.BySource:
+		f.Source, next = key, eventlog.ByReason
+	case eventlog.ByType:
+		f.Source, f.Type, _ = strings.Cut(key, "/")
+		next = eventlog.ByReason
+	case eventlog.ByDay:
+		at, err := time.Parse(time.DateOnly, key)
+		if err == nil {
+			f.Since, f.Until = at, at.Add(24*time.Hour)
+		}
+		next = eventlog.ByReason
+	default:
+		f.Reason = key
+	}
+	return link("/dead-letters", append(queryOf(f), "by", next)...)
+}
+
+// confirmData is a request before it is sent.
+type confirmData struct {
+	Request Request
+	Preview Preview
+	Query   map[string]string
+	Actor   string
+	// All is set when neither an ID nor a filter narrows it.
+	All bool
+}
+
+// requestOf reads what is asked for.
+func (c *Console) requestOf(q url.Values) (Request, error) {
+	f, err := filterOf(q, c.Now())
+	if err != nil {
+		return Request{}, err
+	}
+	r := Request{Action: q.Get("action"), Filter: f, IDs: q["ids"], Actor: strings.TrimSpace(q.Get("actor")), Reason: strings.TrimSpace(q.Get("why"))}
+	for _, id := range r.IDs {
+		if !eventlog.IsID(id) {
+			return r, fault{http.StatusBadRequest, "An event ID has 64 hexadecimal digits."}
+		}
+	}
+	if r.Action != "replay" && r.Action != "discard" {
+		return r, fault{http.StatusBadRequest, "Dead letters are replayed or discarded."}
+	}
+	return r, nil
+}
+
+func (c *Console) confirm(r *http.Request) (any, error) {
+	q := r.URL.Query()
+	req, err := c.requestOf(q)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), askWithin)
+	defer cancel()
+	d := confirmData{Request: req, Query: values(q), Actor: defaultActor(), All: len(req.IDs) == 0 && len(queryValues(req.Filter)) == 0}
+	delete(d.Query, "action")
+	delete(d.Query, "ids")
+	d.Preview, err = c.Operator.Preview(ctx, req)
+	return d, err
+}
+
+func queryValues(f eventlog.Filter) []string {
+	return slices.DeleteFunc(queryOf(f), func(s string) bool {
+		return s == "" || slices.Contains([]string{"source", "type", "subject", "route", "reason", "error", "since", "until"}, s)
+	})
+}
+
+// defaultActor is who an operation names where nobody says: the page does not
+// know people.
+func defaultActor() string {
+	name := "page"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return name
+	}
+	return name + "@" + host
+}
+
+// begin starts an operation.
+func (c *Console) begin(r *http.Request) (string, error) {
+	req, err := c.requestOf(r.PostForm)
+	if err != nil {
+		return "", err
+	}
+	if req.Reason == "" {
+		return "", fault{http.StatusBadRequest, "Say why: it stands in the record of the operation and of each event."}
+	}
+	req.Actor = cmp.Or(req.Actor, defaultActor())
+	id, err := c.Operator.Start(r.Context(), req)
+	if err != nil {
+		return "", fmt.Errorf("start the operation: %w", err)
+	}
+	return "/operations/" + url.PathEscape(id), nil
+}
+
+func (c *Console) operations(r *http.Request) (any, error) { return c.Operator.Operations(r.Context()) }
+
+func (c *Console) operation(r *http.Request) (any, error) {
+	return c.Operator.Operation(r.Context(), r.PathValue("id"))
+}
+
+// control pauses, resumes or cancels an operation.
+func (c *Console) control(r *http.Request) (string, error) {
+	verb := r.PostForm.Get("verb")
+	if !slices.Contains([]string{"pause", "resume", "cancel"}, verb) {
+		return "", fault{http.StatusBadRequest, "An operation is paused, resumed or cancelled."}
+	}
+	id := r.PathValue("id")
+	return "/operations/" + url.PathEscape(id), c.Operator.Control(r.Context(), id, verb)
+}

@@ -1,0 +1,317 @@
+package console
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/grapnel/grapnel/internal/eventlog"
+	"github.com/grapnel/grapnel/internal/telemetry/series"
+)
+
+// rangeOf is how far back the plots go: its name and minutes.
+func rangeOf(r *http.Request) (name string, minutes int) {
+	switch r.URL.Query().Get("range") {
+	case "6h":
+		return "6h", 6 * 60
+	case "24h":
+		return "24h", 24 * 60
+	default:
+		return "1h", 60
+	}
+}
+
+// binsOf is how many bars a plot has.
+const binsOf = 60
+
+// overviewData is what the first page shows.
+type overviewData struct {
+	Range  string
+	Flow   Plot
+	Totals []figure
+	Ages   Plot
+	Answer Plot
+	// Limit is the share of answers over a second.
+	Slow     string
+	Silence  []silence
+	Matrix   matrix
+	Tries    Plot
+	Routes   []routeLine
+	Letters  eventlog.Census
+	Oldest   time.Time
+	Spool    float64
+	Recent   []Operation
+	NoSeries bool
+}
+
+// figure is one number of the flow, with its colour and where it leads.
+type figure struct {
+	Name, Class, Href string
+	Value             float64
+}
+
+func (c *Console) overview(r *http.Request) (any, error) {
+	name, minutes := rangeOf(r)
+	d := overviewData{Range: name}
+	c.flow(&d, minutes)
+	if c.Letters != nil {
+		d.Letters = c.Letters()
+		d.Oldest = d.Letters.OldestDeath()
+		d.Matrix = matrixOf(d.Letters.Rows)
+	}
+	c.ages(&d, minutes)
+	d.Silence = c.silence()
+	d.Routes = c.routes(minutes)
+	if c.Operator != nil {
+		if ops, err := c.Operator.Operations(r.Context()); err == nil {
+			d.Recent = ops[:min(len(ops), 5)]
+		}
+	}
+	return d, nil
+}
+
+// sumOf adds up the series of a prefix.
+func (c *Console) sumOf(prefix string, minutes int) []series.Point {
+	all := [][]series.Point{c.Series.ByMinute(prefix, minutes)}
+	for _, name := range c.Series.Names(prefix) {
+		all = append(all, c.Series.ByMinute(prefix+name, minutes))
+	}
+	return total(all...)
+}
+
+// flow draws what came in and what became of it.
+func (c *Console) flow(d *overviewData, minutes int) {
+	kinds := []struct {
+		name, class, state string
+		points             []series.Point
+	}{
+		{"handled", "good", "handled", c.sumOf(series.Handled, minutes)},
+		{"duplicate", "calm", "", total(c.Series.ByMinute(series.Outcome+"duplicate", minutes), c.Series.ByMinute(series.Outcome+"abandoned", minutes))},
+		{"refused", "warn", "", c.sumOf(series.Refused, minutes)},
+		{"dead", "bad", "dead", c.sumOf(series.Died, minutes)},
+	}
+	received := c.sumOf(series.Received, minutes)
+	d.Totals = append(d.Totals, figure{"received", "", "/events", sum(received)})
+	var stacked []bar
+	for i, b := range bin(received, binsOf, false) {
+		end := b.Time.Add(time.Duration(minutes/binsOf) * time.Minute)
+		stacked = append(stacked, bar{
+			gap:   !b.Known,
+			href:  link("/events", "since", b.Time.Format(time.RFC3339), "until", end.Format(time.RFC3339)),
+			title: fmt.Sprintf("%s: received %s", clock(b.Time, c.Now()), number(b.Value)),
+		})
+		if !b.Known {
+			stacked[i].title = clock(b.Time, c.Now()) + ": not known, this process did not run"
+		}
+	}
+	for _, k := range kinds {
+		href := "/sources"
+		if k.state != "" {
+			href = link("/events", "state", k.state)
+		}
+		if k.state == "dead" {
+			href = "/dead-letters"
+		}
+		d.Totals = append(d.Totals, figure{k.name, k.class, href, sum(k.points)})
+		for i, b := range bin(k.points, binsOf, false) {
+			stacked[i].parts = append(stacked[i].parts, part{k.class, b.Value})
+			stacked[i].title += fmt.Sprintf(", %s %s", k.name, number(b.Value))
+		}
+	}
+	d.Flow = bars("Events by the minute: handled, duplicate, refused and dead", stacked).span(received, c.Now())
+}
+
+// ages draws what waits, and how fast senders are answered.
+func (c *Console) ages(d *overviewData, minutes int) {
+	dead := c.Series.ByMinute(series.DeadAge, minutes)
+	d.Ages = lines("Age of the oldest: dead letter, event under way, event on disk", 0, seconds,
+		line{"bad", dead}, line{"good", c.Series.ByMinute(series.RunningAge, minutes)},
+		line{"warn", c.Series.ByMinute(series.SpoolAge, minutes)}).span(dead, c.Now())
+	half := c.Series.Quantile(series.Answer, .5, minutes)
+	d.Answer = lines("Answer time: half of the answers, and 99 of 100, against the second that the most impatient senders give", 1, seconds,
+		line{"good", half}, line{"warn", c.Series.Quantile(series.Answer, .99, minutes)}).span(half, c.Now())
+	spool := c.Series.ByMinute(series.Spool, 2)
+	d.Spool = max(spool[0].Value, spool[1].Value)
+	var tries []bar
+	for n := 1; n <= 10; n++ {
+		v := c.Series.Total(series.Tries+strconv.Itoa(n), minutes)
+		class := "good"
+		if n > 1 {
+			class = "warn"
+		}
+		tries = append(tries, bar{title: fmt.Sprintf("%d attempts: %s deliveries", n, number(v)), parts: []part{{class, v}}})
+	}
+	d.Tries = bars("Attempts until success", tries)
+	d.Tries.Left, d.Tries.Right = "1 attempt", "10 or more"
+}
+
+// silence compares a source with itself a week ago.
+type silence struct {
+	Name       string
+	Hour, Week float64
+	// Known is unset where the process did not run a week ago.
+	Known bool
+	Last  time.Time
+	// Quiet marks a source that should have sent.
+	Quiet bool
+	Line  Plot
+}
+
+func (c *Console) silence() []silence {
+	if c.Sources == nil {
+		return nil
+	}
+	var all []silence
+	for _, s := range c.Sources() {
+		hours := c.Series.ByHour(series.Received+s.Name, 7*24+2)
+		x := silence{Name: s.Name, Last: s.Last, Hour: c.Series.Total(series.Received+s.Name, 60), Week: hours[1].Value, Known: hours[1].Known}
+		x.Quiet = x.Known && x.Hour == 0 && x.Week >= 20
+		day := hours[len(hours)-24:]
+		x.Line = lines(s.Name+" by the hour of the last day", 0, number, line{"good", day})
+		all = append(all, x)
+	}
+	return all
+}
+
+// matrix is the dead letters by reason and source.
+type matrix struct {
+	Sources []string
+	Rows    []matrixRow
+	// Rest is how many are in reasons that are not shown.
+	Rest int
+}
+
+type matrixRow struct {
+	Reason string
+	Total  int
+	Cells  []cell
+}
+
+type cell struct {
+	Count int
+	Href  string
+	// Heat is from 0 to 4, for the colour.
+	Heat int
+}
+
+// maxReasons and maxSources bound the matrix.
+const (
+	maxReasons = 8
+	maxSources = 8
+)
+
+func matrixOf(rows []eventlog.Row) matrix {
+	var m matrix
+	for _, g := range eventlog.Groups(rows, eventlog.BySource) {
+		if len(m.Sources) < maxSources {
+			m.Sources = append(m.Sources, g.Key)
+		}
+	}
+	counts := map[[2]string]int{}
+	most := 0
+	for _, r := range rows {
+		k := [2]string{r.Reason, r.Source}
+		counts[k]++
+		most = max(most, counts[k])
+	}
+	for i, g := range eventlog.Groups(rows, eventlog.ByReason) {
+		if i >= maxReasons {
+			m.Rest += g.Count
+			continue
+		}
+		row := matrixRow{Reason: g.Key, Total: g.Count}
+		for _, s := range m.Sources {
+			n := counts[[2]string{g.Key, s}]
+			x := cell{Count: n, Href: link("/dead-letters", "reason", g.Key, "source", s)}
+			if n > 0 {
+				x.Heat = 1 + 3*n/most
+			}
+			row.Cells = append(row.Cells, x)
+		}
+		m.Rows = append(m.Rows, row)
+	}
+	return m
+}
+
+// routeLine is one route over time.
+type routeLine struct {
+	Name, State, Why string
+	Since            time.Time
+	Done, Bad        float64
+	Slow             string
+	Plot             Plot
+	// Destination says that it is one, with a page of its own.
+	Destination bool
+}
+
+func (c *Console) routes(minutes int) []routeLine {
+	known := map[string]Destination{}
+	if c.Destinations != nil {
+		for _, d := range c.Destinations() {
+			known[d.Name] = d
+		}
+	}
+	results := map[string]map[string][]series.Point{}
+	for _, result := range []string{"done", "failed", "permanent", "timeout", "panic", "deferred"} {
+		for _, name := range c.Series.Names(series.Attempt + result + ":") {
+			if results[name] == nil {
+				results[name] = map[string][]series.Point{}
+			}
+			results[name][result] = bin(c.Series.ByMinute(series.Attempt+result+":"+name, minutes), binsOf/2, false)
+		}
+	}
+	for name := range known {
+		if results[name] == nil {
+			results[name] = map[string][]series.Point{}
+		}
+	}
+	var all []routeLine
+	for _, name := range sorted(results) {
+		d, isDestination := known[name]
+		l := routeLine{Name: name, Destination: isDestination, State: d.State, Why: d.Why, Since: d.Since}
+		alive := bin(c.Series.ByMinute(series.Received, minutes), binsOf/2, false)
+		stack := make([]bar, len(alive))
+		for i, p := range alive {
+			stack[i] = bar{gap: !p.Known, title: clock(p.Time, c.Now())}
+		}
+		for _, kind := range []struct{ result, class string }{
+			{"done", "good"}, {"deferred", "calm"}, {"failed", "warn"}, {"timeout", "warn"}, {"permanent", "bad"}, {"panic", "bad"},
+		} {
+			for i, p := range results[name][kind.result] {
+				stack[i].parts = append(stack[i].parts, part{kind.class, p.Value})
+				if p.Value > 0 {
+					stack[i].title += fmt.Sprintf(", %s %s", kind.result, number(p.Value))
+				}
+				if kind.result == "done" {
+					l.Done += p.Value
+				} else if kind.result != "deferred" {
+					l.Bad += p.Value
+				}
+			}
+		}
+		l.Plot = bars("Attempts at "+name, stack)
+		l.Slow = c.slow(name, minutes)
+		all = append(all, l)
+	}
+	return all
+}
+
+// slow is the time within which 99 of 100 attempts at a route ended.
+func (c *Console) slow(route string, minutes int) string {
+	worst := 0.0
+	for _, p := range c.Series.Quantile(series.Route+route, .99, minutes) {
+		worst = max(worst, p.Value)
+	}
+	if worst == 0 {
+		return ""
+	}
+	return "≤ " + seconds(worst)
+}
+
+func sum(points []series.Point) (total float64) {
+	for _, p := range points {
+		total += p.Value
+	}
+	return total
+}

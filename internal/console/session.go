@@ -1,0 +1,167 @@
+package console
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Sessions let people in who have shown a token once. A session is a cookie that
+// the server has signed with a key made of the tokens, so that it survives a
+// restart and ends when a token changes. Without a token there are none, and
+// everybody who reaches the listener on loopback may do everything.
+type Sessions struct {
+	token, readToken string
+	key              []byte
+	now              func() time.Time
+}
+
+// NewSessions makes them for the admin token and the one that shows only; either
+// may be empty. A nil clock is the system's.
+func NewSessions(token, readToken string, now func() time.Time) *Sessions {
+	if now == nil {
+		now = time.Now
+	}
+	s := &Sessions{token: token, readToken: readToken, now: now}
+	if token == "" {
+		// Only the forms need one then, and those end with the process.
+		s.key = []byte(rand.Text())
+		return s
+	}
+	s.key = mac([]byte(token), "grapnel console "+readToken)
+	return s
+}
+
+// The roles.
+const (
+	// RoleRead may look, RoleOperate act too.
+	RoleRead    = "read"
+	RoleOperate = "operate"
+)
+
+const (
+	cookieName = "grapnel_session"
+	// sessionLife is a working day.
+	sessionLife = 12 * time.Hour
+)
+
+// needed tells whether people have to log in.
+func (s *Sessions) needed() bool { return s.token != "" }
+
+// open tells what may be seen by anybody: the login, and what it looks like.
+func (s *Sessions) open(r *http.Request) bool {
+	return r.URL.Path == "/login" || strings.HasPrefix(r.URL.Path, "/static/")
+}
+
+// Role is what who sent a request may do; empty for nothing.
+func (s *Sessions) Role(r *http.Request) string {
+	if !s.needed() {
+		return RoleOperate
+	}
+	cookie, err := r.Cookie(cookieName)
+	if err != nil {
+		return ""
+	}
+	// role.expiry.nonce.signature
+	parts := strings.Split(cookie.Value, ".")
+	if len(parts) != 4 || !s.same(parts[3], strings.Join(parts[:3], ".")) {
+		return ""
+	}
+	expiry, err := strconv.ParseInt(parts[1], 10, 64)
+	if err != nil || s.now().Unix() >= expiry {
+		return ""
+	}
+	return parts[0]
+}
+
+// judge gives the role that a token opens; empty for none.
+func (s *Sessions) judge(token string) string {
+	got := sha256.Sum256([]byte(strings.TrimSpace(token)))
+	for _, known := range []struct{ token, role string }{{s.token, RoleOperate}, {s.readToken, RoleRead}} {
+		want := sha256.Sum256([]byte(known.token))
+		if known.token != "" && subtle.ConstantTimeCompare(got[:], want[:]) == 1 {
+			return known.role
+		}
+	}
+	return ""
+}
+
+// begin gives a session to who has shown a token.
+func (s *Sessions) begin(w http.ResponseWriter, r *http.Request, role string) {
+	value := role + "." + strconv.FormatInt(s.now().Add(sessionLife).Unix(), 10) + "." + rand.Text()
+	http.SetCookie(w, &http.Cookie{
+		Name: cookieName, Value: value + "." + hex.EncodeToString(mac(s.key, value)), Path: "/", MaxAge: int(sessionLife / time.Second),
+		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https"),
+	})
+}
+
+// end takes the session away.
+func (s *Sessions) end(w http.ResponseWriter) {
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // G124: it holds nothing.
+		Name: cookieName, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+	})
+}
+
+// csrf is what a form of ours carries: a page of another site can't read it.
+func (s *Sessions) csrf(r *http.Request) string {
+	value := ""
+	if cookie, err := r.Cookie(cookieName); err == nil {
+		value = cookie.Value
+	}
+	return hex.EncodeToString(mac(s.key, "form "+value))
+}
+
+// sent tells whether a form carries it.
+func (s *Sessions) sent(r *http.Request) bool {
+	return subtle.ConstantTimeCompare([]byte(r.PostForm.Get("csrf")), []byte(s.csrf(r))) == 1
+}
+
+func (s *Sessions) same(signature, value string) bool {
+	return subtle.ConstantTimeCompare([]byte(signature), []byte(hex.EncodeToString(mac(s.key, value)))) == 1
+}
+
+func mac(key []byte, value string) []byte {
+	m := hmac.New(sha256.New, key)
+	_, _ = m.Write([]byte(value)) // It never fails.
+	return m.Sum(nil)
+}
+
+// loginPage shows the login.
+func (c *Console) loginPage(r *http.Request) (any, error) {
+	return map[string]string{"Next": localPath(r.URL.Query().Get("next")), "Fault": ""}, nil
+}
+
+// login begins a session.
+func (c *Console) login(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	role := ""
+	if r.ParseForm() == nil {
+		role = c.Sessions.judge(r.PostForm.Get("token"))
+	}
+	next := localPath(r.PostForm.Get("next"))
+	if role == "" {
+		c.Log.Warn("a login to the page was refused")
+		c.show(w, r, "login", func(*http.Request) (any, error) {
+			return map[string]string{"Next": next, "Fault": "That is neither the admin token nor the read token."}, nil
+		})
+		return
+	}
+	c.Sessions.begin(w, r, role)
+	http.Redirect(w, r, next, http.StatusSeeOther)
+}
+
+func (c *Console) logout(*http.Request) (string, error) { return "/login", nil }
+
+// localPath is where to go after the login: a path of ours, never another host.
+func localPath(s string) string {
+	if !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") || strings.ContainsAny(s, "\\\r\n\t") {
+		return "/"
+	}
+	return s
+}

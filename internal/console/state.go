@@ -1,0 +1,213 @@
+package console
+
+import (
+	"html"
+	"html/template"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/grapnel/grapnel/docs/runbooks"
+	"github.com/grapnel/grapnel/internal/admin"
+	"github.com/grapnel/grapnel/internal/telemetry/series"
+)
+
+// sourceLine is one sender.
+type sourceLine struct {
+	Source
+	Hour, Day float64
+	Refused   []refusals
+	Line      Plot
+}
+
+// refusals are the refused requests of one cause, with the latest as example.
+type refusals struct {
+	Reason  string
+	Count   int
+	Example admin.Rejection
+	Body    string
+}
+
+func (c *Console) sources(*http.Request) (any, error) {
+	refused := map[string]map[string]*refusals{}
+	order := map[string][]string{}
+	for _, x := range c.rejections() {
+		if refused[x.Source] == nil {
+			refused[x.Source] = map[string]*refusals{}
+		}
+		g, ok := refused[x.Source][x.Reason]
+		if !ok {
+			g = &refusals{Reason: x.Reason, Example: x, Body: viewBody(x.Body).Text}
+			refused[x.Source][x.Reason] = g
+			order[x.Source] = append(order[x.Source], x.Reason)
+		}
+		g.Count++
+	}
+	groups := func(source string) (all []refusals) {
+		for _, reason := range order[source] {
+			all = append(all, *refused[source][reason])
+		}
+		return all
+	}
+	var all []sourceLine
+	for _, s := range c.sourceList() {
+		hours := c.Series.ByHour(series.Received+s.Name, 24)
+		all = append(all, sourceLine{
+			Source: s, Hour: c.Series.Total(series.Received+s.Name, 60), Day: sum(hours), Refused: groups(s.Name),
+			Line: lines(s.Name+" by the hour of the last day", 0, number, line{"good", hours}),
+		})
+	}
+	return map[string]any{"Sources": all, "Strangers": groups("")}, nil
+}
+
+func (c *Console) rejections() []admin.Rejection {
+	if c.Rejections == nil {
+		return nil
+	}
+	return c.Rejections.List("")
+}
+
+// destinationLine is one target.
+type destinationLine struct {
+	Destination
+	Done, Bad float64
+	Slow      string
+	Plot      Plot
+	// Dead is how many dead letters wait for it, Waiting how many events.
+	Dead int
+	// Failure is what most of those failed with.
+	Failure string
+}
+
+func (c *Console) destinations(r *http.Request) (any, error) {
+	_, minutes := rangeOf(r)
+	lines := map[string]routeLine{}
+	for _, l := range c.routes(minutes) {
+		lines[l.Name] = l
+	}
+	dead, why := map[string]int{}, map[string]string{}
+	if c.Letters != nil {
+		for _, row := range c.Letters().Rows {
+			dead[row.Route]++
+			if why[row.Route] == "" {
+				why[row.Route] = row.Reason
+			}
+		}
+	}
+	var all []destinationLine
+	if c.Destinations != nil {
+		for _, d := range c.Destinations() {
+			l := lines[d.Name]
+			delete(lines, d.Name)
+			all = append(all, destinationLine{
+				Destination: d, Done: l.Done, Bad: l.Bad, Slow: l.Slow, Plot: l.Plot, Dead: dead[d.Name], Failure: why[d.Name],
+			})
+		}
+	}
+	var handlers []destinationLine
+	for _, name := range sorted(lines) {
+		l := lines[name]
+		handlers = append(handlers, destinationLine{
+			Destination: Destination{Name: name}, Done: l.Done, Bad: l.Bad, Slow: l.Slow, Plot: l.Plot, Dead: dead[name], Failure: why[name],
+		})
+	}
+	return map[string]any{"Destinations": all, "Handlers": handlers, "CanPause": c.Pause != nil}, nil
+}
+
+// pause stops or starts a destination.
+func (c *Console) pause(r *http.Request) (string, error) {
+	paused := r.PostForm.Get("verb") == "pause"
+	reason := strings.TrimSpace(r.PostForm.Get("why"))
+	if paused && reason == "" {
+		return "", fault{http.StatusBadRequest, "Say why: whoever looks next will ask."}
+	}
+	return "/destinations", c.Pause(r.Context(), r.PathValue("name"), paused, defaultActor(), reason)
+}
+
+// configurationData is what is in force.
+type configurationData struct {
+	Configuration
+	Past []pastAlert
+}
+
+type pastAlert struct {
+	Rule, Text   string
+	Since, Ended time.Time
+}
+
+func (c *Console) configuration(*http.Request) (any, error) {
+	d := configurationData{}
+	if c.Configuration != nil {
+		d.Configuration = c.Options.Configuration()
+	}
+	if c.Alerts != nil {
+		for _, a := range c.Alerts.Past() {
+			d.Past = append(d.Past, pastAlert{a.Rule, a.Text, a.Since, a.Ended})
+		}
+	}
+	return d, nil
+}
+
+func (c *Console) runbook(r *http.Request) (any, error) {
+	name := strings.TrimSuffix(r.PathValue("name"), ".md")
+	page, ok := runbooks.Page(name)
+	if !ok {
+		return nil, fault{http.StatusNotFound, "There is no such runbook."}
+	}
+	return markdown(page), nil
+}
+
+var (
+	mdCode = regexp.MustCompile("`([^`]+)`")
+	mdBold = regexp.MustCompile(`\*\*([^*]+)\*\*`)
+	mdLink = regexp.MustCompile(`\[([^\]]+)\]\(([A-Za-z]+)\.md\)`)
+)
+
+// markdown writes what our own runbooks use: headings, lists, paragraphs, code,
+// bold and links to each other.
+func markdown(text string) template.HTML {
+	var b strings.Builder
+	list := ""
+	end := func(next string) {
+		if list != "" && list != next {
+			b.WriteString("</" + list + ">")
+			list = ""
+		}
+	}
+	item := func(kind, line string) {
+		end(kind)
+		if list == "" {
+			b.WriteString("<" + kind + ">")
+			list = kind
+		}
+		b.WriteString("<li>" + inline(line) + "</li>")
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		numbered := len(line) > 3 && line[0] >= '1' && line[0] <= '9' && line[1] == '.'
+		switch {
+		case line == "":
+		case strings.HasPrefix(line, "## "):
+			end("")
+			b.WriteString("<h2>" + inline(line[3:]) + "</h2>")
+		case strings.HasPrefix(line, "# "):
+			b.WriteString("<h1>" + inline(line[2:]) + "</h1>")
+		case strings.HasPrefix(line, "- "):
+			item("ul", line[2:])
+		case numbered:
+			item("ol", line[3:])
+		default:
+			end("")
+			b.WriteString("<p>" + inline(line) + "</p>")
+		}
+	}
+	end("")
+	return template.HTML(b.String()) //nolint:gosec // G203: the pages are ours, embedded, and escaped first.
+}
+
+func inline(s string) string {
+	s = html.EscapeString(s)
+	s = mdCode.ReplaceAllString(s, "<code>$1</code>")
+	s = mdBold.ReplaceAllString(s, "<strong>$1</strong>")
+	return mdLink.ReplaceAllString(s, `<a href="/runbooks/$2">$1</a>`)
+}

@@ -1,0 +1,138 @@
+package console
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/grapnel/grapnel/internal/alert"
+)
+
+// funcs are what the templates call.
+func (c *Console) funcs() template.FuncMap {
+	return template.FuncMap{
+		"ago": func(t time.Time) string {
+			if t.IsZero() {
+				return "never"
+			}
+			return alert.Ago(c.Now().Sub(t))
+		},
+		"until": func(t time.Time) string { return alert.Ago(t.Sub(c.Now())) },
+		"past":  func(t time.Time) bool { return t.Before(c.Now()) },
+		"stamp": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") + " UTC" },
+		"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"short": func(id string) string { return id[:min(len(id), 10)] },
+		"num":   func(n any) string { return numberOf(n) },
+		"took":  func(d time.Duration) string { return seconds(d.Seconds()) },
+		"link":  link,
+		"plural": func(n int, one, many string) string {
+			if n == 1 {
+				return "1 " + one
+			}
+			return numberOf(n) + " " + many
+		},
+		"workflow": func(id, run string) string {
+			return c.WebUI + "/namespaces/" + url.PathEscape(c.Namespace) + "/workflows/" + url.PathEscape(id) + "/" + url.PathEscape(run) + "/history"
+		},
+		"operate": func(role string) bool { return role == RoleOperate },
+	}
+}
+
+// link makes a path with a query from names and values in turn; empty values are
+// left out.
+func link(path string, pairs ...string) string {
+	q := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			q.Set(pairs[i], pairs[i+1])
+		}
+	}
+	if len(q) == 0 {
+		return path
+	}
+	return path + "?" + q.Encode()
+}
+
+// number writes a number short: 1.2k.
+func number(v float64) string {
+	switch {
+	case v >= 1e6:
+		return strconv.FormatFloat(v/1e6, 'f', 1, 64) + "M"
+	case v >= 1e4:
+		return strconv.FormatFloat(v/1e3, 'f', 0, 64) + "k"
+	case v == float64(int(v)):
+		return strconv.Itoa(int(v))
+	default:
+		return strconv.FormatFloat(v, 'g', 2, 64)
+	}
+}
+
+// numberOf writes a whole number with its thousands apart.
+func numberOf(n any) string {
+	s := fmt.Sprint(n)
+	if f, ok := n.(float64); ok {
+		s = strconv.FormatInt(int64(f), 10)
+	}
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "\u202f" + s[i:]
+	}
+	return s
+}
+
+// seconds writes a length of time from milliseconds on.
+func seconds(v float64) string {
+	switch {
+	case v == 0:
+		return "0"
+	case v < 1:
+		return fmt.Sprintf("%.0f ms", v*1000)
+	case v < 60:
+		return strconv.FormatFloat(v, 'g', 2, 64) + " s"
+	default:
+		return alert.Ago(time.Duration(v * float64(time.Second)))
+	}
+}
+
+// clock writes the time of day, with the day when it is another one.
+func clock(t, now time.Time) string {
+	if t.UTC().Format(time.DateOnly) == now.UTC().Format(time.DateOnly) {
+		return t.UTC().Format("15:04")
+	}
+	return t.UTC().Format("2 Jan 15:04")
+}
+
+// bodyView is a body as people read it.
+type bodyView struct {
+	Text string
+	// Kind says what it is, Size how long in bytes; Cut is set where Text is not all.
+	Kind string
+	Size int
+	Cut  bool
+}
+
+// maxBodyShown is how much of a body a page shows.
+const maxBodyShown = 64 << 10
+
+func viewBody(body []byte) bodyView {
+	v := bodyView{Kind: "text", Size: len(body)}
+	text := body
+	var pretty bytes.Buffer
+	switch {
+	case json.Valid(body) && json.Indent(&pretty, body, "", "  ") == nil:
+		v.Kind, text = "JSON, indented for reading; the download has its exact bytes", pretty.Bytes()
+	case !utf8.Valid(body):
+		v.Kind, v.Text = "not text", ""
+		return v
+	}
+	if v.Cut = len(text) > maxBodyShown; v.Cut {
+		text = text[:maxBodyShown]
+	}
+	v.Text = strings.ToValidUTF8(string(text), "")
+	return v
+}

@@ -39,8 +39,18 @@ type Options struct {
 	Routes []Route
 	// Endpoints make up the REST API.
 	Endpoints []Endpoints
+	// Page is the operations page, which takes the place of the list at /.
+	Page Page
 	// Log takes what goes wrong while serving.
 	Log *zap.Logger
+}
+
+// Page is a page for people. It asks for the token by itself, because a browser
+// can't show one; the rest of the guard holds for it too.
+type Page interface {
+	http.Handler
+	// Patterns are what it answers, as http.ServeMux has them, without methods.
+	Patterns() []string
 }
 
 // Route is one more endpoint of the listener.

@@ -26,23 +26,34 @@ type guard struct {
 	hosts []string
 	// local says that the listener is on loopback.
 	local bool
+	// pages are those that ask for the token by themselves; nil without any.
+	pages *http.ServeMux
+}
+
+// isPage tells whether a request is for one of them.
+func (g guard) isPage(r *http.Request) bool {
+	if g.pages == nil {
+		return false
+	}
+	_, pattern := g.pages.Handler(r)
+	return pattern != ""
 }
 
 func (g guard) wrap(next http.Handler) http.Handler {
 	sameOrigin := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		probe := isProbe(r)
+		probe, page := isProbe(r), g.isPage(r)
 		role := g.role(r)
 		switch {
 		case !g.knows(r.Host) && (!probe || g.token == ""):
 			refuse(w, r, http.StatusForbidden,
 				"this is not a Host of the admin listener; use an address, localhost, or a name in GRAPNEL_ADMIN_HOSTS")
-		case role == "" && !probe:
+		case role == "" && !probe && !page:
 			w.Header().Set("WWW-Authenticate", `Bearer realm="grapnel admin"`)
 			refuse(w, r, http.StatusUnauthorized, "this needs the admin token, as Authorization: Bearer …")
 		case sameOrigin.Check(r) != nil || isCrossSite(r):
 			refuse(w, r, http.StatusForbidden, "a page of another site may not ask this")
-		case role == RoleRead && !isSafe(r.Method):
+		case role == RoleRead && !isSafe(r.Method) && !page:
 			refuse(w, r, http.StatusForbidden, "the read token shows only; to act, show the admin token")
 		default:
 			next.ServeHTTP(w, r)

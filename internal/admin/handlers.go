@@ -40,8 +40,17 @@ func newHandler(o Options, local bool) http.Handler {
 	}
 	newAPI(mux, o.Endpoints)
 	routes = append(routes, Route{Pattern: "GET " + PathAPI + "/openapi.json", About: "what the REST API does, as an OpenAPI document"})
-	mux.Handle("GET /{$}", index(routes))
 	g := guard{token: o.Token, readToken: o.ReadToken, hosts: o.Hosts, local: local}
+	if o.Page == nil {
+		mux.Handle("GET /{$}", index(routes))
+	} else {
+		mux.Handle("GET /endpoints", index(routes))
+		g.pages = http.NewServeMux()
+		for _, pattern := range o.Page.Patterns() {
+			mux.Handle(pattern, o.Page)
+			g.pages.Handle(pattern, o.Page)
+		}
+	}
 	guarded := g.wrap(audit(o.Log.Named("audit"), mux))
 	if o.Codec != nil {
 		guarded = o.Codec.open(o.Token, mux, guarded)

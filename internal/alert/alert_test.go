@@ -126,7 +126,7 @@ func TestEachAlertIsProvokedToldOnceAndClears(t *testing.T) {
 			active := f.watch.Active()
 			require.Len(t, active, 1)
 			require.Equal(t, rule.Severity, active[0].Severity)
-			require.Equal(t, "https://ops.example.com/runbooks/"+rule.Name+".md", active[0].Runbook)
+			require.Equal(t, "https://ops.example.com/runbooks/"+rule.Name, active[0].Runbook)
 			f.facts = alert.Facts{}
 			require.Equal(t, "-"+c.key, f.look(t))
 			require.Empty(t, f.look(t))
@@ -202,7 +202,7 @@ func TestTargetsHearOfBothChangesInTheirOwnShape(t *testing.T) {
 	}{
 		{
 			alert.FormatJSON,
-			[]string{`"type":"grapnel.alert.on"`, `"alert":"CircuitOpen"`, `"subject":"crm"`, on, `runbooks/CircuitOpen.md`},
+			[]string{`"type":"grapnel.alert.on"`, `"alert":"CircuitOpen"`, `"subject":"crm"`, on, `runbooks/CircuitOpen"`},
 			[]string{`"type":"grapnel.alert.off"`, `"ended":"2026-03-04T12:05:00Z"`},
 		},
 		{

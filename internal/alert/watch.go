@@ -169,7 +169,7 @@ func (w *Watch) changes(findings []Finding, now time.Time) []Change {
 		if now.Sub(w.found[key]) < rule.For {
 			continue
 		}
-		a := Alert{Finding: f, Severity: rule.Severity, Since: w.found[key], Runbook: w.o.Runbooks + "/" + f.Rule + ".md"}
+		a := Alert{Finding: f, Severity: rule.Severity, Since: w.found[key], Runbook: w.o.Runbooks + "/" + f.Rule}
 		w.on[key] = a
 		changes = append(changes, Change{Alert: a, On: true})
 	}

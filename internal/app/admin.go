@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"net"
 	"sync/atomic"
 
 	"github.com/grapnel/grapnel/internal/admin"
@@ -11,20 +12,31 @@ import (
 
 // admin makes the part that those who run grapnel look at. ready turns false
 // when the process stops.
-func (p *process) admin(ctx context.Context, stopping *atomic.Bool, file *reloader) (part, *admin.Server, error) {
+func (p *process) admin(ctx context.Context, stopping *atomic.Bool, file *reloader, receiver net.Addr) ([]part, *admin.Server, error) {
+	ready := func(ctx context.Context) admin.Report { return p.ready(ctx, stopping, file) }
+	log := p.eventLog()
+	watch, err := p.newWatch(file, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	page, err := p.console(watch, log, receiver, ready)
+	if err != nil {
+		return nil, nil, err
+	}
 	server, err := admin.New(ctx, admin.Options{
 		Listen: p.env.AdminListen, Token: p.env.AdminToken.Reveal(), ReadToken: p.env.AdminReadToken.Reveal(),
 		Hosts:      p.env.AdminHosts,
 		Metrics:    p.observer.metrics.Handler(),
 		Stats:      func() any { return p.observer.stats.Health() },
-		Ready:      func(ctx context.Context) admin.Report { return p.ready(ctx, stopping, file) },
+		Ready:      ready,
+		Page:       page,
 		Rejections: p.observer.rejections,
 		Codec:      p.codec(),
 		Routes:     spoolRoutes(p.spool),
 		Log:        p.log,
 	})
 	if err != nil {
-		return part{}, nil, err
+		return nil, nil, err
 	}
 	run := func(ctx context.Context) error {
 		served := make(chan error, 1)
@@ -36,7 +48,7 @@ func (p *process) admin(ctx context.Context, stopping *atomic.Bool, file *reload
 			return errors.Join(server.Shutdown(context.WithoutCancel(ctx)), <-served)
 		}
 	}
-	return part{name: "admin", run: run}, server, nil
+	return []part{watch.part(), {name: "admin", run: run}}, server, nil
 }
 
 // ready tells whether the process can do its part now. A receiver with a spool

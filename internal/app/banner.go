@@ -37,7 +37,7 @@ func (b *banner) print(p *process) {
 	if b.Worker {
 		row("worker", "task queue "+p.env.TaskQueue)
 	}
-	row("admin", b.admin)
+	row("admin", b.admin+"  open it: the operations page")
 	row("codec", b.codec)
 	row("data", b.dataDir)
 	if b.Receiver && len(sources) > 0 {

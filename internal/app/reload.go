@@ -129,7 +129,9 @@ func (r *reloader) judge(s sight, always bool) {
 	if names := needRestart(r.first, c); len(names) > 0 {
 		r.log.Warn("some settings have changed that count only after a restart", zap.Strings("settings", names))
 	}
+	r.mu.Lock()
 	r.current = c
+	r.mu.Unlock()
 	r.loaded()
 	r.log.Info("the configuration is in force", zap.String("file", r.path), zap.String("fingerprint", c.Fingerprint()))
 }
@@ -153,6 +155,13 @@ func (r *reloader) loaded() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.state = admin.Config{Fingerprint: fingerprint, Loaded: r.now().UTC()}
+}
+
+// inForce is the configuration in force.
+func (r *reloader) inForce() *config.Config {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.current
 }
 
 // report is what /readyz says of the configuration.

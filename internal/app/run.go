@@ -23,6 +23,9 @@ func (w World) Serve(ctx context.Context, which Parts) error {
 		return err
 	}
 	p.prepare(which)
+	if err := p.keepSeries(which); err != nil {
+		return err
+	}
 	defer func() { _ = p.observer.close(context.WithoutCancel(ctx)) }()
 	where := banner{Parts: which, dataDir: p.env.DataDir, codec: p.codecEndpoint()}
 	embedded := which.Engine && !p.settings.Configured()
@@ -94,12 +97,12 @@ func (p *process) parts(ctx context.Context, which Parts, where *banner) ([]part
 		all = append(all, p.workerPart(a))
 	}
 	file := newReloader(p, func(c *config.Config) error { return p.reconfigure(door, work, c) })
-	admin, server, err := p.admin(ctx, &stopping, file)
+	admin, server, err := p.admin(ctx, &stopping, file, where.receiver)
 	if err != nil {
 		return nil, err
 	}
 	where.admin = server.URL()
-	return append(all, admin, file.part()), nil
+	return append(append(all, admin...), file.part()), nil
 }
 
 // part is one part of the process; it runs until it is stopped.

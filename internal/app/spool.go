@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,11 +9,11 @@ import (
 	"strconv"
 	"time"
 
-	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
 	"github.com/grapnel/grapnel/internal/admin"
 	"github.com/grapnel/grapnel/internal/spool"
+	"github.com/grapnel/grapnel/internal/telemetry"
 )
 
 // openSpool opens the receiver's disk queue, or gives nil where it has no data
@@ -30,7 +29,7 @@ func (p *process) openSpool() (*spool.Spool, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, measure(p.observer.metrics.Meter(), s)
+	return s, measure(p.observer.metrics, s)
 }
 
 func (p *process) closeSpool() {
@@ -43,25 +42,17 @@ func (p *process) closeSpool() {
 }
 
 // measure makes gauges of the spool's state.
-func measure(m metric.Meter, s *spool.Spool) error {
-	gauges := []struct {
-		name, unit, about string
-		value             func(spool.Stats) float64
-	}{
-		{"grapnel_spool_depth", "{event}", "Events that wait on disk.", func(s spool.Stats) float64 { return float64(s.Depth) }},
-		{"grapnel_spool_bytes", "By", "Bytes of events on disk.", func(s spool.Stats) float64 { return float64(s.Bytes) }},
-		{"grapnel_spool_oldest_age", "s", "Age of the oldest event that waits.", func(s spool.Stats) float64 { return s.OldestAge.Seconds() }},
-		{"grapnel_spool_drain_rate", "{event}/s", "Events started from the spool a second.", func(s spool.Stats) float64 { return s.DrainRate }},
-		{"grapnel_spool_refused", "{event}", "Events that Temporal refuses for good.", func(s spool.Stats) float64 { return float64(s.Refused) }},
-		{"grapnel_spool_failed", "1", "Whether the disk is not trusted at the moment.", func(s spool.Stats) float64 { return oneIf(s.Failed) }},
-	}
-	for _, g := range gauges {
-		_, err := m.Float64ObservableGauge(g.name, metric.WithUnit(g.unit), metric.WithDescription(g.about),
-			metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {
-				o.Observe(g.value(s.Stats()))
-				return nil
-			}))
-		if err != nil {
+func measure(m *telemetry.Metrics, s *spool.Spool) error {
+	for name, value := range map[string]func(spool.Stats) float64{
+		telemetry.MetricSpoolDepth:   func(s spool.Stats) float64 { return float64(s.Depth) },
+		telemetry.MetricSpoolBytes:   func(s spool.Stats) float64 { return float64(s.Bytes) },
+		telemetry.MetricSpoolMax:     func(s spool.Stats) float64 { return float64(s.MaxBytes) },
+		telemetry.MetricSpoolAge:     func(s spool.Stats) float64 { return s.OldestAge.Seconds() },
+		telemetry.MetricSpoolDrain:   func(s spool.Stats) float64 { return s.DrainRate },
+		telemetry.MetricSpoolRefused: func(s spool.Stats) float64 { return float64(s.Refused) },
+		telemetry.MetricSpoolFailed:  func(s spool.Stats) float64 { return oneIf(s.Failed) },
+	} {
+		if err := m.Observe(name, func(say func(float64, ...string)) { say(value(s.Stats())) }); err != nil {
 			return fmt.Errorf("measure the spool: %w", err)
 		}
 	}

@@ -59,6 +59,8 @@ type Config struct {
 	// RateStore is the Redis URL of rate buckets that all replicas share; it may
 	// hold a password. Not set: each process counts for itself.
 	RateStore Secret `yaml:"rate_store"`
+	// Alerts say from what on somebody has to look, and who is told.
+	Alerts Alerts `yaml:"alerts"`
 
 	read *reading
 }
@@ -104,6 +106,7 @@ func defaults() *Config {
 		Retention:   30 * 24 * time.Hour,
 		Spool:       Spool{MaxBytes: 10 << 30, MaxAge: 3 * 24 * time.Hour},
 		Ack:         Ack{Budget: 700 * time.Millisecond},
+		Alerts:      defaultAlerts(),
 		MaxInflight: 256,
 		MaxRequests: 1024,
 		Timeouts: Timeouts{

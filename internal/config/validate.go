@@ -34,6 +34,7 @@ func (c *Config) validate() {
 	c.numbers()
 	c.listener()
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
+	c.alerts()
 		s := c.Sources[name]
 		path := join("sources", name)
 		if !isName(name) {

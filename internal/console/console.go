@@ -242,8 +242,8 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Patterns are what the console answers of the listener.
 func (c *Console) Patterns() []string {
 	return []string{
-		"GET /{$}", "/events", "/events/", "/dead-letters", "/dead-letters/", "/operations", "/operations/", "/sources", "/destinations",
-		"/destinations/", "/configuration", "/runbooks/", "/login", "/logout", "GET /static/",
+		"/{$}", "/events", "/events/", "/dead-letters", "/dead-letters/", "/operations", "/operations/", "/sources", "/destinations",
+		"/destinations/", "/configuration", "/runbooks/", "/login", "/logout", "/static/",
 	}
 }
 

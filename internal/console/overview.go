@@ -270,7 +270,7 @@ func (c *Console) routes(minutes int) []routeLine {
 	for _, name := range sorted(results) {
 		d, isDestination := known[name]
 		l := routeLine{Name: name, Destination: isDestination, State: d.State, Why: d.Why, Since: d.Since}
-		alive := bin(c.Series.ByMinute(series.Received, minutes), binsOf/2, false)
+		alive := bin(c.sumOf(series.Outcome, minutes), binsOf/2, false)
 		stack := make([]bar, len(alive))
 		for i, p := range alive {
 			stack[i] = bar{gap: !p.Known, title: clock(p.Time, c.Now())}

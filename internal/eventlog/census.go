@@ -98,9 +98,7 @@ func (f Filter) Match(r Row) bool {
 	return (f.Source == "" || f.Source == r.Source) &&
 		(f.Type == "" || f.Type == r.Type || prefix && strings.HasPrefix(r.Type, kind)) &&
 		(f.Subject == "" || f.Subject == r.Subject) &&
-		(f.Route == "" || f.Route == r.Route) &&
-		(f.Reason == "" || f.Reason == r.Reason) &&
-		(f.Error == "" || strings.Contains(strings.ToLower(r.Reason), strings.ToLower(f.Error))) &&
+		f.says(r) &&
 		(f.Since.IsZero() || !r.Died().Before(f.Since)) &&
 		(f.Until.IsZero() || r.Died().Before(f.Until))
 }

@@ -4,6 +4,7 @@
 package eventlog
 
 import (
+	"slices"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
@@ -41,7 +43,7 @@ const (
 func States() []State { return []State{Running, Handled, Dead, Discarded, Broken} }
 
 // typeDiscarded is the workflow type of discarded dead letters.
-const typeDiscarded = "Discarded"
+const typeDiscarded = event.Discarded
 
 // ErrUnknown says that Temporal knows no such event.
 var ErrUnknown = errors.New("Temporal knows no such event; it keeps closed ones as long as its retention says")
@@ -84,8 +86,6 @@ func (f Filter) query() string {
 	}
 	equal(event.AttributeSource, f.Source)
 	equal(event.AttributeSubject, f.Subject)
-	equal("EventReason", f.Reason)
-	equal("EventRoute", f.Route)
 	if prefix, ok := strings.CutSuffix(f.Type, "*"); ok {
 		if prefix != "" {
 			all = append(all, event.AttributeType+" STARTS_WITH "+quote(prefix))
@@ -121,9 +121,13 @@ type Row struct {
 	Ended   time.Time `json:"ended,omitzero"`
 	// Reason is why a dead letter is one, where its run says so.
 	Reason string `json:"reason,omitempty"`
-	Route  string `json:"route,omitempty"`
-	// Size is the size of its history in bytes.
-	Size int64 `json:"historyBytes,omitempty"`
+	Route  string `json:"-"`
+	// Error is the first line of what a dead letter failed with, Routes what it has
+	// left to do.
+	Error    string   `json:"error,omitempty"`
+	Routes   []string `json:"routes,omitempty"`
+	Attempts int      `json:"attempts,omitempty"`
+	Replays  int      `json:"replays,omitempty"`
 }
 
 // Log reads events. Make one with New.
@@ -165,7 +169,7 @@ func (l *Log) List(ctx context.Context, f Filter) (rows []Row, more bool, err er
 			if seen[row.ID] {
 				continue // An earlier run of an event that was replayed.
 			}
-			if f.Error != "" && !strings.Contains(strings.ToLower(row.Reason), strings.ToLower(f.Error)) {
+			if !f.says(row) {
 				continue
 			}
 			if len(rows) == limit {
@@ -178,6 +182,14 @@ func (l *Log) List(ctx context.Context, f Filter) (rows []Row, more bool, err er
 			return rows, false, nil
 		}
 	}
+}
+
+// says tells whether a row is dead as the filter means. The memo of its run says
+// so in every namespace, the search attributes only where they are set up.
+func (f Filter) says(r Row) bool {
+	return (f.Route == "" || slices.Contains(r.Routes, f.Route) || r.Route == f.Route) &&
+		(f.Reason == "" || r.Reason == f.Reason) &&
+		(f.Error == "" || strings.Contains(strings.ToLower(r.Error+" "+r.Reason), strings.ToLower(f.Error)))
 }
 
 // Count counts runs, at most one of each event that is not under replay.
@@ -222,21 +234,34 @@ func rowOf(x *workflowpb.WorkflowExecutionInfo) Row {
 	a := x.GetSearchAttributes().GetIndexedFields()
 	row := Row{
 		ID: x.GetExecution().GetWorkflowId(), Run: x.GetExecution().GetRunId(), State: stateOf(x),
-		Started: x.GetStartTime().AsTime(), Size: x.GetHistorySizeBytes(),
+		Started: x.GetStartTime().AsTime(),
 	}
 	if x.GetCloseTime().IsValid() && x.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
 		row.Ended = x.GetCloseTime().AsTime()
 	}
 	for name, to := range map[string]any{
 		event.AttributeSource: &row.Source, event.AttributeType: &row.Type, event.AttributeSubject: &row.Subject,
-		event.AttributeTime: &row.Time, "EventReason": &row.Reason, "EventRoute": &row.Route,
+		event.AttributeTime: &row.Time, event.AttributeReason: &row.Reason, event.AttributeRoute: &row.Route,
 	} {
 		if p, ok := a[name]; ok {
 			// What does not decode was not written by us: as if it were not there.
 			_ = converter.GetDefaultDataConverter().FromPayload(p, to)
 		}
 	}
+	if row.State == Dead {
+		row.outline(x.GetMemo().GetFields()[event.MemoOutline])
+	}
 	return row
+}
+
+// outline adds what the memo of a dead letter says.
+func (r *Row) outline(p *commonpb.Payload) {
+	var o event.Outline
+	if p == nil || converter.GetDefaultDataConverter().FromPayload(p, &o) != nil {
+		return
+	}
+	r.Reason, r.Error, r.Routes, r.Attempts, r.Replays = o.Reason, o.Error, o.Routes, o.Attempts, o.Replays
+	r.Route = strings.Join(o.Routes, ", ")
 }
 
 func stateOf(x *workflowpb.WorkflowExecutionInfo) State {

@@ -1,0 +1,86 @@
+package app
+
+import (
+	"context"
+	"maps"
+	"net"
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/converter"
+
+	"github.com/grapnel/grapnel/internal/admin"
+	"github.com/grapnel/grapnel/internal/console"
+	"github.com/grapnel/grapnel/internal/engine"
+	"github.com/grapnel/grapnel/internal/eventlog"
+)
+
+// eventLog reads events over the client of the process.
+func (p *process) eventLog() *eventlog.Log {
+	dc := converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), engine.NewCodec(0))
+	return eventlog.New(p.client, p.settings.Namespace, dc)
+}
+
+// console makes the operations page.
+func (p *process) console(w *watch, log *eventlog.Log, receiver net.Addr, ready func(context.Context) admin.Report) (*console.Console, error) {
+	ui := ""
+	if p.engine != nil {
+		ui = p.engine.UI
+	}
+	return console.New(console.Options{
+		Series: p.observer.flow.Series(), Events: log, Letters: w.counter.Last, Alerts: w.alerts,
+		Sources:       func() []console.Source { return p.sourceStates(w.file, receiver) },
+		Destinations:  p.destinationStates,
+		Configuration: func() console.Configuration { return p.configurationState(w.file, ready) },
+		Rejections:    p.observer.rejections,
+		WebUI:         ui, Namespace: p.settings.Namespace, Version: "grapnel " + Version(),
+		Sessions: console.NewSessions(p.env.AdminToken.Reveal(), p.env.AdminReadToken.Reveal(), nil),
+		Log:      p.log.Named("page"),
+	})
+}
+
+// sourceStates are the senders as the page shows them.
+func (p *process) sourceStates(file *reloader, receiver net.Addr) []console.Source {
+	c, last := file.inForce(), p.observer.flow.LastEvents()
+	var all []console.Source
+	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
+		s := c.Sources[name]
+		x := console.Source{Name: name, Provider: s.Provider, URL: s.URL, Last: last[name]}
+		if x.Provider == "" {
+			x.Provider = "written out in the configuration"
+		}
+		if x.URL == "" {
+			x.URL = "/webhooks/" + name
+			if receiver != nil {
+				x.URL = ReceiverURL(c, receiver.String()) + x.URL
+			}
+		}
+		all = append(all, x)
+	}
+	return all
+}
+
+// destinationStates are the targets as the page, the metrics and the alerts see
+// them.
+func (p *process) destinationStates() []console.Destination {
+	var all []console.Destination
+	for _, d := range p.destinations.All() {
+		all = append(all, console.Destination{Name: d.Name(), Kind: d.Spec.Kind(), Target: d.Target(), Events: d.Spec.Events})
+	}
+	return all
+}
+
+// readyWithin is how long the parts are given to say whether they work.
+const readyWithin = 2 * time.Second
+
+// configurationState is what is in force, and what should be looked at.
+func (p *process) configurationState(file *reloader, ready func(context.Context) admin.Report) console.Configuration {
+	ctx, cancel := context.WithTimeout(context.Background(), readyWithin)
+	defer cancel()
+	state := file.report()
+	c := console.Configuration{Path: p.env.Config, Fingerprint: state.Fingerprint, Loaded: state.Loaded, Fault: state.LastFault, Checks: ready(ctx).Checks}
+	for _, w := range file.inForce().Warnings(time.Now()) {
+		c.Warnings = append(c.Warnings, w.String())
+	}
+	return c
+}

@@ -1,0 +1,301 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.uber.org/zap"
+
+	"github.com/grapnel/grapnel/internal/alert"
+	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/destination"
+	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/eventlog"
+	"github.com/grapnel/grapnel/internal/telemetry"
+	"github.com/grapnel/grapnel/internal/telemetry/series"
+)
+
+// watch looks after what no single event tells: how many dead letters wait,
+// whether a worker polls, what the spool holds. It keeps the levels of the series,
+// the gauges, and the alerts.
+type watch struct {
+	p       *process
+	file    *reloader
+	counter *eventlog.Counter
+	alerts  *alert.Watch
+
+	mu       sync.Mutex
+	lastPoll time.Time
+}
+
+// watchEvery is how often it looks.
+const watchEvery = 15 * time.Second
+
+// newWatch makes it.
+func (p *process) newWatch(file *reloader, log *eventlog.Log) (*watch, error) {
+	w := &watch{p: p, file: file, counter: eventlog.NewCounter(log, nil)}
+	path := ""
+	if p.env.DataDir != "" {
+		path = filepath.Join(p.env.DataDir, "alerts.json")
+	}
+	targets, err := targetsOf(p.config)
+	if err != nil {
+		return nil, err
+	}
+	w.alerts, err = alert.New(alert.Options{
+		Facts: w.facts, Runbooks: p.pageURL() + "/runbooks", Path: path, Metrics: p.observer.metrics, Log: p.log,
+	}, p.config.Alerts.Limits(), targets)
+	if err != nil {
+		return nil, err
+	}
+	return w, w.gauges()
+}
+
+// pageURL is where people find the operations page.
+func (p *process) pageURL() string {
+	if p.config.Alerts.Page != "" {
+		return strings.TrimSuffix(p.config.Alerts.Page, "/")
+	}
+	host, port, err := net.SplitHostPort(p.env.AdminListen)
+	if err != nil || host == "" || host == "0.0.0.0" || host == "::" {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// keepSeries keeps the series in the data directory, where there is one.
+func (p *process) keepSeries(which Parts) error {
+	if p.env.DataDir == "" {
+		return nil
+	}
+	if err := os.MkdirAll(p.env.DataDir, 0o700); err != nil {
+		return err
+	}
+	name := "series.jsonl"
+	switch {
+	case which.Receiver && !which.Worker:
+		name = "series-starter.jsonl"
+	case which.Worker && !which.Receiver:
+		name = "series-worker.jsonl"
+	}
+	return p.observer.flow.Series().Keep(filepath.Join(p.env.DataDir, name))
+}
+
+// part makes the part that looks until the process ends.
+func (w *watch) part() part {
+	return part{name: "watch", run: func(ctx context.Context) error {
+		kept := make(chan struct{})
+		go func() {
+			defer close(kept)
+			w.p.observer.flow.Series().Run(ctx, func(err error) { w.p.log.Warn("the series can't be kept", zap.Error(err)) })
+		}()
+		tick := time.NewTicker(watchEvery)
+		defer tick.Stop()
+		w.look(ctx)
+		for {
+			select {
+			case <-ctx.Done():
+				<-kept
+				return nil
+			case <-tick.C:
+				w.look(ctx)
+			}
+		}
+	}}
+}
+
+func (w *watch) look(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, watchEvery)
+	defer cancel()
+	set := w.p.observer.flow.Series()
+	census := w.counter.Count(ctx)
+	if census.Fault == "" && !census.At.IsZero() {
+		set.Level(series.DeadLetters, float64(census.Count))
+		set.Most(series.DeadAge, age(census.OldestDeath()))
+		set.Level(series.Running, float64(census.Unsettled))
+		set.Most(series.RunningAge, age(census.Oldest))
+	}
+	if w.p.spool != nil {
+		s := w.p.spool.Stats()
+		set.Most(series.Spool, float64(s.Depth))
+		set.Most(series.SpoolAge, s.OldestAge.Seconds())
+	}
+	w.poll(ctx)
+	w.alerts.Look(ctx)
+}
+
+// age is how long ago a time was, in seconds; zero for none.
+func age(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return max(time.Since(t).Seconds(), 0)
+}
+
+// poll asks Temporal when a worker last asked for work.
+func (w *watch) poll(ctx context.Context) {
+	d, err := w.p.client.DescribeTaskQueue(ctx, w.p.env.TaskQueue, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
+	if err != nil {
+		return // Temporal is away: that is another alert, and nothing is known.
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.lastPoll.IsZero() {
+		w.lastPoll = time.Now() // A worker has as long as it takes from now on.
+	}
+	for _, p := range d.GetPollers() {
+		if at := p.GetLastAccessTime().AsTime(); at.After(w.lastPoll) {
+			w.lastPoll = at
+		}
+	}
+}
+
+func (w *watch) polled() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lastPoll
+}
+
+// facts are what the alerts judge.
+func (w *watch) facts(context.Context) alert.Facts {
+	set, limits := w.p.observer.flow.Series(), alert.Defaults()
+	minutes := int(limits.Window / time.Minute)
+	f := alert.Facts{LastPoll: w.polled(), Panics: map[string]int{}}
+	for _, s := range set.Names(series.Handled) {
+		f.Handled += int(set.Total(series.Handled+s, minutes))
+	}
+	for _, s := range set.Names(series.Died) {
+		f.Failed += int(set.Total(series.Died+s, minutes))
+	}
+	for _, route := range set.Names(series.Attempt + "panic:") {
+		if n := int(set.Total(series.Attempt+"panic:"+route, minutes)); n > 0 {
+			f.Panics[route] = n
+		}
+	}
+	f.Dead = w.dead(set)
+	if w.p.spool != nil {
+		s := w.p.spool.Stats()
+		f.Spool = &alert.Spool{
+			Depth: s.Depth, Bytes: s.Bytes, Max: s.MaxBytes, OldestAge: time.Duration(s.OldestAge), Failed: s.Failed, Cause: s.Cause,
+		}
+	}
+	for _, d := range w.p.destinationStates() {
+		f.Destinations = append(f.Destinations, alert.Destination{Name: d.Name, Open: d.State == "open", Cause: d.Why})
+	}
+	last := w.p.observer.flow.LastEvents()
+	for name := range w.file.inForce().Sources {
+		hours := set.ByHour(series.Received+name, 7*24+2)
+		s := alert.Source{Name: name, Hour: int(set.Total(series.Received+name, 60)), Usual: -1, Last: last[name]}
+		if hours[1].Known {
+			s.Usual = int(hours[1].Value)
+		}
+		f.Sources = append(f.Sources, s)
+	}
+	return f
+}
+
+// dead is what the alerts judge of the dead letters.
+func (w *watch) dead(set *series.Set) *alert.Dead {
+	census := w.counter.Last()
+	if census.At.IsZero() || census.Fault != "" {
+		return nil
+	}
+	d := &alert.Dead{Count: census.Count, Before: -1, Oldest: census.OldestDeath()}
+	if past := set.ByMinute(series.DeadLetters, 61); past[0].Known {
+		d.Before = int(past[0].Value)
+	}
+	if groups := eventlog.Groups(census.Rows, eventlog.ByReason); len(groups) > 0 {
+		d.Worst = groups[0].Key
+	}
+	if retention := w.file.inForce().Retention; !d.Oldest.IsZero() && retention > 0 {
+		d.Expires = d.Oldest.Add(retention)
+	}
+	return d
+}
+
+// gauges are read whenever the metrics are.
+func (w *watch) gauges() error {
+	m := w.p.observer.metrics
+	unix := func(t time.Time) float64 { return float64(t.Unix()) }
+	groups := func(say func(row eventlog.Row, count int, oldest time.Time)) {
+		type key struct{ source, reason string }
+		found := map[key][]eventlog.Row{}
+		for _, r := range w.counter.Last().Rows {
+			k := key{r.Source, r.Reason}
+			found[k] = append(found[k], r)
+		}
+		for _, rows := range found {
+			say(rows[0], len(rows), eventlog.Census{Rows: rows}.OldestDeath())
+		}
+	}
+	gauges := map[string]func(say func(float64, ...string)){
+		telemetry.MetricOpenDeadLetters: func(say func(float64, ...string)) {
+			groups(func(r eventlog.Row, n int, _ time.Time) { say(float64(n), r.Source, r.Reason) })
+		},
+		telemetry.MetricOldestDeadLetter: func(say func(float64, ...string)) {
+			groups(func(r eventlog.Row, _ int, oldest time.Time) { say(unix(oldest), r.Source, r.Reason) })
+		},
+		telemetry.MetricCensus: func(say func(float64, ...string)) {
+			if c := w.counter.Last(); !c.At.IsZero() {
+				say(unix(c.At))
+			}
+		},
+		telemetry.MetricWorkerPoll: func(say func(float64, ...string)) {
+			if at := w.polled(); !at.IsZero() {
+				say(unix(at))
+			}
+		},
+		telemetry.MetricBreakerOpen: func(say func(float64, ...string)) {
+			for _, d := range w.p.destinationStates() {
+				say(oneIf(d.State == "open"), d.Name)
+			}
+		},
+		telemetry.MetricPaused: func(say func(float64, ...string)) {
+			for _, d := range w.p.destinationStates() {
+				say(oneIf(d.State == "paused"), d.Name)
+			}
+		},
+		telemetry.MetricConfig:   func(say func(float64, ...string)) { say(1, w.file.report().Fingerprint) },
+		telemetry.MetricReload:   func(say func(float64, ...string)) { say(oneIf(w.file.report().LastFault == "")) },
+		telemetry.MetricReloaded: func(say func(float64, ...string)) { say(unix(w.file.report().Loaded)) },
+		telemetry.MetricBuild:    func(say func(float64, ...string)) { say(1, Version(), runtime.Version()) },
+	}
+	for _, name := range slices.Sorted(maps.Keys(gauges)) {
+		if err := m.Observe(name, gauges[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// targetsOf are the targets of alerts that the configuration names.
+func targetsOf(c *config.Config) ([]alert.Target, error) {
+	var all []alert.Target
+	for _, name := range slices.Sorted(maps.Keys(c.Alerts.Targets)) {
+		t := c.Alerts.Targets[name]
+		d, err := destination.New(t.Spec(name), destination.Deps{})
+		if err != nil {
+			return nil, fmt.Errorf("alerts.targets.%s: %w", name, err)
+		}
+		all = append(all, alert.Target{
+			Name: name, Format: alert.Format(t.Format), RoutingKey: t.RoutingKey.Reveal(),
+			Post: func(ctx context.Context, id string, body []byte) error {
+				return d.Deliver(ctx, destination.Delivery{
+					Event: event.Event{ID: id, Source: "grapnel", Type: "grapnel.alert", DataContentType: "application/json", Time: time.Now()},
+					Body:  body, Attempt: 1,
+				})
+			},
+		})
+	}
+	return all, nil
+}

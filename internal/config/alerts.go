@@ -1,0 +1,138 @@
+package config
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/grapnel/grapnel/internal/alert"
+	"github.com/grapnel/grapnel/internal/destination"
+)
+
+// Alerts say from what on somebody has to look, and who is told. A limit of 0
+// switches its alert off.
+type Alerts struct {
+	// FailureShare is the part of the events of the last 15 minutes that may fail,
+	// where they are more than MinEvents.
+	FailureShare float64 `yaml:"failure_share"`
+	MinEvents    int     `yaml:"min_events"`
+	// DeadLetterGrowth is how many more dead letters there may be than an hour ago.
+	DeadLetterGrowth int `yaml:"dead_letter_growth"`
+	// DeadLetterAge is how long one may wait.
+	DeadLetterAge time.Duration `yaml:"dead_letter_age"`
+	// Expiry is how long before the end of retention a dead letter is warned of.
+	Expiry time.Duration `yaml:"expiry"`
+	// SpoolAge is how long an event may wait on disk, SpoolFull the part of the
+	// spool that may be used.
+	SpoolAge  time.Duration `yaml:"spool_age"`
+	SpoolFull float64       `yaml:"spool_full"`
+	// NoWorker is how long there may be no worker.
+	NoWorker time.Duration `yaml:"no_worker"`
+	// Usual is the number of events in the same hour last week from which an hour
+	// of silence is an alert.
+	Usual int `yaml:"usual"`
+	// Panics is the number of panics of one handler in 15 minutes that is an alert.
+	Panics int `yaml:"panics"`
+	// Page is the address of the operations page, for the links of alerts; empty is
+	// that of the admin listener.
+	Page string `yaml:"page"`
+	// Targets are told of every alert, when it begins and when it is over.
+	Targets map[string]*AlertTarget `yaml:"targets"`
+}
+
+// AlertTarget is an HTTP endpoint that is told of alerts.
+type AlertTarget struct {
+	// URL is kept like a secret: that of a chat is one.
+	URL Secret `yaml:"url"`
+	// Format is json, slack or pagerduty.
+	Format string `yaml:"format"`
+	// Secrets sign each message of the format json by Standard Webhooks.
+	Secrets []Secret `yaml:"secrets"`
+	// RoutingKey is PagerDuty's.
+	RoutingKey Secret `yaml:"routing_key"`
+	// AllowPrivate names hosts, addresses and CIDRs that may be private.
+	AllowPrivate []string `yaml:"allow_private"`
+}
+
+// SetDefaults fills in what holds when a key is not given.
+func (t *AlertTarget) SetDefaults() { t.Format = string(alert.FormatJSON) }
+
+func defaultAlerts() Alerts {
+	d := alert.Defaults()
+	return Alerts{
+		FailureShare: d.FailureShare, MinEvents: d.MinEvents, DeadLetterGrowth: d.DeadLetterGrowth, DeadLetterAge: d.DeadLetterAge,
+		Expiry: d.Expiry, SpoolAge: d.SpoolAge, SpoolFull: d.SpoolFull, NoWorker: d.Poll, Usual: d.Usual, Panics: d.Panics,
+	}
+}
+
+// Limits are the limits as the rules take them.
+func (a Alerts) Limits() alert.Limits {
+	l := alert.Defaults()
+	l.FailureShare, l.MinEvents, l.DeadLetterGrowth, l.DeadLetterAge = a.FailureShare, a.MinEvents, a.DeadLetterGrowth, a.DeadLetterAge
+	l.Expiry, l.SpoolAge, l.SpoolFull, l.Poll, l.Usual, l.Panics = a.Expiry, a.SpoolAge, a.SpoolFull, a.NoWorker, a.Usual, a.Panics
+	return l
+}
+
+// Spec is the target as a destination that takes no events.
+func (t *AlertTarget) Spec(name string) *destination.Spec {
+	return &destination.Spec{
+		Name: name, AllowPrivate: t.AllowPrivate,
+		HTTP: &destination.HTTP{URL: t.URL, Secrets: t.Secrets, Timeout: destination.DefaultTimeout},
+	}
+}
+
+// alerts checks the limits and targets.
+func (c *Config) alerts() {
+	r, a := c.read, &c.Alerts
+	share := func(key string, v float64) {
+		if v < 0 || v > 1 {
+			r.fault("alerts."+key, "must be a part from 0 to 1, as 0.1; 0 switches the alert off")
+		}
+	}
+	share("failure_share", a.FailureShare)
+	share("spool_full", a.SpoolFull)
+	for key, v := range map[string]int{
+		"min_events": a.MinEvents, "dead_letter_growth": a.DeadLetterGrowth, "usual": a.Usual, "panics": a.Panics,
+	} {
+		if v < 0 {
+			r.fault("alerts."+key, "must be a number of at least 0; 0 switches the alert off")
+		}
+	}
+	for key, v := range map[string]time.Duration{
+		"dead_letter_age": a.DeadLetterAge, "expiry": a.Expiry, "spool_age": a.SpoolAge, "no_worker": a.NoWorker,
+	} {
+		if v < 0 {
+			r.fault("alerts."+key, "must be a time of at least 0; 0 switches the alert off")
+		}
+	}
+	for name, t := range a.Targets {
+		c.alertTarget(t, name)
+	}
+}
+
+func (c *Config) alertTarget(t *AlertTarget, name string) {
+	r, path := c.read, join("alerts.targets", name)
+	formats := []string{string(alert.FormatJSON), string(alert.FormatSlack), string(alert.FormatPagerDuty)}
+	switch {
+	case t == nil:
+		r.fault(path, "says nothing; give it a url")
+		return
+	case !slices.Contains(formats, t.Format):
+		r.fault(join(path, "format"), "must be one of "+strings.Join(formats, ", "))
+	case t.Format == string(alert.FormatPagerDuty) && !t.RoutingKey.IsSet():
+		r.fault(join(path, "routing_key"), "is missing; PagerDuty shows it as the integration key of the service")
+	}
+	if !t.URL.IsSet() {
+		r.fault(join(path, "url"), "is missing; give the address that is told of alerts")
+		return
+	}
+	if r.broken(path) {
+		return
+	}
+	d, err := destination.New(t.Spec(name), destination.Deps{})
+	if err != nil {
+		r.fault(path, err.Error())
+		return
+	}
+	d.Close()
+}

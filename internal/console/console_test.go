@@ -1,0 +1,319 @@
+package console_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/grapnel/grapnel/internal/admin"
+	"github.com/grapnel/grapnel/internal/alert"
+	"github.com/grapnel/grapnel/internal/console"
+	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/eventlog"
+	"github.com/grapnel/grapnel/internal/telemetry"
+	"github.com/grapnel/grapnel/internal/telemetry/series"
+)
+
+// hostile is what a sender may write anywhere.
+const hostile = `<script>alert(1)</script>"'><img src=x onerror=alert(1)>{{.}}`
+
+var (
+	noon  = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+	anID  = strings.Repeat("ab", 32)
+	fixed = func() time.Time { return noon }
+)
+
+// world is what the pages of a test show and what was asked of it.
+type world struct {
+	rows    []eventlog.Row
+	full    *eventlog.Full
+	asked   []eventlog.Filter
+	started []console.Request
+	paused  []string
+	verbs   []string
+}
+
+func (w *world) List(_ context.Context, f eventlog.Filter) ([]eventlog.Row, bool, error) {
+	w.asked = append(w.asked, f)
+	return w.rows, false, nil
+}
+
+func (w *world) Show(_ context.Context, id string) (*eventlog.Full, error) {
+	if w.full == nil || id != anID {
+		return nil, eventlog.ErrUnknown
+	}
+	return w.full, nil
+}
+
+func (w *world) Preview(_ context.Context, r console.Request) (console.Preview, error) {
+	n := max(len(r.IDs), len(w.rows))
+	return console.Preview{Count: n, By: []eventlog.Group{{Key: hostile, Count: n, First: noon, Last: noon}}}, nil
+}
+
+func (w *world) Start(_ context.Context, r console.Request) (string, error) {
+	w.started = append(w.started, r)
+	return "op-1", nil
+}
+
+func (w *world) Operations(context.Context) ([]console.Operation, error) {
+	return []console.Operation{{ID: "op-1", Action: "replay", State: "running", Actor: hostile, Reason: hostile, Started: noon, Total: 3, Done: 1}}, nil
+}
+
+func (w *world) Operation(context.Context, string) (console.Operation, error) {
+	return console.Operation{ID: "op-1", Action: "replay", State: "running", Actor: hostile, Reason: hostile, Started: noon, Total: 3, Done: 1}, nil
+}
+
+func (w *world) Control(_ context.Context, id, verb string) error {
+	w.verbs = append(w.verbs, id+" "+verb)
+	return nil
+}
+
+// options show everything there is, hostile in every part that others write.
+func options(t *testing.T, w *world) console.Options {
+	t.Helper()
+	w.rows = []eventlog.Row{{
+		ID: anID, Run: "r", State: eventlog.Dead, Source: "zoom", Type: hostile, Subject: hostile, Started: noon, Ended: noon,
+		Reason: hostile, Route: "crm", Routes: []string{"crm"},
+	}}
+	w.full = &eventlog.Full{
+		Row:    w.rows[0],
+		Event:  event.Event{ID: anID, Source: "zoom", Type: hostile, SenderID: hostile, DataContentType: hostile, Received: noon},
+		Body:   []byte(`{"topic":"</pre><script>alert(1)</script>"}`),
+		Routes: []eventlog.Route{{Name: "crm", State: "waiting", Attempt: 2, Attempts: 5, Next: noon.Add(time.Minute), Failure: hostile}},
+		Steps:  []eventlog.Step{{Time: noon, Kind: "failed", Route: "crm", Text: hostile, Stack: hostile}},
+	}
+	rejections := admin.NewRejections(admin.Bounds{})
+	rejections.Add(admin.Rejection{
+		Time: noon, Source: "zoom", Reason: "signature", Detail: hostile, Path: "/" + hostile, Body: []byte(hostile),
+		Headers: []admin.Header{{Name: "X-Hostile", Value: hostile}},
+	})
+	m, err := telemetry.NewMetrics(telemetry.Labels{}, zap.NewNop())
+	require.NoError(t, err)
+	watch, err := alert.New(alert.Options{
+		Facts:   func(context.Context) alert.Facts { return alert.Facts{Failed: 11, Panics: map[string]int{hostile: 1}} },
+		Metrics: m, Log: zap.NewNop(), Now: fixed,
+	}, alert.Defaults(), nil)
+	require.NoError(t, err)
+	watch.Look(t.Context())
+	set := series.New(fixed)
+	set.Add(series.Received+"zoom", 3)
+	set.Add(series.Attempt+"done:"+hostile, 1)
+	return console.Options{
+		Series: set, Events: w, Alerts: watch, Operator: w, Rejections: rejections,
+		Letters: func() eventlog.Census { return eventlog.Census{At: noon, Count: 1, Rows: w.rows} },
+		Sources: func() []console.Source { return []console.Source{{Name: "zoom", Provider: "zoom", URL: "https://x.example/webhooks/zoom"}} },
+		Destinations: func() []console.Destination {
+			return []console.Destination{{Name: "crm", Kind: "http", Target: hostile, State: "open", Why: hostile, Since: noon, Events: []string{hostile}}}
+		},
+		Configuration: func() console.Configuration {
+			return console.Configuration{Path: "grapnel.yaml", Fault: hostile, Warnings: []string{hostile}}
+		},
+		Pause: func(_ context.Context, name string, paused bool, _, reason string) error {
+			w.paused = append(w.paused, name+" "+map[bool]string{true: "paused", false: "resumed"}[paused]+" "+reason)
+			return nil
+		},
+		WebUI: "http://127.0.0.1:8233", Namespace: "default", Log: zap.NewNop(), Now: fixed, Sessions: console.NewSessions("", "", fixed),
+	}
+}
+
+func page(t *testing.T, o console.Options) *console.Console {
+	t.Helper()
+	c, err := console.New(o)
+	require.NoError(t, err)
+	return c
+}
+
+func get(t *testing.T, c http.Handler, path string, cookies ...*http.Cookie) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody)
+	for _, k := range cookies {
+		r.AddCookie(k)
+	}
+	w := httptest.NewRecorder()
+	c.ServeHTTP(w, r)
+	return w
+}
+
+func post(t *testing.T, c http.Handler, path string, form url.Values, cookies ...*http.Cookie) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for _, k := range cookies {
+		r.AddCookie(k)
+	}
+	w := httptest.NewRecorder()
+	c.ServeHTTP(w, r)
+	return w
+}
+
+// paths are all pages.
+func paths() []string {
+	return []string{
+		"/", "/?range=24h", "/events", "/events?state=dead&type=" + url.QueryEscape(hostile) + "&since=2h", "/events/" + anID, "/dead-letters",
+		"/dead-letters?by=type&reason=" + url.QueryEscape(hostile), "/dead-letters/confirm?action=replay&ids=" + anID,
+		"/dead-letters/confirm?action=discard&reason=" + url.QueryEscape(hostile), "/operations", "/operations/op-1", "/sources",
+		"/destinations", "/configuration", "/runbooks/CircuitOpen",
+	}
+}
+
+func TestNoPageShowsWhatASenderWroteAsMarkup(t *testing.T) {
+	c := page(t, options(t, &world{}))
+	script := regexp.MustCompile(`<script[^>]*>`)
+	for _, path := range paths() {
+		t.Run(path, func(t *testing.T) {
+			w := get(t, c, path)
+			require.Equal(t, http.StatusOK, w.Code, w.Body.String())
+			text := w.Body.String()
+			require.Equal(t, []string{`<script src="/static/refresh.js" defer>`}, script.FindAllString(text, -1))
+			require.NotContains(t, text, "<img")
+			require.NotContains(t, text, " style=", "the policy forbids it")
+			require.NotContains(t, text, " onerror=alert(1)>")
+			require.NotRegexp(t, `(?:src|href|action)="?(?:https?:)?//(?:[^1]|1[^2])`, text, "nothing leads elsewhere but to the Web UI")
+			policy := w.Header().Get("Content-Security-Policy")
+			require.Contains(t, policy, "default-src 'none'")
+			require.NotContains(t, policy, "unsafe")
+		})
+	}
+}
+
+func TestABodyIsOfferedAsAFileWithItsExactBytes(t *testing.T) {
+	w := get(t, page(t, options(t, &world{})), "/events/"+anID+"/body")
+	require.Equal(t, `{"topic":"</pre><script>alert(1)</script>"}`, w.Body.String())
+	require.Equal(t, "application/octet-stream", w.Header().Get("Content-Type"))
+	require.Contains(t, w.Header().Get("Content-Disposition"), "attachment")
+	require.Equal(t, "nosniff", w.Header().Get("X-Content-Type-Options"))
+}
+
+func TestAnEventTellsHowFarItIs(t *testing.T) {
+	text := get(t, page(t, options(t, &world{})), "/events/"+anID).Body.String()
+	require.Contains(t, text, "Attempt 2 of 5.")
+	require.Contains(t, text, "The next one is in 1m")
+	require.Contains(t, text, "http://127.0.0.1:8233/namespaces/default/workflows/"+anID+"/r/history")
+}
+
+func TestWhatIsNotThereIsSaid(t *testing.T) {
+	c := page(t, options(t, &world{}))
+	for path, status := range map[string]int{
+		"/events/" + strings.Repeat("0", 64): 404, "/events/x": 404, "/events?state=nothing": 400, "/events?since=nonsense": 400,
+		"/events?id=12": 400, "/dead-letters/confirm?action=burn": 400, "/runbooks/Nothing": 404, "/nothing": 404,
+	} {
+		require.Equal(t, status, get(t, c, path).Code, path)
+	}
+}
+
+func TestASearchReachesTemporalAsItWasMeant(t *testing.T) {
+	w := &world{}
+	get(t, page(t, options(t, w)), "/events?source=zoom&state=dead&type=meeting.*&subject=Weekly&since=2h&until=2026-03-04T11:30")
+	require.Equal(t, eventlog.Filter{
+		Source: "zoom", State: eventlog.Dead, Type: "meeting.*", Subject: "Weekly", Limit: 100,
+		Since: noon.Add(-2 * time.Hour), Until: noon.Add(-30 * time.Minute),
+	}, w.asked[0])
+	moved := get(t, page(t, options(t, w)), "/events?id="+strings.ToUpper(anID))
+	require.Equal(t, "/events/"+anID, moved.Header().Get("Location"))
+}
+
+// csrfOf finds what a form of a page carries.
+func csrfOf(t *testing.T, w *httptest.ResponseRecorder) string {
+	t.Helper()
+	found := regexp.MustCompile(`name="csrf" value="([0-9a-f]+)"`).FindStringSubmatch(w.Body.String())
+	require.NotNil(t, found, w.Body.String())
+	return found[1]
+}
+
+func TestFormsActOnceTheyComeFromAPageOfOurs(t *testing.T) {
+	w := &world{}
+	c := page(t, options(t, w))
+	csrf := csrfOf(t, get(t, c, "/dead-letters/confirm?action=replay&reason=Timeout"))
+	form := url.Values{"action": {"replay"}, "reason": {"Timeout"}, "why": {"crm is back"}, "actor": {"ann"}}
+	require.Equal(t, http.StatusForbidden, post(t, c, "/dead-letters", form).Code)
+	require.Empty(t, w.started)
+	form.Set("csrf", csrf)
+	done := post(t, c, "/dead-letters", form)
+	require.Equal(t, http.StatusSeeOther, done.Code, done.Body.String())
+	require.Equal(t, "/operations/op-1", done.Header().Get("Location"))
+	require.Equal(t, []console.Request{{
+		Action: "replay", Actor: "ann", Reason: "crm is back", Filter: eventlog.Filter{Reason: "Timeout"},
+	}}, w.started)
+	form.Set("why", " ")
+	require.Equal(t, http.StatusBadRequest, post(t, c, "/dead-letters", form).Code, "a reason is needed")
+
+	require.Equal(t, http.StatusSeeOther, post(t, c, "/destinations/crm", url.Values{"csrf": {csrf}, "verb": {"pause"}, "why": {"down"}}).Code)
+	require.Equal(t, http.StatusSeeOther, post(t, c, "/destinations/crm", url.Values{"csrf": {csrf}, "verb": {"resume"}}).Code)
+	require.Equal(t, []string{"crm paused down", "crm resumed "}, w.paused)
+	require.Equal(t, http.StatusSeeOther, post(t, c, "/operations/op-1", url.Values{"csrf": {csrf}, "verb": {"cancel"}}).Code)
+	require.Equal(t, http.StatusBadRequest, post(t, c, "/operations/op-1", url.Values{"csrf": {csrf}, "verb": {"burn"}}).Code)
+	require.Equal(t, []string{"op-1 cancel"}, w.verbs)
+}
+
+// login logs in and gives the session.
+func login(t *testing.T, c http.Handler, token string) *http.Cookie {
+	t.Helper()
+	w := post(t, c, "/login", url.Values{"token": {token}, "next": {"/events"}})
+	require.Equal(t, http.StatusSeeOther, w.Code)
+	require.Equal(t, "/events", w.Header().Get("Location"))
+	cookies := w.Result().Cookies()
+	require.Len(t, cookies, 1)
+	require.True(t, cookies[0].HttpOnly)
+	require.Equal(t, http.SameSiteStrictMode, cookies[0].SameSite)
+	return cookies[0]
+}
+
+func TestBehindATokenThePageAsksForIt(t *testing.T) {
+	w := &world{}
+	o := options(t, w)
+	now := noon
+	o.Sessions = console.NewSessions("secret", "looker", func() time.Time { return now })
+	c := page(t, o)
+	moved := get(t, c, "/dead-letters?reason=x")
+	require.Equal(t, http.StatusSeeOther, moved.Code)
+	require.Equal(t, "/login?next=%2Fdead-letters%3Freason%3Dx", moved.Header().Get("Location"))
+	require.Equal(t, http.StatusOK, get(t, c, "/login").Code)
+	require.NotContains(t, get(t, c, "/login").Body.String(), "crm", "a stranger learns nothing")
+	require.Equal(t, http.StatusOK, get(t, c, "/static/style.css").Code)
+	require.Empty(t, post(t, c, "/login", url.Values{"token": {"guess"}}).Result().Cookies())
+	for _, next := range []string{"//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)"} {
+		require.Equal(t, "/", post(t, c, "/login", url.Values{"token": {"secret"}, "next": {next}}).Header().Get("Location"), next)
+	}
+
+	ann := login(t, c, "secret")
+	shown := get(t, c, "/dead-letters/confirm?action=replay", ann)
+	require.Equal(t, http.StatusOK, shown.Code)
+	form := url.Values{"csrf": {csrfOf(t, shown)}, "action": {"replay"}, "why": {"x"}}
+	require.Equal(t, http.StatusSeeOther, post(t, c, "/dead-letters", form, ann).Code)
+	require.Len(t, w.started, 1)
+
+	bob := login(t, c, "looker")
+	looked := get(t, c, "/destinations", bob)
+	require.NotContains(t, looked.Body.String(), `value="pause"`, "who may only look is offered nothing to do")
+	require.Equal(t, http.StatusForbidden, post(t, c, "/dead-letters", form, bob).Code, "the form of another session")
+	form.Set("csrf", csrfOf(t, looked))
+	require.Equal(t, http.StatusForbidden, post(t, c, "/dead-letters", form, bob).Code)
+	require.Len(t, w.started, 1)
+
+	forged := *bob
+	forged.Value = strings.Replace(bob.Value, "read.", "operate.", 1)
+	require.Equal(t, http.StatusSeeOther, get(t, c, "/", &forged).Code)
+	now = now.Add(13 * time.Hour)
+	require.Equal(t, http.StatusSeeOther, get(t, c, "/", ann).Code, "a session ends")
+	other := options(t, w)
+	other.Sessions = console.NewSessions("changed", "looker", fixed)
+	require.Equal(t, http.StatusSeeOther, get(t, page(t, other), "/", ann).Code, "a changed token ends sessions")
+}
+
+func TestLoggingOutTakesTheSessionAway(t *testing.T) {
+	o := options(t, &world{})
+	o.Sessions = console.NewSessions("secret", "", fixed)
+	c := page(t, o)
+	ann := login(t, c, "secret")
+	w := post(t, c, "/logout", url.Values{"csrf": {csrfOf(t, get(t, c, "/", ann))}}, ann)
+	require.Equal(t, http.StatusSeeOther, w.Code)
+	require.Negative(t, w.Result().Cookies()[0].MaxAge)
+}

@@ -33,8 +33,8 @@ const (
 func (c *Config) validate() {
 	c.numbers()
 	c.listener()
-	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
 	c.alerts()
+	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
 		s := c.Sources[name]
 		path := join("sources", name)
 		if !isName(name) {

@@ -127,6 +127,10 @@ func (a *Activities) Register(r worker.ActivityRegistry) {
 	register(event.ActivityDeliver, a.Try)
 	register(event.ActivityDeleteRun, a.DeleteRun)
 	register(event.ActivityIndex, a.Index)
+	register(event.ActivityFreeze, a.OperationFreeze)
+	register(event.ActivityWork, a.OperationWork)
+	register(event.ActivitySettle, a.OperationSettle)
+	register(event.ActivityCancel, a.OperationCancel)
 	register(meeting.ActivityLastLedger, a.LastLedger)
 	// An example that is switched off may still have events under way.
 	for _, b := range a.bindings([]string{Meetings}) {

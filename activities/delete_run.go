@@ -55,7 +55,7 @@ func (a *Activities) remove(ctx context.Context, letters *deadletter.Store, run 
 }
 
 func (a *Activities) letters(namespace string) *deadletter.Store {
-	return deadletter.New(a.client, namespace, a.TaskQueue, nil)
+	return deadletter.New(a.client, namespace, a.TaskQueue)
 }
 
 // find asks the namespace for the search attributes of a dead letter. Who may not

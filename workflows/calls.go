@@ -81,3 +81,44 @@ func index(ctx workflow.Context, instead string) (names []string) {
 	}
 	return names
 }
+
+// The time-outs of an operation's activities, which say that they are alive.
+const (
+	operationTimeout   = time.Hour
+	operationHeartbeat = 20 * time.Second
+)
+
+// operating makes the context of an operation's activity. It is tried until it
+// works: an operation outlives workers and Temporal.
+func operating(ctx workflow.Context, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout: operationTimeout,
+		HeartbeatTimeout:    operationHeartbeat,
+		Summary:             event.Clean(summary, maxSummary),
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, MaximumInterval: 30 * time.Second},
+	})
+}
+
+// freeze writes the set of an operation down.
+func freeze(ctx workflow.Context, op event.Operation) (frozen event.Progress, err error) {
+	err = workflow.ExecuteActivity(operating(ctx, "freeze the set"), event.ActivityFreeze, op).Get(ctx, &frozen)
+	return frozen, err
+}
+
+// work does a batch of an operation.
+func work(ctx workflow.Context, w event.Work) (done event.Done, err error) {
+	err = workflow.ExecuteActivity(operating(ctx, string(w.Operation.Action)), event.ActivityWork, w).Get(ctx, &done)
+	return done, err
+}
+
+// settlePage looks again at the items of a page that were still being handled.
+func settlePage(ctx workflow.Context, w event.Work) (counts map[event.Became]int, err error) {
+	err = workflow.ExecuteActivity(operating(ctx, "see what became of them"), event.ActivitySettle, w).Get(ctx, &counts)
+	return counts, err
+}
+
+// cancelRest notes of all items from one on that they will have no turn.
+func cancelRest(ctx workflow.Context, w event.Work) (counts map[event.Became]int, err error) {
+	err = workflow.ExecuteActivity(operating(ctx, "note what has no turn"), event.ActivityCancel, w).Get(ctx, &counts)
+	return counts, err
+}

@@ -14,5 +14,7 @@ func Register(r worker.WorkflowRegistry) {
 	r.RegisterWorkflowWithOptions(ProcessEvent, workflow.RegisterOptions{Name: event.ProcessEvent})
 	r.RegisterWorkflowWithOptions(DeadLetter, workflow.RegisterOptions{Name: event.DeadLetter})
 	r.RegisterWorkflowWithOptions(Discarded, workflow.RegisterOptions{Name: event.Discarded})
+	r.RegisterWorkflowWithOptions(Operation, workflow.RegisterOptions{Name: event.WorkflowOperation})
+	r.RegisterWorkflowWithOptions(OperationPage, workflow.RegisterOptions{Name: event.WorkflowPage})
 	r.RegisterWorkflowWithOptions(Meeting, workflow.RegisterOptions{Name: meeting.Workflow})
 }

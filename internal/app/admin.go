@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/grapnel/grapnel/internal/admin"
+	"github.com/grapnel/grapnel/internal/deadletter"
 	"github.com/grapnel/grapnel/internal/engine"
 )
 
@@ -26,6 +27,7 @@ func (p *process) admin(ctx context.Context, stopping *atomic.Bool, file *reload
 	server, err := admin.New(ctx, admin.Options{
 		Listen: p.env.AdminListen, Token: p.env.AdminToken.Reveal(), ReadToken: p.env.AdminReadToken.Reveal(),
 		Hosts:      p.env.AdminHosts,
+		Endpoints:  []admin.Endpoints{admin.DeadLetters{Store: deadletter.New(p.client, p.settings.Namespace, p.env.TaskQueue)}},
 		Metrics:    p.observer.metrics.Handler(),
 		Stats:      func() any { return p.observer.stats.Health() },
 		Ready:      ready,

@@ -80,6 +80,11 @@ Start with 'grapnel up', then 'grapnel send zoom' in another terminal.`,
 		workerCommand(p),
 		setupCommand(p),
 	)
+	root.AddGroup(&cobra.Group{ID: groupOperate, Title: "Operate it:"})
+	p.add(root, groupOperate,
+		dlqCommand(p),
+		opsCommand(p),
+	)
 	p.add(root, groupTry,
 		sendCommand(p),
 		verifyCommand(p),
@@ -95,8 +100,9 @@ Start with 'grapnel up', then 'grapnel send zoom' in another terminal.`,
 
 // The groups of commands that the help shows.
 const (
-	groupRun = "run"
-	groupTry = "try"
+	groupRun     = "run"
+	groupOperate = "operate"
+	groupTry     = "try"
 )
 
 func (p Program) add(root *cobra.Command, group string, commands ...*cobra.Command) {

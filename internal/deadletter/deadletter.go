@@ -22,6 +22,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 
+	"github.com/grapnel/grapnel/internal/engine"
 	"github.com/grapnel/grapnel/internal/event"
 )
 
@@ -33,13 +34,13 @@ type Store struct {
 	converter converter.DataConverter
 }
 
-// New makes a store. What is replayed runs on the task queue. c is the data
-// converter of the client; nil is the SDK's own.
-func New(c client.Client, namespace, taskQueue string, dc converter.DataConverter) *Store {
-	if dc == nil {
-		dc = converter.GetDefaultDataConverter()
+// New makes a store. What is replayed runs on the task queue.
+func New(c client.Client, namespace, taskQueue string) *Store {
+	return &Store{
+		temporal: c, namespace: namespace, taskQueue: taskQueue,
+		// Histories hold compressed payloads too.
+		converter: converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), engine.NewCodec(0)),
 	}
-	return &Store{temporal: c, namespace: namespace, taskQueue: taskQueue, converter: dc}
 }
 
 // Query is the dead-letter store as Temporal's tools query it.

@@ -1,0 +1,42 @@
+package activities
+
+import (
+	"context"
+
+	"go.temporal.io/sdk/activity"
+
+	"github.com/grapnel/grapnel/internal/event"
+)
+
+// OperationFreeze writes down the set of an operation.
+func (a *Activities) OperationFreeze(ctx context.Context, op event.Operation) (event.Progress, error) {
+	op.ID = activity.GetInfo(ctx).WorkflowExecution.ID // One that a schedule starts has no name of its own.
+	if op.At.IsZero() {
+		op.At = activity.GetInfo(ctx).ScheduledTime
+	}
+	pages, total, err := a.letters(activity.GetInfo(ctx).Namespace).Freeze(ctx, op, beat(ctx))
+	return event.Progress{Pages: pages, Total: total}, err
+}
+
+// OperationWork does a batch of an operation.
+func (a *Activities) OperationWork(ctx context.Context, w event.Work) (event.Done, error) {
+	w.Operation.ID = activity.GetInfo(ctx).WorkflowExecution.ID
+	return a.letters(activity.GetInfo(ctx).Namespace).Work(ctx, w, beat(ctx))
+}
+
+// OperationSettle looks again at what was still being handled.
+func (a *Activities) OperationSettle(ctx context.Context, w event.Work) (map[event.Became]int, error) {
+	w.Operation.ID = activity.GetInfo(ctx).WorkflowExecution.ID
+	return a.letters(activity.GetInfo(ctx).Namespace).Settle(ctx, w, beat(ctx))
+}
+
+// OperationCancel notes what will have no turn.
+func (a *Activities) OperationCancel(ctx context.Context, w event.Work) (map[event.Became]int, error) {
+	w.Operation.ID = activity.GetInfo(ctx).WorkflowExecution.ID
+	return a.letters(activity.GetInfo(ctx).Namespace).CancelRest(ctx, w, beat(ctx))
+}
+
+// beat says that an activity is alive.
+func beat(ctx context.Context) func() {
+	return func() { activity.RecordHeartbeat(ctx) }
+}

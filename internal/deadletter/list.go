@@ -1,0 +1,336 @@
+package deadletter
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/grapnel/grapnel/internal/event"
+)
+
+// Summary is a dead letter as lists show it.
+type Summary struct {
+	ID      string    `json:"id" doc:"the event's ID"`
+	Run     string    `json:"run" doc:"the run that is the dead letter"`
+	Source  string    `json:"source"`
+	Type    string    `json:"type,omitempty"`
+	Subject string    `json:"subject,omitempty"`
+	Time    time.Time `json:"time,omitzero" doc:"when it happened, as the sender says"`
+	// Reason and what follows is the letter's Outline.
+	Reason    string    `json:"reason" doc:"why it is dead, in words that many events share"`
+	Routes    []string  `json:"routes,omitempty" doc:"what is still to do"`
+	Error     string    `json:"error,omitempty"`
+	Attempts  int       `json:"attempts"`
+	Replays   int       `json:"replays" doc:"earlier replays"`
+	Corrected bool      `json:"corrected,omitempty"`
+	Received  time.Time `json:"received,omitzero"`
+	First     time.Time `json:"first_failed,omitzero"`
+	Last      time.Time `json:"last_failed,omitzero"`
+	Died      time.Time `json:"died,omitzero" doc:"when the run ended, from which retention counts"`
+}
+
+// ReasonUnknown stands for the reason of letters that an earlier version wrote.
+const ReasonUnknown = "unknown (written by an earlier version)"
+
+func summaryOf(info *workflowpb.WorkflowExecutionInfo) Summary {
+	a, o := info.GetSearchAttributes(), memo[event.Outline](info.GetMemo(), event.MemoOutline)
+	s := Summary{
+		ID: info.GetExecution().GetWorkflowId(), Run: info.GetExecution().GetRunId(),
+		Source: attribute(a, event.AttributeSource), Type: attribute(a, event.AttributeType),
+		Subject: attribute(a, event.AttributeSubject), Time: timeAttribute(a, event.AttributeTime),
+		Reason: o.Reason, Routes: o.Routes, Error: o.Error, Attempts: o.Attempts, Replays: o.Replays,
+		Corrected: o.Corrected, Received: o.Received, First: o.First, Last: o.Last,
+		Died: info.GetCloseTime().AsTime(),
+	}
+	if s.Reason == "" {
+		s.Reason = ReasonUnknown
+	}
+	if s.Last.IsZero() {
+		s.Last = s.Died
+	}
+	return s
+}
+
+func matches(f event.Filter, s Summary) bool {
+	like := func(pattern, value string) bool { return pattern == "" || event.Match(pattern, value) }
+	return like(f.Source, s.Source) && like(f.Type, s.Type) && like(f.Subject, s.Subject) && like(f.Reason, s.Reason) &&
+		(f.Route == "" || slices.ContainsFunc(s.Routes, func(r string) bool { return event.Match(f.Route, r) })) &&
+		strings.Contains(strings.ToLower(s.Error), strings.ToLower(f.Error)) &&
+		(f.Since.IsZero() || !s.Last.Before(f.Since)) && (f.Until.IsZero() || s.Last.Before(f.Until)) &&
+		(len(f.IDs) == 0 || slices.Contains(f.IDs, s.ID))
+}
+
+// Listing is what a list has come to.
+type Listing struct {
+	Letters []Summary `json:"dead_letters"`
+	// Cut is set where there are more than were looked at.
+	Cut bool `json:"cut" doc:"whether there are more than the list holds"`
+}
+
+// Bounds of a list: of a page that Temporal gives, of what is looked at in all,
+// and up to how many letters each is asked for by itself.
+const (
+	pageSize    = 1000
+	MostListed  = 200_000
+	fewLetters  = 300
+	idsAtOnce   = 200
+	listsAtOnce = 4
+)
+
+// List gives the dead letters that the filter means, the latest first.
+func (s *Store) List(ctx context.Context, f event.Filter) (Listing, error) {
+	var all Listing
+	all.Letters = []Summary{}
+	seen := 0
+	err := s.pages(ctx, f, func(page []Summary) bool {
+		seen += len(page)
+		for _, l := range page {
+			if f.Limit > 0 && len(all.Letters) >= f.Limit || seen > MostListed {
+				all.Cut = true
+				return false
+			}
+			if matches(f, l) {
+				all.Letters = append(all.Letters, l)
+			}
+		}
+		return true
+	})
+	return all, err
+}
+
+// ListPage gives some dead letters that the filter means and, where there are more,
+// the cursor that goes on behind them. An empty cursor begins.
+func (s *Store) ListPage(ctx context.Context, f event.Filter, most int, cursor string) (letters []Summary, next string, err error) {
+	token, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil {
+		return nil, "", ErrCursor
+	}
+	letters, known := []Summary{}, map[string]bool{}
+	for len(letters) == 0 {
+		page, rest, err := s.listed(ctx, f, min(most, pageSize), token, known)
+		var invalid *serviceerror.InvalidArgument
+		if errors.As(err, &invalid) && cursor != "" {
+			return nil, "", ErrCursor
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		for _, l := range page {
+			if matches(f, l) {
+				letters = append(letters, l)
+			}
+		}
+		if token = rest; len(token) == 0 {
+			return letters, "", nil
+		}
+	}
+	return letters, base64.RawURLEncoding.EncodeToString(token), nil
+}
+
+// ErrCursor says that a cursor is none that a list has given.
+var ErrCursor = errors.New("this is no cursor of a list")
+
+// listed gives the letters of one page of Temporal's list that are really dead.
+func (s *Store) listed(ctx context.Context, f event.Filter, most int, token []byte, known map[string]bool) ([]Summary, []byte, error) {
+	r, err := s.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+		Namespace: s.namespace, Query: query(f), PageSize: int32(most), NextPageToken: token, //nolint:gosec // G115: at most pageSize.
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("list the dead letters: %w", err)
+	}
+	var page []Summary
+	for _, info := range r.GetExecutions() {
+		// The latest run of an event comes first.
+		if l := summaryOf(info); !known[l.ID] {
+			known[l.ID] = true
+			page = append(page, l)
+		}
+	}
+	page, err = s.alive(ctx, page)
+	return page, r.GetNextPageToken(), err
+}
+
+// pages gives the letters of each page of Temporal's list that are really dead,
+// until more says no.
+func (s *Store) pages(ctx context.Context, f event.Filter, more func([]Summary) bool) error {
+	known := map[string]bool{}
+	var token []byte
+	for {
+		page, rest, err := s.listed(ctx, f, pageSize, token, known)
+		if err != nil {
+			return err
+		}
+		if token = rest; !more(page) || len(token) == 0 {
+			return nil
+		}
+	}
+}
+
+// query is what of a filter Temporal can judge.
+func query(f event.Filter) string {
+	q := Query
+	exact := func(name, value string) {
+		if value != "" && !strings.Contains(value, "*") {
+			q += " AND " + name + " = " + quote(value)
+		}
+	}
+	exact(event.AttributeSource, f.Source)
+	exact(event.AttributeType, f.Type)
+	exact(event.AttributeSubject, f.Subject)
+	if n := len(f.IDs); n > 0 && n <= idsAtOnce {
+		q += " AND WorkflowId IN (" + quoted(f.IDs) + ")"
+	}
+	return q
+}
+
+func quoted(values []string) string {
+	out := make([]string, len(values))
+	for i, v := range values {
+		out[i] = quote(v)
+	}
+	return strings.Join(out, ", ")
+}
+
+// alive leaves out what was replayed or discarded since and is still listed. Few
+// letters are asked for one by one, which is the truth; of many, the list of later
+// runs tells.
+func (s *Store) alive(ctx context.Context, page []Summary) ([]Summary, error) {
+	gone := make([]bool, len(page))
+	g, ctx := errgroup.WithContext(ctx)
+	if len(page) <= fewLetters {
+		g.SetLimit(4 * listsAtOnce)
+		for i, l := range page {
+			g.Go(func() error {
+				info, err := s.describe(ctx, l.ID, "")
+				gone[i] = errors.Is(err, ErrGone) || err == nil && info.GetExecution().GetRunId() != l.Run
+				if gone[i] {
+					return nil
+				}
+				return err
+			})
+		}
+	} else {
+		g.SetLimit(listsAtOnce)
+		for start := 0; start < len(page); start += idsAtOnce {
+			part := page[start:min(start+idsAtOnce, len(page))]
+			g.Go(func() error { return s.later(ctx, part, gone[start:]) })
+		}
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	kept := page[:0]
+	for i, l := range page {
+		if !gone[i] {
+			kept = append(kept, l)
+		}
+	}
+	return kept, nil
+}
+
+// later marks the letters whose events have a later run in the list.
+func (s *Store) later(ctx context.Context, part []Summary, gone []bool) error {
+	index := make(map[string]int, len(part))
+	ids := make([]string, len(part))
+	for i, l := range part {
+		index[l.ID], ids[i] = i, l.ID
+	}
+	q := `ExecutionStatus IN ("Running", "Completed", "Terminated", "Canceled", "TimedOut") AND WorkflowId IN (` + quoted(ids) + ")"
+	var token []byte
+	for {
+		r, err := s.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+			Namespace: s.namespace, Query: q, PageSize: pageSize, NextPageToken: token,
+		})
+		if err != nil {
+			return fmt.Errorf("list what became of the dead letters: %w", err)
+		}
+		for _, info := range r.GetExecutions() {
+			if i := index[info.GetExecution().GetWorkflowId()]; !info.GetStartTime().AsTime().Before(part[i].Died) {
+				gone[i] = true
+			}
+		}
+		if token = r.GetNextPageToken(); len(token) == 0 {
+			return nil
+		}
+	}
+}
+
+// Count is how many runs the dead-letter store lists; some may be replayed since.
+func (s *Store) Count(ctx context.Context) (int64, error) {
+	r, err := s.temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: s.namespace, Query: Query})
+	if err != nil {
+		return 0, fmt.Errorf("count the dead letters: %w", err)
+	}
+	return r.GetCount(), nil
+}
+
+// Group is the dead letters that share a value.
+type Group struct {
+	Value string    `json:"value"`
+	Count int       `json:"count"`
+	First time.Time `json:"first" doc:"the earliest last failure among them"`
+	Last  time.Time `json:"last" doc:"the latest one"`
+}
+
+// GroupKeys names by what dead letters can be grouped.
+func GroupKeys() []string { return []string{"reason", "route", "source", "type", "day"} }
+
+// GroupBy groups letters by one of GroupKeys, the largest group first. A letter
+// with several routes counts once for each.
+func GroupBy(letters []Summary, key string) []Group {
+	found := map[string]*Group{}
+	for _, l := range letters {
+		for _, value := range values(l, key) {
+			g := found[value]
+			if g == nil {
+				g = &Group{Value: value, First: l.Last, Last: l.Last}
+				found[value] = g
+			}
+			g.Count++
+			if l.Last.Before(g.First) {
+				g.First = l.Last
+			}
+			if l.Last.After(g.Last) {
+				g.Last = l.Last
+			}
+		}
+	}
+	groups := make([]Group, 0, len(found))
+	for _, g := range found {
+		groups = append(groups, *g)
+	}
+	slices.SortFunc(groups, func(a, b Group) int {
+		if a.Count != b.Count {
+			return b.Count - a.Count
+		}
+		return strings.Compare(a.Value, b.Value)
+	})
+	return groups
+}
+
+func values(l Summary, key string) []string {
+	switch key {
+	case "route":
+		if len(l.Routes) == 0 {
+			return []string{"(none)"}
+		}
+		return l.Routes
+	case "source":
+		return []string{l.Source}
+	case "type":
+		return []string{l.Source + "/" + l.Type}
+	case "day":
+		return []string{l.Last.UTC().Format(time.DateOnly)}
+	default:
+		return []string{l.Reason}
+	}
+}

@@ -1,0 +1,255 @@
+package deadletter
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+
+	"github.com/grapnel/grapnel/internal/event"
+)
+
+// Status is an operation as operators see it.
+type Status struct {
+	ID      string       `json:"id"`
+	Action  event.Action `json:"action"`
+	Actor   string       `json:"actor,omitempty"`
+	Reason  string       `json:"reason,omitempty"`
+	Filter  event.Filter `json:"filter"`
+	Rate    float64      `json:"rate"`
+	Started time.Time    `json:"started"`
+	Ended   time.Time    `json:"ended,omitzero"`
+	// Phase is where it stands; empty where no worker could tell.
+	Phase  event.Phase          `json:"phase"`
+	Total  int                  `json:"total"`
+	Begun  int                  `json:"begun"`
+	Counts map[event.Became]int `json:"counts" doc:"items by what became of them"`
+	Note   string               `json:"note,omitempty"`
+	Pages  int                  `json:"-"`
+}
+
+// Over tells whether the operation has ended.
+func (s Status) Over() bool { return !s.Ended.IsZero() }
+
+// Begin starts an operation. key names it: what is begun twice by one key is begun
+// once. An empty key is one that nobody else has.
+func (s *Store) Begin(ctx context.Context, op event.Operation, key string) (string, error) {
+	op.At = time.Now().UTC()
+	if op.Rate <= 0 {
+		op.Rate = event.DefaultRate
+	}
+	op.ID = operationID(op.At, key)
+	about := op
+	about.Body, about.Filter.IDs = nil, firstOf(about.Filter.IDs, idsAtOnce/4)
+	_, err := s.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID: op.ID, TaskQueue: s.taskQueue,
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		Memo:                                     map[string]any{event.MemoOperation: about},
+		StaticSummary:                            event.Clean(fmt.Sprintf("%s by %s: %s", op.Action, op.Actor, op.Reason), maxWhy/2),
+	}, event.WorkflowOperation, op)
+	if isAlready(err) {
+		return op.ID, s.sameAs(ctx, about)
+	}
+	if err != nil {
+		return "", fmt.Errorf("begin the operation: %w", err)
+	}
+	return op.ID, nil
+}
+
+// ErrKeyUsed says that a key has begun another operation than this one.
+var ErrKeyUsed = errors.New("this idempotency key has begun another operation")
+
+func (s *Store) sameAs(ctx context.Context, about event.Operation) error {
+	info, err := s.describe(ctx, about.ID, "")
+	if err != nil {
+		return err
+	}
+	before := memo[event.Operation](info.GetMemo(), event.MemoOperation)
+	about.At = before.At
+	if !reflect.DeepEqual(before, about) {
+		return ErrKeyUsed
+	}
+	return nil
+}
+
+func firstOf(ids []string, n int) []string { return ids[:min(n, len(ids))] }
+
+func operationID(at time.Time, key string) string {
+	if key != "" {
+		sum := sha256.Sum256([]byte(key))
+		return "operation-" + hex.EncodeToString(sum[:12])
+	}
+	return "operation-" + at.Format("20060102-150405-") + rand.Text()[:6]
+}
+
+// Operations lists operations, the latest first.
+func (s *Store) Operations(ctx context.Context, most int) ([]Status, error) {
+	r, err := s.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+		Namespace: s.namespace, PageSize: int32(min(max(most, 1), pageSize)), //nolint:gosec // G115: it is bounded here.
+		Query: `WorkflowType="` + event.WorkflowOperation + `" AND ExecutionStatus != "ContinuedAsNew"`,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the operations: %w", err)
+	}
+	all := make([]Status, 0, len(r.GetExecutions()))
+	for _, info := range r.GetExecutions() {
+		all = append(all, s.status(ctx, info))
+	}
+	return all, nil
+}
+
+// Operation looks an operation up.
+func (s *Store) Operation(ctx context.Context, id string) (Status, error) {
+	info, err := s.describe(ctx, id, "")
+	if errors.Is(err, ErrGone) || err == nil && info.GetType().GetName() != event.WorkflowOperation {
+		return Status{}, fmt.Errorf("%w: there is no operation %s", ErrGone, id)
+	}
+	if err != nil {
+		return Status{}, err
+	}
+	return s.status(ctx, info), nil
+}
+
+// askTime is how long a worker may take to tell where an operation stands.
+const askTime = 5 * time.Second
+
+func (s *Store) status(ctx context.Context, info *workflowpb.WorkflowExecutionInfo) Status {
+	op := memo[event.Operation](info.GetMemo(), event.MemoOperation)
+	id := info.GetExecution().GetWorkflowId()
+	st := Status{
+		ID: id, Action: op.Action, Actor: op.Actor, Reason: op.Reason, Filter: op.Filter, Rate: op.Rate, Started: op.At,
+		Counts: map[event.Became]int{},
+	}
+	if st.Started.IsZero() { // One that the schedule has started.
+		st.Started, st.Action = info.GetStartTime().AsTime(), event.ActionRenew
+	}
+	var now event.Progress
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	switch info.GetStatus() {
+	case enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
+		answer, err := s.temporal.QueryWorkflow(ctx, id, "", event.QueryProgress)
+		if err == nil {
+			err = answer.Get(&now)
+		}
+		if err != nil {
+			st.Note = "no worker tells how far it is: " + err.Error()
+			return st
+		}
+	case enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED:
+		st.Ended = info.GetCloseTime().AsTime()
+		if err := s.temporal.GetWorkflow(ctx, id, info.GetExecution().GetRunId()).Get(ctx, &now); err != nil {
+			st.Note = err.Error()
+		}
+	default:
+		st.Ended, st.Note = info.GetCloseTime().AsTime(), "ended by hand"
+		now.Phase = event.PhaseCancelled
+	}
+	st.Phase, st.Total, st.Begun, st.Pages = now.Phase, now.Total, now.Begun, now.Pages
+	if now.Note != "" {
+		st.Note = now.Note
+	}
+	for b, n := range now.Counts {
+		if n > 0 {
+			st.Counts[b] = n
+		}
+	}
+	return st
+}
+
+// ItemStatus is what became of one letter of an operation.
+type ItemStatus struct {
+	ID     string       `json:"id"`
+	Became event.Became `json:"became" doc:"empty where it has not had its turn"`
+	Why    string       `json:"why,omitempty"`
+	At     time.Time    `json:"at,omitzero"`
+}
+
+// Items gives the items of an operation from a number on, and how many of the
+// frozen set there are.
+func (s *Store) Items(ctx context.Context, id string, from, most int) ([]ItemStatus, error) {
+	items := []ItemStatus{}
+	for n := from / itemsPerPage; len(items) < most; n++ {
+		p, err := s.page(ctx, id, n)
+		if errors.Is(err, ErrGone) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		for i := max(from-n*itemsPerPage, 0); i < len(p.items) && len(items) < most; i++ {
+			o := p.outcomes[i]
+			items = append(items, ItemStatus{ID: p.items[i].ID, Became: o.Became, Why: o.Why, At: o.At})
+		}
+	}
+	return items, nil
+}
+
+// Control pauses, resumes or cancels an operation.
+func (s *Store) Control(ctx context.Context, id string, c event.Control) error {
+	if _, err := s.Operation(ctx, id); err != nil {
+		return err
+	}
+	err := s.temporal.SignalWorkflow(ctx, id, "", event.SignalControl, c)
+	if isGone(err) {
+		return fmt.Errorf("%w: operation %s is over", ErrTooLate, id)
+	}
+	if err != nil {
+		return fmt.Errorf("%s operation %s: %w", c.Do, id, err)
+	}
+	return nil
+}
+
+// Plan is what an operation would do.
+type Plan struct {
+	Action event.Action `json:"action"`
+	DryRun bool         `json:"dry_run"`
+	Total  int          `json:"total" doc:"how many dead letters it means"`
+	Groups []Group      `json:"groups" doc:"of them, by reason"`
+	Routes []Group      `json:"routes" doc:"of them, by route still to do"`
+	Cannot []ItemStatus `json:"cannot" doc:"what was named and can't be done, and why"`
+	Cut    bool         `json:"cut,omitempty" doc:"whether there are more than could be looked at"`
+}
+
+// Plan tells what an operation would do, and does nothing.
+func (s *Store) Plan(ctx context.Context, op event.Operation) (Plan, error) {
+	listing, err := s.List(ctx, op.Filter)
+	if err != nil {
+		return Plan{}, err
+	}
+	p := Plan{
+		Action: op.Action, DryRun: true, Total: len(listing.Letters), Cut: listing.Cut && op.Filter.Limit == 0,
+		Groups: GroupBy(listing.Letters, "reason"), Routes: GroupBy(listing.Letters, "route"), Cannot: []ItemStatus{},
+	}
+	found := map[string]bool{}
+	for _, l := range listing.Letters {
+		found[l.ID] = true
+	}
+	for _, id := range op.Filter.IDs {
+		if found[id] {
+			continue
+		}
+		why := "no event is known by this ID"
+		info, err := s.describe(ctx, id, "")
+		switch {
+		case err == nil && isDead(info):
+			why = "the filter leaves it out, or no list shows it yet"
+		case err == nil:
+			why = state(info)
+		case !errors.Is(err, ErrGone):
+			return Plan{}, err
+		}
+		p.Cannot = append(p.Cannot, ItemStatus{ID: id, Why: why})
+	}
+	return p, nil
+}

@@ -1,0 +1,149 @@
+package deadletter
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/grapnel/grapnel/internal/event"
+)
+
+// behind is the priority of what is replayed: live events go first.
+const behind = 5
+
+// successor is the run that takes the place of a dead letter.
+type successor struct {
+	kind string
+	args []any
+	memo map[string]any
+	deed event.Deed
+	// reuse says which latest run it may follow.
+	reuse enumspb.WorkflowIdReusePolicy
+	// of is the run it follows; nil for an import.
+	of *workflowpb.WorkflowExecutionInfo
+}
+
+// start starts a successor. ErrTooLate says that the event has another run by now.
+func (s *Store) start(ctx context.Context, e event.Event, next successor) (string, error) {
+	o := client.StartWorkflowOptions{
+		ID: e.ID, TaskQueue: s.taskQueue,
+		WorkflowIDReusePolicy:                    next.reuse,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		EnableEagerStart:                         true,
+		Memo:                                     next.memo,
+		TypedSearchAttributes:                    attributes(e, next.of),
+		StaticSummary:                            event.Cut(e.Summary(), 390), // The engine takes 400 bytes.
+		Priority:                                 temporal.Priority{PriorityKey: behind},
+	}
+	run, err := s.temporal.ExecuteWorkflow(ctx, o, next.kind, next.args...)
+	var invalid *serviceerror.InvalidArgument
+	if errors.As(err, &invalid) { // Metadata must never cost an event.
+		o.TypedSearchAttributes, o.StaticSummary = temporal.SearchAttributes{}, ""
+		run, err = s.temporal.ExecuteWorkflow(ctx, o, next.kind, next.args...)
+	}
+	var already *serviceerror.WorkflowExecutionAlreadyStarted
+	switch {
+	case errors.As(err, &already):
+		return "", fmt.Errorf("%w: %s", ErrTooLate, e.ID)
+	case err != nil:
+		return "", fmt.Errorf("start %s of event %s: %w", next.kind, e.ID, err)
+	}
+	return run.GetRunID(), nil
+}
+
+// ErrTooLate says that an event has another run by now: somebody else was faster.
+var ErrTooLate = errors.New("the event is no dead letter any more")
+
+// attributes are by what the run can be found: those of the run before it, of
+// which the namespace has all.
+func attributes(e event.Event, of *workflowpb.WorkflowExecutionInfo) temporal.SearchAttributes {
+	var set []temporal.SearchAttributeUpdate
+	keyword := func(name, value string) {
+		if value != "" {
+			set = append(set, temporal.NewSearchAttributeKeyKeyword(name).ValueSet(event.Attribute(value)))
+		}
+	}
+	keyword(event.AttributeSource, e.Source)
+	keyword(event.AttributeType, e.Type)
+	keyword(event.AttributeSubject, e.Subject)
+	keyword(event.AttributeReason, attribute(of.GetSearchAttributes(), event.AttributeReason))
+	keyword(event.AttributeRoute, attribute(of.GetSearchAttributes(), event.AttributeRoute))
+	if t := e.Time.UTC(); t.Year() >= 1 && t.Year() <= 9999 && !t.IsZero() {
+		set = append(set, temporal.NewSearchAttributeKeyTime(event.AttributeTime).ValueSet(t))
+	}
+	return temporal.NewSearchAttributes(set...)
+}
+
+// succeed does to a dead letter what an operation says. info is its run, the
+// latest of its event.
+func (s *Store) succeed(ctx context.Context, op event.Operation, info *workflowpb.WorkflowExecutionInfo) error {
+	id, run := info.GetExecution().GetWorkflowId(), info.GetExecution().GetRunId()
+	l, err := s.read(ctx, id, run)
+	if err != nil {
+		return err
+	}
+	deed, now := op.Deed, time.Now().UTC()
+	deed.Operation = op.ID
+	next := successor{of: info, deed: deed, reuse: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY}
+	next.memo = map[string]any{event.MemoSummary: l.Event.Summary(), event.MemoDeed: deed}
+	if digest := memo[string](info.GetMemo(), event.MemoDigest); digest != "" {
+		next.memo[event.MemoDigest] = digest
+	}
+	if at := memo[time.Time](info.GetMemo(), event.MemoReplayed); !at.IsZero() {
+		next.memo[event.MemoReplayed] = at
+	}
+	corrected := l.Corrected
+	switch op.Action {
+	case event.ActionDiscard:
+		next.kind = event.Discarded
+		next.args = []any{l.Event, raw(l.Body), l.Letter, raw(corrected), event.Discard{At: now, Deed: deed}}
+	case event.ActionRenew:
+		letter := l.Letter
+		letter.Form = event.LetterForm
+		letter.Instead = &event.Instead{Run: run, Why: "renewed before retention would have ended it"}
+		next.kind, next.args = event.DeadLetter, arguments(l, letter, corrected)
+	default:
+		past := l.Letter.Past(event.Replay{At: now, Deed: deed})
+		if op.Body != nil {
+			past.Correction, corrected = &event.Correction{At: now, Deed: deed}, op.Body
+		}
+		next.memo[event.MemoReplayed] = now
+		next.kind, next.args = event.ProcessEvent, arguments(l, past, corrected)
+	}
+	if _, err := s.start(ctx, l.Event, next); err != nil {
+		return err
+	}
+	return s.DeleteRun(ctx, id, run)
+}
+
+// arguments are those of ProcessEvent and DeadLetter. The last one is left out
+// where the body is the sender's.
+func arguments(l Full, third any, corrected []byte) []any {
+	args := []any{l.Event, raw(l.Body), third}
+	if corrected != nil {
+		args = append(args, raw(corrected))
+	}
+	return args
+}
+
+// raw is a body as an argument of its own: its bytes stay as they are, and the Web
+// UI still shows JSON.
+func raw(body []byte) converter.RawValue {
+	encoding := converter.MetadataEncodingBinary
+	if json.Valid(body) {
+		encoding = converter.MetadataEncodingJSON
+	}
+	return converter.NewRawValue(&commonpb.Payload{
+		Metadata: map[string][]byte{converter.MetadataEncoding: []byte(encoding)}, Data: body,
+	})
+}

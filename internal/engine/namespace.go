@@ -129,7 +129,15 @@ func SearchAttributes() map[string]enumspb.IndexedValueType {
 		event.AttributeType:    enumspb.INDEXED_VALUE_TYPE_KEYWORD,
 		event.AttributeSubject: enumspb.INDEXED_VALUE_TYPE_KEYWORD,
 		event.AttributeTime:    enumspb.INDEXED_VALUE_TYPE_DATETIME,
+		event.AttributeReason:  enumspb.INDEXED_VALUE_TYPE_KEYWORD,
+		event.AttributeRoute:   enumspb.INDEXED_VALUE_TYPE_KEYWORD,
 	}
+}
+
+// isOptional tells the search attributes that only dead letters have: events are
+// handled without them, on a namespace that was set up by an earlier version.
+func isOptional(name string) bool {
+	return name == event.AttributeReason || name == event.AttributeRoute
 }
 
 // attributeNames gives the names in a fixed order, so that messages and

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -237,6 +238,7 @@ func Ready(ctx context.Context, s Services, namespace string) error {
 		return fmt.Errorf("%w: list the search attributes of namespace %s: %w", ErrUnreachable, namespace, err)
 	}
 	missing, wrong := compare(have)
+	missing, wrong = slices.DeleteFunc(missing, isOptional), slices.DeleteFunc(wrong, isOptional)
 	if len(missing) > 0 {
 		return fmt.Errorf("%w: namespace %s lacks the search attributes %s; run `grapnel setup`", ErrNotSetUp, namespace, strings.Join(missing, ", "))
 	}

@@ -15,36 +15,39 @@ import (
 // file with which no engine ever starts again. Nothing was accepted into it.
 const newMark = databaseName + ".new"
 
-// prepareDatabase marks a database that is about to be made, and before that
-// sets aside one whose making was cut short. A write-ahead log without its
-// database is set aside too: SQLite would take it for that of the new one. It
-// gives the name under which something was set aside, or nothing.
-func prepareDatabase(dir string) (setAside string, err error) {
-	database, mark := filepath.Join(dir, databaseName), filepath.Join(dir, newMark)
+// prepareDatabase marks a database that is about to be made, and before that sets
+// aside one whose making was cut short. A write-ahead log without its database is set
+// aside too: SQLite would take it for that of the new one. It tells whether the
+// database is yet to be made.
+func (o EmbeddedOptions) prepareDatabase() (fresh bool, err error) {
+	if o.InMemory {
+		return false, nil
+	}
+	database, mark := filepath.Join(o.DataDir, databaseName), filepath.Join(o.DataDir, newMark)
 	there, err := exists(database)
 	if err != nil {
-		return "", err
+		return false, err
 	}
 	marked, err := exists(mark)
 	if err != nil {
-		return "", err
+		return false, err
 	}
 	if there && !marked {
-		return "", nil
+		return false, nil
 	}
 	aside := fmt.Sprintf("%s.unfinished-%d", database, time.Now().UnixNano())
 	for _, suffix := range databaseSuffixes() {
 		switch err := os.Rename(database+suffix, aside+suffix); {
 		case err == nil:
-			setAside = aside
+			o.Logger.Warn("set aside a database whose making was cut short", "file", aside+suffix)
 		case !errors.Is(err, fs.ErrNotExist):
-			return "", fmt.Errorf("set an unfinished database aside: %w", err)
+			return false, fmt.Errorf("set an unfinished database aside: %w", err)
 		}
 	}
 	if err := os.WriteFile(mark, []byte("The engine is making its database.\n"), 0o600); err != nil {
-		return "", fmt.Errorf("mark the new database: %w", err)
+		return false, fmt.Errorf("mark the new database: %w", err)
 	}
-	return setAside, syncDir(dir)
+	return true, syncDir(o.DataDir)
 }
 
 // confirmDatabase keeps a database that serves to its owner, since it holds the

@@ -99,22 +99,30 @@ func startLocked(ctx context.Context, o EmbeddedOptions, held *locks, at *ports)
 	if err := o.turnLog(); err != nil {
 		return nil, err
 	}
-	if !o.InMemory {
-		setAside, err := prepareDatabase(o.DataDir)
-		if err != nil {
-			return nil, err
-		}
-		if setAside != "" {
-			o.Logger.Warn("set aside a database whose making was cut short", "file", setAside)
-		}
+	fresh, err := o.prepareDatabase()
+	if err != nil {
+		return nil, err
 	}
 	usual := at == nil && !o.AnyPorts && held.takeUsual()
-	return tryPorts(ctx, o, held, func(attempt int) (ports, error) {
+	choose := func(attempt int) (ports, error) {
 		if at != nil {
 			return *at, nil
 		}
 		return choosePorts(ctx, usual && attempt == 0)
-	})
+	}
+	if fresh && !o.keepsIndexes() {
+		// Only the engine can make its tables, and only where there is no file yet. So it
+		// makes them, serves once and is ended, before anyone has its address.
+		first, err := tryPorts(ctx, o, held, choose)
+		if err != nil {
+			return nil, err
+		}
+		if err := first.process.end(); err != nil {
+			return nil, err
+		}
+	}
+	o.trim(ctx)
+	return tryPorts(ctx, o, held, choose)
 }
 
 // tryPorts tries again, with other ports if there are, where another process was

@@ -41,6 +41,10 @@ type EmbeddedOptions struct {
 	AnyPorts bool
 	// InMemory keeps nothing on disk but the log and the locks; for tests.
 	InMemory bool
+	// KeepIndexes leaves all indexes of Temporal's visibility table in place, and makes
+	// those again that were trimmed. Without it the ones that cost more than they help
+	// are trimmed.
+	KeepIndexes bool
 	// Stock runs the engine as the Temporal CLI does, with none of our settings but
 	// those that make it durable and take its limits away; for comparisons.
 	Stock bool

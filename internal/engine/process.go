@@ -116,11 +116,19 @@ func (p *process) stop(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	if err := p.signal(syscall.SIGKILL); err != nil {
+	if err := p.end(); err != nil {
 		return err
 	}
-	<-p.exited
 	return fmt.Errorf("the engine (pid %d) did not stop in time and was ended: %w", p.pid, ctx.Err())
+}
+
+// end ends the process at once, as a crash would.
+func (p *process) end() error {
+	err := p.signal(syscall.SIGKILL)
+	if err == nil {
+		<-p.exited
+	}
+	return err
 }
 
 func (p *process) signal(s os.Signal) error {

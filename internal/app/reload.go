@@ -183,6 +183,7 @@ func needRestart(began, now *config.Config) []string {
 	}
 	add("timeouts", began.Timeouts != now.Timeouts)
 	add("tls", (began.TLS == nil) != (now.TLS == nil) || began.TLS != nil && *began.TLS != *now.TLS)
+	add("engine", began.Engine != now.Engine)
 	add("max_inflight", began.MaxInflight != now.MaxInflight)
 	add("rate_store", began.RateStore.Reveal() != now.RateStore.Reveal())
 	add("retention", began.Retention != now.Retention)

@@ -53,6 +53,8 @@ type temporalState struct {
 	DeadLetters int64 `json:"deadLetters"`
 	// Broken is the number of events whose workflow ended as no plan foresees.
 	Broken int64 `json:"broken"`
+	// Tuning is what can be seen of the settings that grapnel likes.
+	Tuning []engine.Finding `json:"tuning,omitempty"`
 }
 
 func (p Program) check(ctx context.Context, asJSON, offline bool) error {
@@ -141,6 +143,11 @@ func (up *checkup) write(p Program, asJSON bool) error {
 		say("temporal: none configured; 'grapnel up' runs its own")
 	default:
 		say("temporal: %s, namespace %s, ready; %d dead letters, %d broken", t.Address, t.Namespace, t.DeadLetters, t.Broken)
+		for _, f := range t.Tuning {
+			if f.State != engine.Set {
+				say("temporal: %s: %s. %s", f.Setting, f.State, f.Detail)
+			}
+		}
 	}
 	return nil
 }
@@ -175,6 +182,9 @@ func (p Program) askTemporal(ctx context.Context, up *checkup) *temporalState {
 	}
 	t.DeadLetters = count(`WorkflowType="` + event.DeadLetter + `" AND ExecutionStatus="Failed"`)
 	t.Broken = count(`WorkflowType="` + event.ProcessEvent + `" AND ExecutionStatus IN ("Failed", "Terminated", "TimedOut")`)
+	if err == nil {
+		t.Tuning, err = engine.Tuning(ctx, c, settings)
+	}
 	if err != nil {
 		t.Error = err.Error()
 	}

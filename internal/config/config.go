@@ -61,6 +61,8 @@ type Config struct {
 	RateStore Secret `yaml:"rate_store"`
 	// Alerts say from what on somebody has to look, and who is told.
 	Alerts Alerts `yaml:"alerts"`
+	// Engine says how the embedded engine runs, where that is what runs.
+	Engine Engine `yaml:"engine"`
 
 	read *reading
 }
@@ -71,6 +73,13 @@ type Spool struct {
 	MaxBytes Size `yaml:"max_bytes"`
 	// MaxAge is the age of the oldest entry past which no more are taken.
 	MaxAge time.Duration `yaml:"max_age"`
+}
+
+// Engine says how the embedded engine runs.
+type Engine struct {
+	// TrimVisibility drops or narrows the indexes of Temporal's visibility table that
+	// cost an event more than they help anyone who searches; false keeps all of them.
+	TrimVisibility bool `yaml:"trim_visibility"`
 }
 
 // Ack bounds the path of one request.
@@ -107,6 +116,7 @@ func defaults() *Config {
 		Spool:       Spool{MaxBytes: 10 << 30, MaxAge: 3 * 24 * time.Hour},
 		Ack:         Ack{Budget: 700 * time.Millisecond},
 		Alerts:      defaultAlerts(),
+		Engine:      Engine{TrimVisibility: true},
 		MaxInflight: 256,
 		MaxRequests: 1024,
 		Timeouts: Timeouts{

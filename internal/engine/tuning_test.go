@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -100,6 +101,57 @@ func TestARunFollowsAnotherOfItsIDWithoutDelay(t *testing.T) {
 	event, err := c.GetWorkflowHistory(within(t), "twice", run.GetRunID(), false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT).Next()
 	require.NoError(t, err)
 	require.Zero(t, event.GetWorkflowExecutionStartedEventAttributes().GetFirstWorkflowTaskBackoff().AsDuration())
+}
+
+// What a Temporal that runs elsewhere has set is told by its dead letters.
+func TestSettingsAreToldByTheirEffects(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		stock bool
+		want  engine.State
+	}{{"a stock dev server makes a run wait", true, engine.Off}, {"ours does not", false, engine.Set}} {
+		t.Run(c.name, func(t *testing.T) {
+			o := options(t)
+			o.InMemory, o.Stock = true, c.stock
+			e := start(t, o)
+			client := dial(t, e.Settings())
+			elsewhere, err := engine.Resolve([]string{"TEMPORAL_ADDRESS=" + e.Address})
+			require.NoError(t, err)
+			found, err := engine.Tuning(within(t), client, elsewhere)
+			require.NoError(t, err)
+			require.Equal(t, engine.Unknown, found[0].State, "without dead letters nothing can be told")
+			require.Contains(t, found[2].Detail, "dev server")
+			fail(t, client)
+			require.EventuallyWithT(t, func(t *assert.CollectT) {
+				found, err := engine.Tuning(context.Background(), client, elsewhere)
+				require.NoError(t, err)
+				require.Equal(t, c.want, found[0].State, found)
+			}, limit, 50*time.Millisecond)
+			found, err = engine.Tuning(within(t), client, e.Settings())
+			require.NoError(t, err)
+			require.Empty(t, found, "of an engine of our own there is nothing to tell")
+		})
+	}
+}
+
+// fail makes dead letters as ProcessEvent does: several, since a first run that
+// takes over half a second shows nothing.
+func fail(t *testing.T, c client.Client) {
+	t.Helper()
+	w := worker.New(c, "fail", worker.Options{})
+	w.RegisterWorkflowWithOptions(func(ctx workflow.Context) error {
+		return workflow.NewContinueAsNewError(ctx, event.DeadLetter)
+	}, workflow.RegisterOptions{Name: event.ProcessEvent})
+	w.RegisterWorkflowWithOptions(func(workflow.Context) error {
+		return errors.New("no luck")
+	}, workflow.RegisterOptions{Name: event.DeadLetter})
+	require.NoError(t, w.Start())
+	t.Cleanup(w.Stop)
+	for i := range 10 {
+		run, err := c.ExecuteWorkflow(within(t), client.StartWorkflowOptions{ID: strconv.Itoa(i), TaskQueue: "fail"}, event.ProcessEvent)
+		require.NoError(t, err)
+		require.Error(t, run.Get(within(t), nil))
+	}
 }
 
 func TestTheEngineYieldsToTheReceiver(t *testing.T) {

@@ -47,7 +47,7 @@ func options(t *testing.T) engine.EmbeddedOptions {
 		Binary:   binary,
 		AnyPorts: true,
 		Logger:   slog.New(slog.NewTextHandler(t.Output(), nil)),
-	}
+	}.Beside(true) // Or a busy machine keeps the tests waiting.
 }
 
 // start runs an engine that is ended with the test, if not before.

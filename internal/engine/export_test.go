@@ -9,6 +9,12 @@ func (o EmbeddedOptions) Untied() EmbeddedOptions {
 	return o
 }
 
+// Beside gives options whose engine runs at grapnel's own priority.
+func (o EmbeddedOptions) Beside(beside bool) EmbeddedOptions {
+	o.beside = beside
+	return o
+}
+
 // Grace gives options that let a left-over engine take so long to stop.
 func (o EmbeddedOptions) Grace(d time.Duration) EmbeddedOptions {
 	o.grace = d

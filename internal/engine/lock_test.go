@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 
 func helper(dir string, tied bool) {
 	binary, err := enginetest.Binary()
-	o := engine.EmbeddedOptions{DataDir: dir, Binary: binary, AnyPorts: true}
+	o := engine.EmbeddedOptions{DataDir: dir, Binary: binary, AnyPorts: true}.Beside(true)
 	if !tied {
 		o = o.Untied()
 	}

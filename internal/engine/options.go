@@ -54,6 +54,7 @@ type EmbeddedOptions struct {
 	// Logger hears of progress and of trouble; nil drops it.
 	Logger *slog.Logger
 
+	beside bool          // The engine runs at grapnel's own priority.
 	untied bool          // The engine outlives a killed parent, as on systems other than Linux.
 	grace  time.Duration // What a left-over engine gets to stop; zero means leftOverGrace.
 }
@@ -136,11 +137,12 @@ func (o EmbeddedOptions) environ() []string {
 
 // engineNice is how far below grapnel the engine runs. When both want the
 // processor, the receiver answers its senders first: what it spools meanwhile is as
-// durable, and the engine has all the time between requests.
+// durable, and the engine has all the time between requests. One in memory serves
+// tests, which wait for it.
 const engineNice = 10
 
 func (o EmbeddedOptions) nice() int {
-	if o.Stock {
+	if o.Stock || o.InMemory || o.beside {
 		return 0
 	}
 	return engineNice

@@ -158,9 +158,7 @@ func TestTheEngineYieldsToTheReceiver(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("niceness is read from /proc")
 	}
-	o := options(t)
-	o.InMemory = true
-	e := start(t, o)
+	e := start(t, options(t).Beside(false))
 	ours := niceness(t, "/proc/self/task")[0] // A thread that started an engine is lower.
 	require.Equal(t, []int{min(ours+10, 19)}, slices.Compact(niceness(t, fmt.Sprintf("/proc/%d/task", e.PID))))
 }

@@ -48,6 +48,7 @@ type visit struct {
 	began  time.Time
 	round  int
 	isLate bool
+	left   bool
 }
 
 // enter asks to start an event now.
@@ -82,10 +83,13 @@ func (a *admission) begin(now time.Time) *visit {
 }
 
 // late says that the start takes longer than its sender can wait. That counts as a
-// failure, and the start goes on.
+// failure, and the start goes on. Of a start that has ended it says nothing.
 func (v *visit) late() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.left {
+		return
+	}
 	v.isLate = true
 	v.lost(errSlow)
 	v.pace.Failed(v.round, v.now())
@@ -98,6 +102,7 @@ func (v *visit) leave(failure error) {
 	defer v.mu.Unlock()
 	full := v.underWay >= v.pace.Limit()
 	v.underWay--
+	v.left = true
 	if failure != nil && v.isLate {
 		return
 	}

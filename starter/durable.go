@@ -23,6 +23,10 @@ const (
 	// leastForDisk is the time that a write to the spool is given, even when
 	// Temporal has used up the rest.
 	leastForDisk = 250 * time.Millisecond
+	// hedgeAfter is how long Temporal alone is waited for. Then the event is written to
+	// the spool too, and what is durable first answers the sender. Both may win: the
+	// drain's start is refused as one of an event that is known.
+	hedgeAfter = 100 * time.Millisecond
 	// startTimeout ends a start that no request waits for any more. It goes on after
 	// the ack budget because Temporal may have taken the event and be about to
 	// answer, and the answer brings the workflow's first task. A call that is given
@@ -56,17 +60,51 @@ func (s *Starter) makeDurable(in Incoming, budget time.Duration, whole time.Time
 			return in.Event.ID, "", err
 		}
 	}
-	timer := time.NewTimer(budget)
+	begun := s.begin(in, visit.leave)
+	timer := time.NewTimer(min(hedgeAfter, budget))
 	defer timer.Stop()
 	select {
-	case a := <-s.begin(in, visit.leave):
+	case a := <-begun:
 		if a.err != nil {
 			return in.Event.ID, Queued, s.keep(in, whole, a.err)
 		}
 		return a.id, a.outcome, nil
 	case <-timer.C:
+	}
+	rest := time.NewTimer(budget - hedgeAfter)
+	defer rest.Stop()
+	if budget <= hedgeAfter {
 		visit.late()
-		return in.Event.ID, Queued, s.keep(in, whole, errSlow)
+	} else {
+		time.AfterFunc(budget-hedgeAfter, visit.late)
+	}
+	return s.hedge(in, whole, begun, rest.C)
+}
+
+// hedge writes an event to the spool whose start takes long, and gives what is durable
+// first. Where the disk fails, Temporal has the rest of the budget.
+func (s *Starter) hedge(in Incoming, whole time.Time, begun <-chan attempt, over <-chan time.Time) (id string, o Outcome, err error) {
+	kept := make(chan error, 1)
+	go func() { kept <- s.keep(in, whole, errSlow) }()
+	select {
+	case a := <-begun:
+		if a.err != nil {
+			return in.Event.ID, Queued, <-kept
+		}
+		return a.id, a.outcome, nil
+	case err = <-kept:
+	}
+	if err == nil {
+		return in.Event.ID, Queued, nil
+	}
+	select {
+	case a := <-begun:
+		if a.err != nil {
+			return in.Event.ID, Queued, errors.Join(a.err, err)
+		}
+		return a.id, a.outcome, nil
+	case <-over:
+		return in.Event.ID, Queued, err
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/serviceerror"
@@ -48,6 +49,28 @@ func TestAStartThatOutlivesTheBudget(t *testing.T) {
 			require.Equal(t, test.starts, starts)
 		})
 	}
+}
+
+func TestAStartThatIsSlowIsKeptOnDiskToo(t *testing.T) {
+	disk, with := withSpool(t, spool.Options{})
+	w, engine := openFake(t, yaml("", doorSources...), with)
+	release := slowStarts(engine, nil)
+	require.True(t, w.zoom(t, meeting("1")).taken(t).Queued, "the sender does not wait for the budget")
+	require.Equal(t, 1, disk.Stats().Depth)
+	engine.set(nil)
+	release()
+	drain(t, w, func() bool { return disk.Stats().Depth == 0 })
+	starts, _, _ := engine.calls()
+	require.Equal(t, 1, starts, "both took it, and it is started once")
+}
+
+func TestAStartThatIsSlowHasTheBudgetWhenTheDiskFails(t *testing.T) {
+	disk, with := withSpool(t, spool.Options{})
+	w, engine := openFake(t, yaml("", doorSources...), with)
+	release := slowStarts(engine, nil)
+	require.NoError(t, disk.Close())
+	time.AfterFunc(200*time.Millisecond, release) // Before or after the disk: both are right.
+	require.Equal(t, http.StatusOK, w.zoom(t, meeting("1")).status)
 }
 
 func TestTheDrainWaitsForAStartThatIsUnderWay(t *testing.T) {

@@ -22,7 +22,7 @@ import (
 
 // Metrics is what grapnel counts. It is safe for concurrent use.
 type Metrics struct {
-	provider *sdkmetric.MeterProvider
+	shutdown func(context.Context) error
 	handler  http.Handler
 	sdk      client.MetricsHandler
 	meter    metric.Meter
@@ -58,7 +58,7 @@ func NewMetrics(l Labels, log *zap.Logger) (*Metrics, error) {
 	}
 	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter), sdkmetric.WithView(sdkViews()...))
 	m := &Metrics{
-		provider: provider,
+		shutdown: provider.Shutdown,
 		handler:  promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: zap.NewStdLog(log)}),
 		meter:    provider.Meter("grapnel"),
 		sdk: opentelemetry.NewMetricsHandler(opentelemetry.MetricsHandlerOptions{
@@ -142,7 +142,7 @@ func (m *Metrics) Observe(name string, read func(say func(value float64, labels 
 }
 
 // Shutdown ends the collecting.
-func (m *Metrics) Shutdown(ctx context.Context) error { return m.provider.Shutdown(ctx) }
+func (m *Metrics) Shutdown(ctx context.Context) error { return m.shutdown(ctx) }
 
 // Received counts one request by how the door answered it: started, duplicate,
 // invalid_signature and so on, and how long it took to. The outcome has to be one

@@ -1,7 +1,6 @@
 package starter
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -13,7 +12,6 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/grapnel/grapnel/internal/config"
-	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
@@ -125,30 +123,6 @@ func (d *door) limit() error {
 		}
 	}
 	return nil
-}
-
-// identity gives the ID of an event, and its digest where other events may have the same
-// ID.
-func (d *door) identity(in Incoming) (id, digest string) {
-	e := in.Event
-	switch d.source.Dedupe.Mode {
-	case config.DedupeNone:
-		return event.IDBySender(e.Source, rand.Text()), ""
-	case config.DedupeID:
-		if e.SenderID != "" {
-			return event.IDBySender(e.Source, e.SenderID), ""
-		}
-	case config.DedupeFields:
-		if id, digest, ok := event.IDAndDigest(e.Source, in.Body, d.source.Dedupe.Fields); ok {
-			return id, digest
-		}
-	case config.DedupeBody:
-	}
-	if len(in.Body) == 0 {
-		// Empty bodies are all the same, and may be different events.
-		return event.IDBySender(e.Source, rand.Text()), ""
-	}
-	return event.IDByBody(e.Source, in.Body), ""
 }
 
 // publicURL is the address that was given to the sender, with the query that it sent.

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/provider"
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
@@ -95,7 +96,7 @@ func (d *door) identify(x *exchange) (Incoming, error) {
 		DataContentType: string(x.ctx.Request().Header.ContentType()),
 		Received:        x.began.UTC(),
 	}}
-	in.Event.ID, in.Digest = d.identity(in)
+	in.Event.ID, in.Digest = provider.EventID(d.verifier, d.source.Name, r)
 	for _, text := range []*string{&in.Event.Type, &in.Event.SenderID, &in.Event.Subject} {
 		*text = event.Cut(*text, maxText)
 	}

@@ -112,6 +112,7 @@ const (
 	DedupeID     DedupeMode = "id"
 	DedupeFields DedupeMode = "fields"
 	DedupeBody   DedupeMode = "body"
+	DedupeSigned DedupeMode = "signed"
 	DedupeNone   DedupeMode = "none"
 )
 

@@ -51,9 +51,9 @@ func (c *Config) source(s *Source, path string) {
 
 func (c *Config) checkDedupe(s *Source, path string) {
 	switch s.Dedupe.Mode {
-	case "", DedupeID, DedupeFields, DedupeBody, DedupeNone:
+	case "", DedupeID, DedupeFields, DedupeBody, DedupeSigned, DedupeNone:
 	default:
-		c.read.fault(join(path, "dedupe"), "must be id, fields, body or none, or {fields: [...]} with fields of your own")
+		c.read.fault(join(path, "dedupe"), "must be id, fields, body, signed or none, or {fields: [...]} with fields of your own")
 	}
 }
 

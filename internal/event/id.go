@@ -23,48 +23,30 @@ func IDByBody(source string, body []byte) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// IDByFields is the event ID over chosen fields of a JSON body: SHA-256 of the
-// object that ECMAScript's JSON.stringify writes for them. ok is false when the
-// body is no JSON or a field's parent is not there, where ECMAScript would
-// throw; such an event is told apart by its body.
-func IDByFields(body []byte, fields []Field) (id string, ok bool) {
-	text, ok := Stringify(body, fields)
-	if !ok {
-		return "", false
-	}
-	return sum(text), true
-}
-
-// IDAndDigest is IDByFields and Digest, for the price of reading the body once.
-// ok is that of IDByFields, and the digest is given in any case.
+// IDAndDigest is the event ID over chosen fields of a JSON body, and the digest that
+// tells events of one ID apart. The ID is SHA-256 of the object that ECMAScript's
+// JSON.stringify writes for the fields; the digest is SHA-256 of the source name, a
+// line feed, and the body in canonical form (members sorted, no white space, numbers
+// as written), so that a repeat in another key order makes no second event. ok is
+// false, and the event is told apart by its bytes, where the body is no JSON, where
+// ECMAScript would throw for a field's parent that is not there, and where two
+// different bodies would read the same: one that names a member twice or is no UTF-8.
 func IDAndDigest(source string, body []byte, fields []Field) (id, digest string, ok bool) {
 	d, root, ok := parse(body)
-	if !ok {
-		return "", IDByBody(source, body), false
+	if !ok || d.ambiguous {
+		return "", "", false
 	}
 	// Before the digest, which sorts the members.
 	text, ok := d.stringify(root, fields)
-	digest = IDByBody(source, d.canonical(root))
 	if !ok {
-		return "", digest, false
+		return "", "", false
 	}
-	return sum(text), digest, true
+	return sum(text), IDByBody(source, d.canonical(root)), true
 }
 
 // IDOfCollision is the event ID of an event that shares its key with another
 // one: SHA-256 of the key, a line feed, and the digest of its content.
 func IDOfCollision(key, digest string) string { return sum(key, "\n", digest) }
-
-// Digest tells events of one key apart: SHA-256 of the source name, a line
-// feed, and the body, in canonical form when it is JSON (members sorted, no
-// white space, numbers as written), so that a sender which writes a repeat in
-// another key order does not make two events of it.
-func Digest(source string, body []byte) string {
-	if c, ok := canonical(body); ok {
-		body = c
-	}
-	return IDByBody(source, body)
-}
 
 func sum(parts ...string) string {
 	h := sha256.New()

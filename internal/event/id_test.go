@@ -27,7 +27,7 @@ func zoomFields() []event.Field {
 // The pairs in testdata were made by running the JavaScript function
 // generateEventId, with JSON.parse before it, under Node 20. A null ID is one
 // that threw.
-func TestIDByFieldsIsWhatGenerateEventIDGives(t *testing.T) {
+func TestIDAndDigestGiveWhatGenerateEventIDGives(t *testing.T) {
 	src, err := os.ReadFile("testdata/generate_event_id.json")
 	require.NoError(t, err)
 	var pairs []struct {
@@ -40,19 +40,21 @@ func TestIDByFieldsIsWhatGenerateEventIDGives(t *testing.T) {
 		t.Run(p.Name, func(t *testing.T) {
 			text, ok := event.Stringify([]byte(p.Body), zoomFields())
 			require.Equal(t, p.ID != nil, ok)
-			id, ok := event.IDByFields([]byte(p.Body), zoomFields())
-			require.Equal(t, p.ID != nil, ok)
 			if ok {
 				require.Equal(t, *p.Text, text)
+			}
+			id, _, told := event.IDAndDigest("zoom", []byte(p.Body), zoomFields())
+			if told {
 				require.Equal(t, *p.ID, id)
 			}
+			require.Equal(t, ok && p.Name != "repeated keys", told)
 		})
 	}
 }
 
-func TestIDByFieldsRefusesWhatIsNoJSON(t *testing.T) {
+func TestIDAndDigestRefuseWhatIsNoJSON(t *testing.T) {
 	for _, body := range []string{"", "{", `{"event":}`, "event=1", "{}{}", "\x00"} {
-		_, ok := event.IDByFields([]byte(body), zoomFields())
+		_, _, ok := event.IDAndDigest("zoom", []byte(body), zoomFields())
 		require.False(t, ok, body)
 	}
 }
@@ -67,26 +69,48 @@ func TestIDsAreTheHashesThatTheContractNames(t *testing.T) {
 	require.Equal(t, hash("key\ndigest"), event.IDOfCollision("key", "digest"))
 }
 
+// digest is that of a body whose key is always the same.
+func digest(t require.TestingT, source, body string) string {
+	_, digest, ok := event.IDAndDigest(source, []byte(body), []event.Field{{Key: "k", Paths: []string{"none"}}})
+	require.True(t, ok, body)
+	return digest
+}
+
 func TestDigest(t *testing.T) {
-	digest := func(body string) string { return event.Digest("zoom", []byte(body)) }
 	t.Run("key order and white space do not matter", func(t *testing.T) {
-		require.Equal(t, digest(`{"a":1,"b":[true,null]}`), digest("{ \"b\" : [true, null],\n\"a\": 1 }"))
-		require.Equal(t, digest(`{"a":"é"}`), digest(`{"a":"\u00e9"}`))
-		require.Equal(t, digest(`{"a":2}`), digest(`{"a":1,"a":2}`), "of two values of one name the last counts, as to encoding/json")
+		require.Equal(t, digest(t, "zoom", `{"a":1,"b":[true,null]}`), digest(t, "zoom", "{ \"b\" : [true, null],\n\"a\": 1 }"))
+		require.Equal(t, digest(t, "zoom", `{"a":"é"}`), digest(t, "zoom", `{"a":"\u00e9"}`))
 	})
 	for name, pair := range map[string][2]string{
 		"big numbers differ in their last digit": {`{"a":12345678901234567890}`, `{"a":12345678901234567891}`},
 		"lone surrogates differ":                 {`{"a":"\ud800"}`, `{"a":"\ud801"}`},
 		"the order of an array matters":          {`[1,2]`, `[2,1]`},
 		"a text is not a number":                 {`{"a":"1"}`, `{"a":1}`},
-		"what is no JSON counts by its bytes":    {`a=1`, `a=1 `},
 		"joined members differ from split ones":  {`{"a":"1,2"}`, `{"a":"1","2":""}`},
 	} {
-		t.Run(name, func(t *testing.T) { require.NotEqual(t, digest(pair[0]), digest(pair[1])) })
+		t.Run(name, func(t *testing.T) { require.NotEqual(t, digest(t, "zoom", pair[0]), digest(t, "zoom", pair[1])) })
 	}
 	t.Run("another source is another digest", func(t *testing.T) {
-		require.NotEqual(t, event.Digest("a", []byte("{}")), event.Digest("b", []byte("{}")))
+		require.NotEqual(t, digest(t, "a", "{}"), digest(t, "b", "{}"))
 	})
+}
+
+func TestABodyThatOthersReadLikeHasNoKey(t *testing.T) {
+	for name, body := range map[string]string{
+		"a member twice":                 `{"event":"a","event":"b"}`,
+		"a member twice further in":      `{"event":"a","payload":{"object":{"id":1,"x":[{"y":1,"y":2}]}}}`,
+		"a member twice by an escape":    `{"event":"a","\u0065vent":"a"}`,
+		"a byte that is no UTF-8":        "{\"event\":\"a\xff\",\"payload\":{\"object\":{\"id\":1}}}",
+		"a name that is no UTF-8":        "{\"event\":\"a\",\"\xff\":1,\"payload\":{\"object\":{\"id\":1}}}",
+		"the first bytes of a character": "{\"event\":\"a\",\"x\":\"\xe2\x82\",\"payload\":{\"object\":{\"id\":1}}}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, ok := event.IDAndDigest("zoom", []byte(body), zoomFields())
+			require.False(t, ok)
+		})
+	}
+	_, _, ok := event.IDAndDigest("zoom", []byte(`{"event":"\ufffd and �","payload":{"object":{"id":1}}}`), zoomFields())
+	require.True(t, ok, "a replacement character that was sent is a character")
 }
 
 // Whatever JSON a sender writes: the digest is the same after a round trip
@@ -102,7 +126,7 @@ func TestDigestSurvivesAnotherWriter(t *testing.T) {
 		require.NoError(t, err)
 		indented, err := json.MarshalIndent(m, " ", "\t")
 		require.NoError(t, err)
-		require.Equal(t, event.Digest("s", compact), event.Digest("s", indented))
+		require.Equal(t, digest(t, "s", string(compact)), digest(t, "s", string(indented)))
 	})
 }
 
@@ -114,26 +138,19 @@ func FuzzStringify(f *testing.F) {
 		if ok && !json.Valid([]byte(text)) {
 			t.Fatalf("not JSON: %q", text)
 		}
-		event.Digest("s", body)
+		event.IDAndDigest("s", body, zoomFields())
 	})
 }
 
-func TestIDAndDigestAreThoseOfTheirOwn(t *testing.T) {
-	many := `{"k":{`
+func TestMembersAreSortedHoweverMany(t *testing.T) {
+	one, other := `{"k":{`, `{"k":{`
 	for i := range 50 {
-		many += fmt.Sprintf(`"m%d":%d,"m%d":"later",`, i, i, i/2)
+		one += fmt.Sprintf(`"m%d":%d,`, i, i)
+		other += fmt.Sprintf(`"m%d":%d,`, 49-i, 49-i)
 	}
-	many += `"é\ud800":"\u00e9😀"}}`
-	fields := []event.Field{{Key: "k", Paths: []string{"k"}}, {Key: "x", Paths: []string{"x"}}}
-	for _, body := range []string{
-		`{"k":{"b":1,"a":[2,{"z":null}]},"x":"y"}`, many, `{"k":1}`, `{}`, `[]`, `null`, `no JSON`, ``, `"é😀\n"`,
-	} {
-		id, ok := event.IDByFields([]byte(body), fields)
-		gotID, digest, gotOK := event.IDAndDigest("s", []byte(body), fields)
-		require.Equal(t, ok, gotOK, body)
-		require.Equal(t, id, gotID, body)
-		require.Equal(t, event.Digest("s", []byte(body)), digest, body)
-	}
+	require.Equal(t, digest(t, "s", one+`"é\ud800":"\u00e9😀"}}`), digest(t, "s", other+`"\u00e9\ud800":"é😀"}}`))
+	_, _, ok := event.IDAndDigest("s", []byte(one+`"m7":7}}`), zoomFields())
+	require.False(t, ok, "a member twice among many")
 }
 
 // BenchmarkIDAndDigest is what it costs to name an event by its fields.

@@ -43,6 +43,9 @@ type document struct {
 	text    []byte
 	units   []uint16
 	members []member
+	// ambiguous tells that other bytes read the same: a member is there twice, of
+	// which the last counts, or bytes are no UTF-8.
+	ambiguous bool
 }
 
 // parse reads a JSON text. encoding/json judges it, so that the reader only
@@ -107,16 +110,8 @@ func (d *document) member(n node, name string) node {
 	return node{}
 }
 
-// canonical writes a JSON text with members sorted and no white space. Numbers
-// keep their text: as doubles, two different big ones would look the same.
-func canonical(body []byte) ([]byte, bool) {
-	d, root, ok := parse(body)
-	if !ok {
-		return nil, false
-	}
-	return d.canonical(root), true
-}
-
+// canonical writes the text with members sorted and no white space. Numbers keep
+// their text: as doubles, two different big ones would look the same.
 func (d *document) canonical(root node) []byte {
 	return d.append(make([]byte, 0, len(d.text)+len(d.text)/8), root, style{
 		members: (*document).sorted,

@@ -69,6 +69,7 @@ func (r *reader) object() node {
 		// JSON.parse has it.
 		if same, ok := index.find(r.document, r.open[mark:], key); ok {
 			r.open[mark+same] = m
+			r.ambiguous = true
 		} else {
 			r.open = append(r.open, m)
 		}
@@ -159,6 +160,7 @@ func (r *reader) wideString(from int) node {
 		if c != '\\' {
 			// Bytes that are no UTF-8 read as U+FFFD, as a UTF-8 decoder has it.
 			v, size := utf8.DecodeRune(r.text[r.at:])
+			r.ambiguous = r.ambiguous || v == utf8.RuneError && size == 1
 			r.units = utf16.AppendRune(r.units, v)
 			r.at += size
 			continue

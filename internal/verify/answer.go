@@ -205,7 +205,10 @@ func jsonEscape(s string) string {
 // isPlainToken is the shape a challenge must have before it is signed:
 // [A-Za-z0-9_=.-]{1,256}. It excludes v0:{ts}:{body} and every JSON text, so
 // that no answer of ours is a signature of an event.
-func isPlainToken(s string) bool { return onlyHolds(s, "_=.-", 256) }
+func isPlainToken(s string) bool { return onlyHolds(s, "_=.-", maxPlainToken) }
+
+// maxPlainToken bounds a challenge that is signed.
+const maxPlainToken = 256
 
 // isHeaderText is what we echo in a header: host names, origins and rates.
 func isHeaderText(s string) bool { return onlyHolds(s, "_=.-:/*, ", 256) }

@@ -27,6 +27,12 @@ type CodedHandshaker interface {
 	Handshake(r *Request, o Options) (*Answer, error)
 }
 
+// CodedIdentifier is a Coded whose signed bytes have several spellings for one event.
+type CodedIdentifier interface {
+	// Identify gives the one of a verified request.
+	Identify(r *Request) []byte
+}
+
 // Scheme is one kind of coded verifier.
 type Scheme struct {
 	// New makes the verifier of a profile; the error says what is wrong with it.
@@ -55,6 +61,8 @@ type Traits struct {
 	// Dated tells that the request says when it was signed, so that a tolerance
 	// can be judged.
 	Dated bool
+	// SignsBody tells that the signature is over all bytes of the body.
+	SignsBody bool
 	// SignsURL tells that the signature is over the address that was called.
 	SignsURL bool
 	// Signs says in words what is signed, where no template does.

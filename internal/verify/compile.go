@@ -44,6 +44,7 @@ const (
 	dedupeID     = "id"
 	dedupeFields = "fields"
 	dedupeBody   = "body"
+	dedupeSigned = "signed"
 	dedupeNone   = "none"
 )
 
@@ -63,11 +64,13 @@ func (p Profile) Compile(coded Schemes) (*Verifier, error) {
 	c.params()
 	c.algorithm()
 	c.describe()
+	c.apart()
 	c.kinds()
 	c.guards()
 	c.identity()
 	c.handshakes()
 	c.dedupe()
+	c.law()
 	if len(c.faults) > 0 {
 		return nil, c.faults
 	}
@@ -87,7 +90,6 @@ func (p Profile) withDefaults() Profile {
 	def(&p.Signature.Encoding, encHex)
 	def(&p.Timestamp.Format, formatSeconds)
 	def(&p.Body, bodyJSON)
-	def(&p.Dedupe, dedupeBody)
 	if len(p.Methods) == 0 {
 		p.Methods = []string{http.MethodPost}
 	}
@@ -202,19 +204,33 @@ func (c *compiler) describe() {
 		return
 	}
 	c.v.traits = Traits{
-		Bearer:   c.v.token(),
-		Public:   c.p.Algorithm == algECDSA || c.p.Algorithm == algEd25519 && c.p.Key != keyQQBot,
-		Keyless:  c.p.Algorithm == algNone,
-		Dated:    c.p.Timestamp.From != "",
-		SignsURL: c.signs(partURL) || c.signs(partURLNoQuery),
+		Bearer:    c.v.token(),
+		Public:    c.p.Algorithm == algECDSA || c.p.Algorithm == algEd25519 && c.p.Key != keyQQBot,
+		Keyless:   c.p.Algorithm == algNone,
+		Dated:     c.p.Timestamp.From != "",
+		SignsBody: c.v.bodySigned,
+		SignsURL:  c.signs(partURL) || c.signs(partURLNoQuery),
 	}
+}
+
+// apart chooses how events are told apart where the profile does not say: by the
+// body, or by what is signed where that is not the body.
+func (c *compiler) apart() {
+	t := c.v.traits
+	if c.p.Dedupe == "" {
+		c.p.Dedupe = dedupeBody
+		if known := c.v.coded != nil || c.v.content != nil; known && !t.SignsBody && !t.Bearer {
+			c.p.Dedupe = dedupeSigned
+		}
+	}
+	c.v.p.Dedupe = c.p.Dedupe
 }
 
 // kinds checks the closed lists.
 func (c *compiler) kinds() {
 	c.oneOf("key", c.p.Key, keyRaw, keyHex, keyBase64, keyBase64URL, keyWhsec, keyWhpk, keySPKI, keyQQBot)
 	c.oneOf("body", c.p.Body, bodyJSON, bodyForm, bodyMulti, bodyBytes)
-	c.oneOf("dedupe", c.p.Dedupe, dedupeID, dedupeFields, dedupeBody, dedupeNone)
+	c.oneOf("dedupe", c.p.Dedupe, dedupeID, dedupeFields, dedupeBody, dedupeSigned, dedupeNone)
 	if c.p.Algorithm == algECDSA && c.p.Key != keySPKI {
 		c.fault("key", "an ECDSA public key is written as spki")
 	}
@@ -255,6 +271,15 @@ func (c *compiler) dedupe() {
 	case dedupeFields:
 		if len(c.p.Fields) == 0 {
 			c.fault("dedupe", "fields needs a list of fields")
+		}
+	case dedupeBody:
+		if known := c.v.coded != nil || c.v.content != nil; known && !c.v.traits.SignsBody && !c.v.traits.Bearer {
+			c.fault("dedupe", "the signature does not reach all of the body: whoever captured one request could send it "+
+				"again, changed, as another event; use dedupe: signed")
+		}
+	case dedupeSigned:
+		if c.v.traits.Bearer || c.p.Algorithm == algNone {
+			c.fault("dedupe", "this sender signs nothing; use dedupe: body")
 		}
 	}
 	for i, f := range c.p.Fields {

@@ -149,24 +149,29 @@ func (q *reading) appendContent(buf []byte, secret string) []byte {
 }
 
 func (q *reading) appendPart(buf []byte, i int, secret string) []byte {
+	return append(buf, q.partText(i, secret)...)
+}
+
+// partText is the text of a part that is not the body.
+func (q *reading) partText(i int, secret string) string {
 	switch p := &q.v.content[i]; p.kind {
 	case partLiteral:
-		return append(buf, p.text...)
+		return p.text
 	case partTimestamp:
-		return append(buf, q.stamp...)
+		return q.stamp
 	case partID:
-		return append(buf, q.id...)
+		return q.id
 	case partURL:
-		return append(buf, q.url(q.r.URL)...)
+		return q.url(q.r.URL)
 	case partURLNoQuery:
 		u, _, _ := strings.Cut(q.r.URL, "?")
-		return append(buf, q.url(u)...)
+		return q.url(u)
 	case partMethod:
-		return append(buf, q.r.Method...)
+		return q.r.Method
 	case partSecret:
-		return append(buf, secret...)
+		return secret
 	default:
-		return append(buf, q.texts[i]...)
+		return q.texts[i]
 	}
 }
 

@@ -16,6 +16,7 @@ const (
 	MissingID            Reason = "missing-id"
 	MalformedSignature   Reason = "malformed-signature"
 	MalformedTimestamp   Reason = "malformed-timestamp"
+	MalformedBody        Reason = "malformed-body"
 	SignatureMismatch    Reason = "signature-mismatch"
 	TokenMismatch        Reason = "token-mismatch"
 	BodyHashMismatch     Reason = "body-hash-mismatch"
@@ -87,7 +88,7 @@ func (f *Failure) at(s Step) *Failure {
 // step is the check at which a reason usually shows up.
 func (r Reason) step() Step {
 	switch r {
-	case MissingSignature, MissingID, MalformedSignature, UnsupportedAlgorithm:
+	case MissingSignature, MissingID, MalformedSignature, MalformedBody, UnsupportedAlgorithm:
 		return StepPresence
 	case MissingTimestamp, MalformedTimestamp:
 		return StepTimestamp

@@ -45,7 +45,7 @@ func (v *Verifier) Identify(r *Request) Event {
 	}
 	var e Event
 	e.Type, _ = q.read(v.identity.kind)
-	e.ID, _ = q.read(v.identity.id)
+	e.ID = q.readID()
 	e.Subject, _ = q.read(v.identity.subject)
 	if text, n := q.read(v.identity.time); n == once {
 		e.Time, _ = parseTime(v.identity.format, text)
@@ -53,17 +53,115 @@ func (v *Verifier) Identify(r *Request) Event {
 	return e
 }
 
-// Read gives the text of any source of a request, for what a source's owner
-// names beyond the profile (order_by). Empty means absent, or more than one.
-func (v *Verifier) Read(r *Request, text string) (string, error) {
-	s, err := parseSource(text, v.p.Params)
+// Distinction is what tells an event from others of its source: one text of the sender,
+// fields of the body, or bytes.
+type Distinction struct {
+	// ID is the sender's own ID of the event; empty where By says otherwise.
+	ID string
+	// Fields are those of the body that identify; the whole of it counts where they
+	// are not there, or can't be read in one way.
+	Fields []Field
+	// Bytes identify where neither ID nor Fields do: the body where the signature is
+	// over its bytes, else all that is signed. Nil means that nothing does, and each
+	// request is an event of its own.
+	Bytes []byte
+}
+
+// Distinguish reads what tells the event of a verified request apart. It depends on
+// nothing but what the signature binds. The bytes may be the request's.
+func (v *Verifier) Distinguish(r *Request) Distinction {
+	i := Distinction{}
+	switch v.p.Dedupe {
+	case dedupeNone:
+		return i
+	case dedupeID:
+		q := v.open(r)
+		defer q.close()
+		if v.p.Signature.Grammar == grammarKV && v.coded == nil {
+			_ = q.collect()
+		}
+		if i.ID = q.readID(); i.ID != "" {
+			return i
+		}
+	case dedupeFields:
+		i.Fields = v.p.Fields
+	}
+	i.Bytes = v.identifying(r)
+	return i
+}
+
+// identifying are the bytes that identify an event by all that is signed, or by the
+// body where that is.
+func (v *Verifier) identifying(r *Request) []byte {
+	signsBody := v.traits.Bearer || v.traits.SignsBody || v.p.Algorithm == algNone
+	if v.p.Dedupe != dedupeSigned && signsBody && len(r.Body) > 0 || v.traits.Bearer || v.p.Algorithm == algNone {
+		if len(r.Body) == 0 {
+			return nil // Empty bodies are all the same, and may be different events.
+		}
+		return r.Body
+	}
+	if c, ok := v.coded.(CodedIdentifier); ok {
+		return c.Identify(r)
+	}
+	content, err := v.signedContent(r)
 	if err != nil {
-		return "", err
+		return r.Body // Not after Verify.
+	}
+	return content
+}
+
+// signedContent is the content with each part in the one spelling that it has in
+// identities.
+func (v *Verifier) signedContent(r *Request) ([]byte, error) {
+	if v.coded != nil || v.content == nil {
+		return v.Content(r)
 	}
 	q := v.open(r)
 	defer q.close()
-	value, _ := q.read(s)
-	return value, nil
+	if f := q.collect(); f != nil {
+		return nil, f
+	}
+	if f := q.prepare(window{}); f != nil {
+		return nil, f
+	}
+	q.unescape = v.urlUnescape != nil
+	return q.appendContent([]byte{}, ""), nil
+}
+
+// readID gives the sender's ID of the event; empty where there is none that can be
+// read in one way alone.
+func (q *reading) readID() string {
+	q.exact = true
+	defer func() { q.exact = false }()
+	for i := range q.v.identity.id {
+		if text, n := q.readApart(&q.v.identity.id[i]); n != absent {
+			return text
+		}
+	}
+	return ""
+}
+
+// readApart reads joined places so that no other texts give the same: between them
+// stands a space, which is written %20 in them, as % is %25. A + leaves the place of
+// what is absent empty.
+func (q *reading) readApart(j *joint) (string, presence) {
+	if len(j.places) == 1 {
+		return q.readPlace(&j.places[0])
+	}
+	texts := make([]string, len(j.places))
+	there := false
+	for i := range j.places {
+		text, n := q.readPlace(&j.places[i])
+		if n == doubled || n == absent && j.tight {
+			return "", n
+		}
+		there = there || n == once
+		texts[i] = strings.NewReplacer("%", "%25", " ", "%20").Replace(text)
+	}
+	if !there {
+		return "", absent
+	}
+	return strings.Join(texts, " "), once
 }
 
 // BodyOK tells whether the body is of the kind that the sender sends. An empty

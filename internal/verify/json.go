@@ -75,6 +75,13 @@ func (p jsonPath) find(body []byte, strict bool) (at span, found, doubled bool) 
 	return h.at, h.found, false
 }
 
+// exactText is jsonText of what one text alone is read from. Bytes that are no UTF-8
+// and lone surrogates all read as U+FFFD: a text with that character has none.
+func exactText(raw []byte) (string, bool) {
+	text, ok := jsonText(raw)
+	return text, ok && !strings.ContainsRune(text, utf8.RuneError)
+}
+
 // jsonText is the text of a scalar: a string's content, a number or a boolean
 // as it is written. null, objects and arrays have none.
 func jsonText(raw []byte) (string, bool) {
@@ -243,6 +250,35 @@ func (s *scanner) skip() bool {
 		}
 		if depth <= 0 {
 			return depth == 0
+		}
+	}
+	return false
+}
+
+// skipPaired passes one object or list whose brackets are paired and that holds no
+// backslash outside of its strings.
+func (s *scanner) skipPaired() bool {
+	var open []byte
+	for s.i < len(s.b) {
+		switch c := s.b[s.i]; c {
+		case '"':
+			if !s.skipString() {
+				return false
+			}
+			continue
+		case '{', '[':
+			open = append(open, c+2) // The closing bracket, in ASCII.
+		case '}', ']':
+			if len(open) == 0 || open[len(open)-1] != c {
+				return false
+			}
+			open = open[:len(open)-1]
+		case '\\':
+			return false
+		}
+		s.i++
+		if len(open) == 0 {
+			return true
 		}
 	}
 	return false

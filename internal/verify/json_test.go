@@ -55,7 +55,7 @@ func TestPathsReadABody(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, p := range []verify.Profile{bodySigned(), partSigned()} {
-				got, err := reader(t, p).Read(&verify.Request{Header: verify.HTTPHeader{}, Body: []byte(body)}, c.path)
+				got, err := readAt(p, &verify.Request{Header: verify.HTTPHeader{}, Body: []byte(body)}, c.path)
 				require.NoError(t, err)
 				require.Equal(t, c.want, got)
 			}
@@ -63,12 +63,22 @@ func TestPathsReadABody(t *testing.T) {
 	}
 }
 
+// readAt reads a source of a request, as the subject of an event.
+func readAt(p verify.Profile, r *verify.Request, source string) (string, error) {
+	p.Identity.Subject = source
+	v, err := p.Compile(nil)
+	if err != nil {
+		return "", err
+	}
+	return v.Identify(r).Subject, nil
+}
+
 func TestPathsOfBrokenBodies(t *testing.T) {
 	for _, body := range []string{
 		"", "{", "[", `"`, `{"a"`, `{"a":`, `{"a":"x`, `{"a" "b"}`, `{a:1}`, "null", "}", "]", `{"a":}`, `{"a":"\`, `{"a":"\ud800`,
 		strings.Repeat("[", 100_000), strings.Repeat(`{"a":`, 100_000),
 	} {
-		got, err := reader(t, partSigned()).Read(&verify.Request{Header: verify.HTTPHeader{}, Body: []byte(body)}, "body:a")
+		got, err := readAt(partSigned(), &verify.Request{Header: verify.HTTPHeader{}, Body: []byte(body)}, "body:a")
 		require.NoError(t, err)
 		require.Empty(t, got)
 	}
@@ -87,10 +97,10 @@ func TestADoubledMemberCountsOnlyUnderTheSignature(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := &verify.Request{Header: verify.HTTPHeader{}, Body: []byte(c.body)}
-			got, err := reader(t, bodySigned()).Read(r, "body:a.b")
+			got, err := readAt(bodySigned(), r, "body:a.b")
 			require.NoError(t, err)
 			require.Equal(t, c.want, got)
-			got, err = reader(t, partSigned()).Read(r, "body:a.b")
+			got, err = readAt(partSigned(), r, "body:a.b")
 			require.NoError(t, err)
 			require.Empty(t, got, "which of the two a decoder takes is open")
 		})
@@ -99,7 +109,7 @@ func TestADoubledMemberCountsOnlyUnderTheSignature(t *testing.T) {
 
 func TestAMemberOfAnotherCaseIsNotTheOneThatIsMeant(t *testing.T) {
 	for _, p := range []verify.Profile{bodySigned(), partSigned()} {
-		got, err := reader(t, p).Read(&verify.Request{Header: verify.HTTPHeader{}, Body: []byte(`{"A":"1"}`)}, "body:a")
+		got, err := readAt(p, &verify.Request{Header: verify.HTTPHeader{}, Body: []byte(`{"A":"1"}`)}, "body:a")
 		require.NoError(t, err)
 		require.Empty(t, got)
 	}
@@ -107,7 +117,7 @@ func TestAMemberOfAnotherCaseIsNotTheOneThatIsMeant(t *testing.T) {
 
 func TestPathsThatAreNone(t *testing.T) {
 	for _, path := range []string{"body:", "body:a..b", "body:a.", "body:.a", "body:a[", "body:a[x]", "body:a[-1]", "body:a[0]b", "body:a[0].", "nothing", "cookie:a", "header:"} {
-		_, err := reader(t, bodySigned()).Read(&verify.Request{Header: verify.HTTPHeader{}}, path)
+		_, err := readAt(bodySigned(), &verify.Request{Header: verify.HTTPHeader{}}, path)
 		require.Error(t, err, path)
 	}
 }
@@ -122,15 +132,13 @@ func FuzzJSONPath(f *testing.F) {
 	f.Add([]byte(`{"A":1}`), "a")
 	f.Add([]byte("{\"\xff\":\"\xff\"}"), "\ufffd")
 	f.Add([]byte(`{"a":"\ud800","b":[[],[1.50]]}`), "b[1][0]")
-	last := reader(f, bodySigned())
-	strict := reader(f, partSigned())
 	f.Fuzz(func(t *testing.T, body []byte, path string) {
 		r := &verify.Request{Header: verify.HTTPHeader{}, Body: body}
-		got, err := last.Read(r, "body:"+path)
+		got, err := readAt(bodySigned(), r, "body:"+path)
 		if err != nil || strings.ContainsAny(path, "|#+&") {
 			return
 		}
-		again, err := strict.Read(r, "body:"+path)
+		again, err := readAt(partSigned(), r, "body:"+path)
 		require.NoError(t, err)
 		if again != "" {
 			require.Equal(t, got, again, "the strict reading may know less, never other things")

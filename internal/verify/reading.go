@@ -11,6 +11,7 @@ type reading struct {
 	v      *Verifier
 	r      *Request
 	strict bool // a doubled member of the body counts as a fault
+	exact  bool // a text that could be read from others has none
 
 	sigs     []candidate
 	fromBody bool
@@ -79,6 +80,9 @@ func (q *reading) verify(secrets []Secret, o *Options) *Failure {
 	if f := q.checkSignature(secrets, o.Now); f != nil {
 		return f
 	}
+	if f := q.checkForms(); f != nil {
+		return f
+	}
 	return q.judgeWindow(o.Now, w)
 }
 
@@ -94,6 +98,8 @@ func usable(secrets []Secret, now time.Time) *Failure {
 
 // prepare reads what the signed content is made of.
 func (q *reading) prepare(w window) *Failure {
+	q.exact = true
+	defer func() { q.exact = false }()
 	if f := q.checkGuards(); f != nil {
 		return f
 	}

@@ -182,7 +182,7 @@ func (w *signer) splice(path jsonPath, text string) error {
 }
 
 func isDigits(s string) bool {
-	_, ok := parseUnix(s)
+	_, ok := parseUnix(formatMillis, s)
 	return ok
 }
 

@@ -296,7 +296,7 @@ func (q *reading) addEach() *Failure {
 }
 
 func (q *reading) addElement(element []byte) *Failure {
-	text, n := readJSON(q.v.each.item, element, true)
+	text, n := q.readJSON(q.v.each.item, element)
 	switch {
 	case n == doubled:
 		return Refuse(MalformedSignature, "an element shows the token twice")

@@ -161,7 +161,7 @@ func (q *reading) readPlace(p *place) (string, presence) {
 	if p.inner == nil || n != once {
 		return text, n
 	}
-	return readJSON(p.inner, []byte(text), q.strict)
+	return q.readJSON(p.inner, []byte(text))
 }
 
 func (q *reading) readOuter(p *place) (string, presence) {
@@ -169,7 +169,7 @@ func (q *reading) readOuter(p *place) (string, presence) {
 	case placeHeader:
 		return single(q.r.Header.Values(p.name))
 	case placeBody:
-		return readJSON(p.path, q.r.Body, q.strict)
+		return q.readJSON(p.path, q.r.Body)
 	case placeForm:
 		return single(q.formValues()[p.name])
 	case placeQuery:
@@ -196,15 +196,19 @@ func (q *reading) member(names []string) (string, presence) {
 	return "", absent
 }
 
-func readJSON(p jsonPath, body []byte, strict bool) (string, presence) {
-	at, ok, twice := p.find(body, strict)
+func (q *reading) readJSON(p jsonPath, body []byte) (string, presence) {
+	at, ok, twice := p.find(body, q.strict)
 	if twice {
 		return "", doubled
 	}
 	if !ok {
 		return "", absent
 	}
-	text, ok := jsonText(body[at.from:at.to])
+	read := jsonText
+	if q.exact {
+		read = exactText
+	}
+	text, ok := read(body[at.from:at.to])
 	if !ok {
 		return "", absent
 	}

@@ -23,7 +23,7 @@ const (
 func parseTime(format, text string) (time.Time, bool) {
 	switch format {
 	case formatSeconds, formatMillis:
-		n, ok := parseUnix(text)
+		n, ok := parseUnix(format, text)
 		if !ok {
 			return time.Time{}, false
 		}
@@ -45,9 +45,11 @@ func parseTime(format, text string) (time.Time, bool) {
 	}
 }
 
-// parseUnix takes digits only: no sign, no fraction, no overflow.
-func parseUnix(text string) (int64, bool) {
-	if text == "" || len(text) > 15 {
+// parseUnix takes digits only: no sign, no fraction, no leading zero, and no year
+// beyond 9999, so that a time has one spelling and can be compared.
+func parseUnix(format, text string) (int64, bool) {
+	const lastSecond = 253_402_300_799
+	if text == "" || text[0] == '0' && text != "0" || len(text) > len("253402300799999") {
 		return 0, false
 	}
 	for i := range len(text) {
@@ -56,7 +58,10 @@ func parseUnix(text string) (int64, bool) {
 		}
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
-	return n, err == nil
+	if format == formatMillis {
+		return n, err == nil && n/1000 <= lastSecond
+	}
+	return n, err == nil && n <= lastSecond
 }
 
 // formatTime writes a time as the profile's sender does.

@@ -27,6 +27,7 @@ type Verifier struct {
 	guards                   []guard
 	urlUnescape              *strings.Replacer
 	bodySigned               bool // the whole body is under the signature
+	forms                    forms
 
 	identity   identity
 	handshakes []handshake

@@ -13,22 +13,19 @@ import (
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
-// maxAdyenItems bounds the items of one notification.
-const maxAdyenItems = 100
-
-// adyen verifies Adyen's payment notifications: each item of the body carries an HMAC-SHA256 over
-// eight of its fields, and all of them must be good.
+// adyen verifies Adyen's payment notifications: the item of the body carries an HMAC-SHA256 over
+// eight of its fields.
 // https://docs.adyen.com/development-resources/webhooks/verify-hmac-signatures/
 type adyen struct{}
 
 func adyenTraits(verify.Profile) verify.Traits {
-	return verify.Traits{Signs: "eight fields of each item"}
+	return verify.Traits{Signs: "eight fields of the item"}
 }
 
 // newAdyen makes the verifier of the algorithm adyen.
 func newAdyen(verify.Profile) (verify.Coded, error) { return adyen{}, nil }
 
-// Verify implements Coded. The secrets are hex.
+// Verify implements verify.Coded. The secrets are hex.
 func (a adyen) Verify(r *verify.Request, secrets []verify.Secret, o verify.Options) error {
 	texts, err := activeKeys(secrets, o)
 	if err != nil {
@@ -42,40 +39,31 @@ func (a adyen) Verify(r *verify.Request, secrets []verify.Secret, o verify.Optio
 		}
 		keys = append(keys, key)
 	}
-	items, err := adyenItems(r.Body)
+	item, err := adyenItem(r.Body)
 	if err != nil {
 		return err
 	}
-	for _, item := range items {
-		if err := verifyAdyenItem(item, keys); err != nil {
-			return err
-		}
-	}
-	return nil
+	return verifyAdyenItem(item, keys)
 }
 
-// Covers implements CodedCover: the eight fields, of every item.
+// Covers implements verify.Coded: the eight fields, of every item.
 func (a adyen) Covers(kind, name string) bool {
 	_, field, ok := strings.Cut(name, "].NotificationRequestItem.")
 	return ok && kind == "body" && slices.Contains(adyenFields(), field)
 }
 
-// Content implements CodedContent: the signed text of each item, one a line.
+// Content implements verify.Coded.
 func (a adyen) Content(r *verify.Request) ([]byte, error) {
-	items, err := adyenItems(r.Body)
+	item, err := adyenItem(r.Body)
 	if err != nil {
 		return nil, err
 	}
-	var lines []string
-	for _, item := range items {
-		lines = append(lines, adyenContent(item))
-	}
-	return []byte(strings.Join(lines, "\n")), nil
+	return []byte(adyenContent(item)), nil
 }
 
-// Sign implements CodedSigner: it puts a signature into every item of the body.
+// Sign implements verify.CodedSigner: it puts a signature into the body.
 func (a adyen) Sign(r *verify.Request, s verify.Secret, _ time.Time) (verify.Additions, error) {
-	items, err := adyenItems(r.Body)
+	item, err := adyenItem(r.Body)
 	if err != nil {
 		return verify.Additions{}, err
 	}
@@ -83,16 +71,13 @@ func (a adyen) Sign(r *verify.Request, s verify.Secret, _ time.Time) (verify.Add
 	if err != nil {
 		return verify.Additions{}, verify.Refuse(verify.EmptySecret, "the secret is not hex")
 	}
-	wrapped := make([]any, 0, len(items))
-	for _, item := range items {
-		data, _ := item["additionalData"].(map[string]any)
-		if data == nil {
-			data = map[string]any{}
-		}
-		data["hmacSignature"] = base64.StdEncoding.EncodeToString(adyenMAC(key, item))
-		item["additionalData"] = data
-		wrapped = append(wrapped, map[string]any{"NotificationRequestItem": item})
+	data, _ := item["additionalData"].(map[string]any)
+	if data == nil {
+		data = map[string]any{}
 	}
+	data["hmacSignature"] = base64.StdEncoding.EncodeToString(adyenMAC(key, item))
+	item["additionalData"] = data
+	wrapped := []any{map[string]any{"NotificationRequestItem": item}}
 	body, err := json.Marshal(map[string]any{"live": "false", "notificationItems": wrapped})
 	return verify.Additions{Body: body}, err
 }
@@ -105,42 +90,53 @@ func adyenFields() []string {
 	}
 }
 
-// adyenItems returns the items of a notification.
-func adyenItems(body []byte) ([]map[string]any, error) {
+// adyenItem returns the item of a notification. Adyen puts one into a body; as each carries its own
+// signature, a stranger could else put captured ones together, and take them apart.
+func adyenItem(body []byte) (map[string]any, error) {
 	object, err := strictObject(body, []string{"notificationItems"}, nil, []string{"NotificationRequestItem"},
 		append(adyenFields(), "amount", "additionalData"), []string{"value", "currency", "hmacSignature"})
 	if err != nil {
 		return nil, verify.Refuse(verify.MissingSignature, "the body is not an unambiguous JSON object")
 	}
 	list, _ := object["notificationItems"].([]any)
-	if len(list) == 0 || len(list) > maxAdyenItems {
-		return nil, verify.Refuse(verify.MissingSignature, "the body holds no notification items, or too many")
+	if len(list) != 1 {
+		return nil, verify.Refuse(verify.MissingSignature, "the body does not hold one notification item")
 	}
-	items := make([]map[string]any, 0, len(list))
-	for _, one := range list {
-		wrapper, _ := one.(map[string]any)
-		item, ok := wrapper["NotificationRequestItem"].(map[string]any)
-		if !ok {
-			return nil, verify.Refuse(verify.MissingSignature, "an entry of the body is no notification item")
-		}
-		items = append(items, item)
+	wrapper, _ := list[0].(map[string]any)
+	item, ok := wrapper["NotificationRequestItem"].(map[string]any)
+	if !ok {
+		return nil, verify.Refuse(verify.MissingSignature, "the entry of the body is no notification item")
 	}
-	return items, nil
+	return item, nil
 }
 
-// adyenContent is the signed text of an item: the fields with a colon between; an absent one is empty.
-func adyenContent(item map[string]any) string {
+// adyenValues are the signed fields of an item in their order; an absent one is empty.
+func adyenValues(item map[string]any) []string {
 	amount, _ := item["amount"].(map[string]any)
-	var parts []string
+	values := make([]string, 0, len(adyenFields()))
 	for _, name := range adyenFields() {
 		if inner, ok := strings.CutPrefix(name, "amount."); ok {
-			parts = append(parts, claimText(amount[inner]))
+			values = append(values, claimText(amount[inner]))
 			continue
 		}
-		parts = append(parts, claimText(item[name]))
+		values = append(values, claimText(item[name]))
 	}
-	return strings.Join(parts, ":")
+	return values
 }
+
+// shiftable reports whether a colon could be one of those between the fields. The merchant's own
+// reference may hold some, and is found between the others.
+func shiftable(item map[string]any) bool {
+	for i, value := range adyenValues(item) {
+		if adyenFields()[i] != "merchantReference" && strings.Contains(value, ":") {
+			return true
+		}
+	}
+	return false
+}
+
+// adyenContent is the signed text of an item: the fields with a colon between.
+func adyenContent(item map[string]any) string { return strings.Join(adyenValues(item), ":") }
 
 // adyenMAC is the HMAC-SHA256 of an item's signed text.
 func adyenMAC(key []byte, item map[string]any) []byte {
@@ -159,6 +155,9 @@ func verifyAdyenItem(item map[string]any, keys [][]byte) error {
 	signature, err := decodeStrict(text)
 	if err != nil || len(signature) != sha256.Size {
 		return verify.Refuse(verify.MalformedSignature, "an hmacSignature is not base64 of 32 bytes")
+	}
+	if shiftable(item) {
+		return verify.Refuse(verify.MalformedSignature, "a signed field holds a colon, which could move to the next one")
 	}
 	for _, key := range keys {
 		if hmac.Equal(signature, adyenMAC(key, item)) {

@@ -16,26 +16,31 @@ func adyenItem(psp string) string {
 		`"amount":{"value":1000,"currency":"EUR"},"eventCode":"AUTHORISATION","success":"true","additionalData":{"a":"b"}}}`
 }
 
-// adyenBody is a notification of several items.
+// adyenBody is a notification.
 func adyenBody(items ...string) string {
 	return `{"live":"false","notificationItems":[` + strings.Join(items, ",") + `]}`
 }
 
-// TestAdyenBatches judges notifications of several items: all must be good.
-func TestAdyenBatches(t *testing.T) {
+// TestAdyenItems judges notifications, of which each holds one item.
+func TestAdyenItems(t *testing.T) {
 	const key = "DFB1EB5485895CFA84146406857104ABB4CBCABDC8AAF103A624C8F6A3EAAB00"
 	checker, err := coded.NewTestCoded(verify.Profile{Algorithm: "adyen"})
 	require.NoError(t, err)
 	signed, err := checker.(verify.CodedSigner).Sign(
-		codedRequest("", adyenBody(adyenItem("one"), adyenItem("two"))), verify.Secret{Value: key}, codedNow)
+		codedRequest("", adyenBody(adyenItem("one"))), verify.Secret{Value: key}, codedNow)
 	require.NoError(t, err)
 	good := string(signed.Body)
+	_, item, found := strings.Cut(good, `"notificationItems":[`)
+	require.True(t, found)
+	item, _, _ = strings.Cut(item, "]")
 	for _, test := range []struct {
 		name, body, key string
 		want            verify.Reason
 	}{
-		{"two good items", good, key, ""},
-		{"the second item changed", strings.Replace(good, `"two"`, `"2"`, 1), key, verify.SignatureMismatch},
+		{"a good item", good, key, ""},
+		{"the item changed", strings.Replace(good, `"one"`, `"1"`, 1), key, verify.SignatureMismatch},
+		{"the item twice", strings.Replace(good, `"notificationItems":[`, `"notificationItems":[`+item+`,`, 1), key, verify.MissingSignature},
+		{"a colon between two fields moved", strings.NewReplacer(`"one"`, `"one:"`, `"M"`, `""`).Replace(good), key, verify.MalformedSignature},
 		{"an unsigned item added", strings.Replace(good, `"notificationItems":[`, `"notificationItems":[`+adyenItem("three")+",", 1), key, verify.MissingSignature},
 		{"a second list under another case", strings.Replace(good, `{"live"`, `{"NotificationItems":[],"live"`, 1), key, verify.MissingSignature},
 		{"an amount twice", strings.Replace(good, `"amount":`, `"amount":{"value":1,"currency":"EUR"},"amount":`, 1), key, verify.MissingSignature},

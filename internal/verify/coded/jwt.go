@@ -31,7 +31,7 @@ type jwt struct {
 	keys       *remoteCache[[]jose.JSONWebKey]
 }
 
-// Verify implements Coded. Secrets are the keys, except with a key set: there they are not used, or
+// Verify implements verify.Coded. Secrets are the keys, except with a key set: there they are not used, or
 // are the clientStates of Microsoft Graph's notifications.
 func (j *jwt) Verify(r *verify.Request, secrets []verify.Secret, o verify.Options) error {
 	if j.options.Each {
@@ -111,7 +111,7 @@ func (j *jwt) parse(text string) (*jose.JSONWebSignature, error) {
 	return token, nil
 }
 
-// Covers implements CodedCover. A token vouches for the body or the query only by their digest.
+// Covers implements verify.Coded. A token vouches for the body or the query only by their digest.
 func (j *jwt) Covers(kind, _ string) bool {
 	switch kind {
 	case "body", "form":

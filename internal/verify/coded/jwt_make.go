@@ -27,10 +27,11 @@ func jwtTraits(p verify.Profile) verify.Traits {
 		Bearer:  p.JWT.BodyHash == "",
 		Fetches: p.JWT.JWKS != "",
 		// Where every item of a body has a token, the secrets are clientStates.
-		Public:   !p.JWT.Each && !symmetric,
-		Keyless:  p.JWT.JWKS != "",
-		SignsURL: p.JWT.URLHash != "",
-		Signs:    "the token",
+		Public:    !p.JWT.Each && !symmetric,
+		Keyless:   p.JWT.JWKS != "",
+		SignsBody: p.JWT.BodyHash != "",
+		SignsURL:  p.JWT.URLHash != "",
+		Signs:     "the token",
 	}
 	if p.JWT.BodyHash != "" {
 		t.Signs += ", the body by its hash"
@@ -144,7 +145,7 @@ func (j *jwt) expand(text string) string {
 // tokenLife is how long a token that Sign makes is valid.
 const tokenLife = time.Minute
 
-// Content implements CodedContent: the token's header and claims, which its signature covers.
+// Content implements verify.Coded: the token's header and claims, which its signature covers.
 func (j *jwt) Content(r *verify.Request) ([]byte, error) {
 	if j.options.Each {
 		return nil, errors.New("the tokens stand in the body and do not cover it")
@@ -159,7 +160,7 @@ func (j *jwt) Content(r *verify.Request) ([]byte, error) {
 	return []byte(token[:strings.LastIndexByte(token, '.')]), nil
 }
 
-// Sign implements CodedSigner for HS algorithms; the private keys of the others are the sender's.
+// Sign implements verify.CodedSigner for HS algorithms; the private keys of the others are the sender's.
 func (j *jwt) Sign(r *verify.Request, s verify.Secret, now time.Time) (verify.Additions, error) {
 	place, name, _ := strings.Cut(j.options.From, ":")
 	if !j.symmetric || place != "header" {

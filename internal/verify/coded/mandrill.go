@@ -25,7 +25,7 @@ func newMandrill(p verify.Profile) (verify.Coded, error) {
 	return mandrill{header: signatureHeader(p, "X-Mandrill-Signature")}, nil
 }
 
-// Verify implements Coded.
+// Verify implements verify.Coded.
 func (m mandrill) Verify(r *verify.Request, secrets []verify.Secret, o verify.Options) error {
 	mac, keys, err := sha1Signature(r, m.header, secrets, o)
 	if err != nil {
@@ -43,10 +43,10 @@ func (m mandrill) Verify(r *verify.Request, secrets []verify.Secret, o verify.Op
 	return verify.Refuse(verify.SignatureMismatch, "the signature does not fit the URL and the form")
 }
 
-// Covers implements CodedCover: everything but the headers.
+// Covers implements verify.Coded: everything but the headers.
 func (m mandrill) Covers(kind, _ string) bool { return kind != "header" }
 
-// Content implements CodedContent. A key that is there twice is refused: Mandrill sends none, and a
+// Content implements verify.Coded. A key that is there twice is refused: Mandrill sends none, and a
 // stranger could otherwise cut one captured value into two.
 func (m mandrill) Content(r *verify.Request) ([]byte, error) {
 	form, err := url.ParseQuery(string(r.Body))
@@ -63,7 +63,7 @@ func (m mandrill) Content(r *verify.Request) ([]byte, error) {
 	return text, nil
 }
 
-// Sign implements CodedSigner.
+// Sign implements verify.CodedSigner.
 func (m mandrill) Sign(r *verify.Request, s verify.Secret, _ time.Time) (verify.Additions, error) {
 	content, err := m.Content(r)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 
 // paypal verifies the signature of PayPal's webhooks: RSA over the transmission's id and time, the
 // webhook's id and the CRC32 of the body. A CRC32 is no digest: who has captured one delivery can
-// make another body that fits it, so an event's id should come from the covered header.
+// make another body that fits it, so an event is known by what is signed.
 // https://developer.paypal.com/api/rest/webhooks/rest/
 type paypal struct {
 	profile      verify.Profile
@@ -76,7 +76,7 @@ func buildChain(chain []*x509.Certificate, roots *x509.CertPool, now time.Time) 
 	return err
 }
 
-// Verify implements Coded.
+// Verify implements verify.Coded.
 func (p *paypal) Verify(r *verify.Request, secrets []verify.Secret, o verify.Options) error {
 	if id := p.profile.Params["webhook_id"]; id != "" {
 		secrets = append(slices.Clone(secrets), verify.Secret{Value: id})
@@ -102,13 +102,13 @@ func (p *paypal) Verify(r *verify.Request, secrets []verify.Secret, o verify.Opt
 	return mismatch
 }
 
-// Covers implements CodedCover.
+// Covers implements verify.Coded: not the body, as any checksum of 32 bits is met by four bytes more.
 func (p *paypal) Covers(kind, name string) bool {
-	return kind == "body" || (kind == "header" &&
-		(strings.EqualFold(name, "PAYPAL-TRANSMISSION-ID") || strings.EqualFold(name, "PAYPAL-TRANSMISSION-TIME")))
+	return kind == "header" &&
+		(strings.EqualFold(name, "PAYPAL-TRANSMISSION-ID") || strings.EqualFold(name, "PAYPAL-TRANSMISSION-TIME"))
 }
 
-// Content implements CodedContent, with a place holder for the webhook's id.
+// Content implements verify.Coded, with a place holder for the webhook's id.
 func (p *paypal) Content(r *verify.Request) ([]byte, error) {
 	sent, err := readPayPal(r)
 	if err != nil {

@@ -54,7 +54,7 @@ func judgeSNS(_ string, chain []*x509.Certificate, _ bool, _ time.Time) error {
 	return errors.New("the certificate is not one of SNS")
 }
 
-// Verify implements Coded. Secrets are not used; SNS has none.
+// Verify implements verify.Coded. Secrets are not used; SNS has none.
 func (s *sns) Verify(r *verify.Request, _ []verify.Secret, o verify.Options) error {
 	message, err := parseSNS(r.Body)
 	if err != nil {
@@ -109,13 +109,13 @@ func (m snsMessage) signature() ([]byte, crypto.Hash, error) {
 	return signature, hash, nil
 }
 
-// Covers implements CodedCover. Message attributes and the UnsubscribeURL are not signed.
+// Covers implements verify.Coded. Message attributes and the UnsubscribeURL are not signed.
 func (s *sns) Covers(kind, name string) bool {
 	return kind == "body" &&
 		slices.Contains([]string{"Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"}, name)
 }
 
-// Content implements CodedContent.
+// Content implements verify.Coded.
 func (s *sns) Content(r *verify.Request) ([]byte, error) {
 	message, err := parseSNS(r.Body)
 	if err != nil {
@@ -128,7 +128,7 @@ func (s *sns) Content(r *verify.Request) ([]byte, error) {
 	return []byte(content), nil
 }
 
-// Handshake implements CodedHandshaker: it confirms a subscription to a listed topic by visiting its
+// Handshake implements verify.CodedHandshaker: it confirms a subscription to a listed topic by visiting its
 // SubscribeURL. That of an UnsubscribeConfirmation would subscribe again and is never visited. The
 // error is a confirmation that could not be made now; SNS will ask again.
 func (s *sns) Handshake(r *verify.Request, o verify.Options) (*verify.Answer, error) {
@@ -232,7 +232,8 @@ func parseSNS(body []byte) (snsMessage, error) {
 }
 
 // canonical returns the text that the signature of the message covers, or false when the message is
-// of no known type or lacks a field.
+// of no known type or lacks a field. Only Message may hold a line feed: the others are found from the
+// text's end, a line each, so that no other message has the same text.
 func (m snsMessage) canonical() (string, bool) {
 	var names []string
 	switch m.fields["Type"] {
@@ -246,7 +247,7 @@ func (m snsMessage) canonical() (string, bool) {
 	var text strings.Builder
 	for _, name := range names {
 		value, present := m.fields[name]
-		if !present && name != "Subject" {
+		if !present && name != "Subject" || name != "Message" && strings.Contains(value, "\n") {
 			return "", false
 		}
 		if present {

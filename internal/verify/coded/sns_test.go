@@ -252,6 +252,7 @@ func TestCodedCovers(t *testing.T) {
 		{"a field of Twilio, else a header", verify.Profile{Algorithm: "twilio"}, "form:MessageSid | header:I-Twilio-Idempotency-Token", false},
 		{"a field of Mandrill", verify.Profile{Algorithm: "mandrill"}, "form:mandrill_events#[0]._id", true},
 		{"PayPal's transmission", verify.Profile{Algorithm: "paypal"}, "header:PayPal-Transmission-Id", true},
+		{"PayPal's body, which a checksum binds", verify.Profile{Algorithm: "paypal"}, "body:id", false},
 		{"PayPal's certificate", verify.Profile{Algorithm: "paypal"}, "header:PAYPAL-CERT-URL", false},
 		{"the body beside a bare token", pubsub, "body:message.messageId", false},
 		{"the body under a token's hash", messageBird(), "body:id + query:x", true},

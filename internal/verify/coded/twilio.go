@@ -31,50 +31,60 @@ func newTwilio(p verify.Profile) (verify.Coded, error) {
 	return twilio{header: signatureHeader(p, "X-Twilio-Signature")}, nil
 }
 
-// Verify implements Coded.
+// Verify implements verify.Coded.
 func (t twilio) Verify(r *verify.Request, secrets []verify.Secret, o verify.Options) error {
 	mac, keys, err := sha1Signature(r, t.header, secrets, o)
 	if err != nil {
 		return err
 	}
-	if isForm(r) {
-		fields, err := twilioFields(r.Body)
-		if err != nil {
+	hashed, fits := bodyHashInURL(r)
+	fields := ""
+	if !hashed && isForm(r) {
+		if fields, err = twilioFields(r.Body); err != nil {
 			return err
 		}
-		if twilioMatch(mac, keys, r.URL, fields) {
-			return nil
-		}
 	}
-	if !twilioMatch(mac, keys, r.URL, "") {
+	switch {
+	case !twilioMatch(mac, keys, r.URL, fields):
 		return verify.Refuse(verify.SignatureMismatch, "the signature does not fit the URL and the body")
-	}
-	if len(r.Body) > 0 && !bodyHashInURL(r) {
+	case hashed && !fits, !hashed && len(r.Body) > 0 && !isForm(r):
 		return verify.Refuse(verify.BodyHashMismatch, "the URL's bodySHA256 does not fit the body")
 	}
 	return nil
 }
 
-// Covers implements CodedCover: everything but the headers.
+// Covers implements verify.Coded: everything but the headers.
 func (t twilio) Covers(kind, _ string) bool { return kind != "header" }
 
-// Content implements CodedContent.
+// Content implements verify.Coded.
 func (t twilio) Content(r *verify.Request) ([]byte, error) {
-	if !isForm(r) {
+	if hashed, _ := bodyHashInURL(r); hashed || !isForm(r) {
 		return []byte(r.URL), nil
 	}
 	fields, err := twilioFields(r.Body)
 	return []byte(r.URL + fields), err
 }
 
-// Sign implements CodedSigner. A body that is no form is signed through the URL.
+// Identify implements verify.CodedIdentifier: the signed text, which is the same however the form is
+// encoded and ordered, with the URL's port left out, which Twilio signs or leaves out.
+func (t twilio) Identify(r *verify.Request) []byte {
+	named := *r
+	if before, host, _, rest, ok := splitAuthority(r.URL); ok {
+		named.URL = before + host + rest
+	}
+	content, _ := t.Content(&named) // Not after Verify.
+	return content
+}
+
+// Sign implements verify.CodedSigner. A body that is no form is signed through the URL.
 func (t twilio) Sign(r *verify.Request, s verify.Secret, _ time.Time) (verify.Additions, error) {
 	var signed verify.Additions
+	hashed, _ := bodyHashInURL(r)
 	content, err := t.Content(r)
 	if err != nil {
 		return signed, err
 	}
-	if !isForm(r) && len(r.Body) > 0 && !bodyHashInURL(r) {
+	if !hashed && !isForm(r) && len(r.Body) > 0 {
 		sum, separator := sha256.Sum256(r.Body), "?"
 		if strings.Contains(r.URL, "?") {
 			separator = "&"
@@ -153,16 +163,18 @@ func twilioFields(body []byte) (string, error) {
 	return text.String(), nil
 }
 
-// bodyHashInURL reports whether the URL holds exactly one bodySHA256 and it is that of the body.
-func bodyHashInURL(r *verify.Request) bool {
+// bodyHashInURL reports whether the URL names a bodySHA256, as Twilio's does where the body is no form,
+// and whether it does so once and with the hash of the body, be that an empty one.
+func bodyHashInURL(r *verify.Request) (hashed, fits bool) {
+	const name = "bodySHA256"
 	_, query, _ := strings.Cut(r.URL, "?")
 	values, err := url.ParseQuery(query)
-	if err != nil || len(values["bodySHA256"]) != 1 {
-		return false
+	if len(values[name]) != 1 || err != nil {
+		return len(values[name]) > 0, false
 	}
-	sum, err := hex.DecodeString(values.Get("bodySHA256"))
+	sum, err := hex.DecodeString(values.Get(name))
 	own := sha256.Sum256(r.Body)
-	return err == nil && hmac.Equal(sum, own[:])
+	return true, err == nil && hmac.Equal(sum, own[:])
 }
 
 // sortedKeys returns the names of a form in byte order.

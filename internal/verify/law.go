@@ -1,0 +1,329 @@
+package verify
+
+import (
+	"bytes"
+	"strings"
+)
+
+// One signature, one event: what identifies an event is a function of what its
+// signature binds. Two things can break that where parts of a request are joined
+// before they are signed. A stranger may move the boundary between two parts, and so
+// turn one captured request into others; and a plain hash may be continued behind its
+// end. The compiler looks for a reading of the content template in which every
+// boundary is fixed, by literals or by the form of a part, and notes which forms a
+// request must then have. A template without such a reading is a fault, but where all
+// that is signed identifies the event as one value.
+
+// forms are what a request must have, so that its content can be read in one way.
+type forms struct {
+	// container: the body is one JSON object or list, or nothing.
+	container bool
+	// tightBefore and tightAfter: no white space stands around the body there, which
+	// could be taken for the end or the beginning of the part beside it.
+	tightBefore, tightAfter bool
+	// stamp: the timestamp is written with its full number of digits.
+	stamp bool
+	// keep are the parts that must not hold the literal beside them: after them
+	// where the boundary is found from the left, else before them.
+	keep []keep
+	// printable: every text but the body is printable ASCII, so that the padding of
+	// a hash is none.
+	printable bool
+	// noChallenge: the body is none that an unsigned handshake would sign.
+	noChallenge bool
+	// filled: an empty body is refused.
+	filled bool
+}
+
+// keep is a part of the content and the literal that it must not hold.
+type keep struct {
+	part    int
+	literal string
+	before  bool // the literal stands before the part
+}
+
+// law finds the forms that a profile's requests must have.
+func (c *compiler) law() {
+	if c.v.content == nil || len(c.faults) > 0 {
+		return
+	}
+	f, fixed := c.fix()
+	if !fixed && c.p.Dedupe != dedupeSigned && c.p.Dedupe != dedupeNone {
+		c.fault("content", "two parts of any length stand side by side, so that one signature fits many requests; "+
+			"put a literal between them, say body: json where the body is JSON, or dedupe: signed, "+
+			"which takes all that is signed for one value")
+	}
+	if c.v.isHash() {
+		f.printable = true
+		c.extension(&f)
+	}
+	c.challenges(&f)
+	for i := range c.v.content {
+		if c.v.content[i].kind == partBody {
+			f.tightBefore = i > 0 && c.mayHoldSpace(i-1)
+			f.tightAfter = i+1 < len(c.v.content) && c.mayHoldSpace(i+1)
+		}
+	}
+	c.v.forms = f
+}
+
+// mayHoldSpace tells whether white space of the body may be taken for a part's.
+func (c *compiler) mayHoldSpace(i int) bool {
+	switch c.v.content[i].kind {
+	case partID, partPlace, partTimestamp:
+		return true
+	default:
+		return false
+	}
+}
+
+// isHash tells whether the algorithm is a plain hash, not an HMAC or a signature.
+func (v *Verifier) isHash() bool { return v.newHash != nil && !v.isHMAC() }
+
+// extension refuses a plain hash that begins with the secret and can be continued:
+// whoever knows SHA-256(secret‖a) knows SHA-256(secret‖a‖padding‖b) too.
+func (c *compiler) extension(f *forms) {
+	last := c.v.content[len(c.v.content)-1]
+	switch {
+	case last.kind == partSecret, last.kind == partLiteral:
+	case last.kind == partTimestamp && stampHasForm(c.p.Timestamp.Format):
+		f.stamp = true
+	case last.kind == partBody && c.p.Body == bodyJSON:
+		f.container = true
+	default:
+		c.fault("content", "a plain hash that begins with the secret can be continued by anyone who has seen one; "+
+			"say body: json where it ends with a JSON body, or put {secret} last")
+	}
+}
+
+// challenges keeps what an unsigned handshake signs from being the content of an
+// event.
+func (c *compiler) challenges(f *forms) {
+	for i := range c.v.handshakes {
+		if h := &c.v.handshakes[i]; !h.signs || h.Signed {
+			continue
+		}
+		switch body := len(c.v.content) == 1 && c.v.content[0].kind == partBody; {
+		case c.hasForeignLiteral():
+		case body:
+			f.noChallenge = true
+		case c.signs(partBody) && c.p.Body == bodyJSON:
+			f.container, f.filled = true, true
+		default:
+			c.fault("content", "the answer of handshake %s may be the signature of an event; put a literal into the content "+
+				"that no challenge holds, a colon for instance, or say body: json", c.v.handshakes[i].Name)
+		}
+	}
+}
+
+// hasForeignLiteral tells whether the content holds a character that no challenge has.
+func (c *compiler) hasForeignLiteral() bool {
+	for i := range c.v.content {
+		if p := &c.v.content[i]; p.kind == partLiteral && !isPlainToken(p.text) {
+			return true
+		}
+	}
+	return false
+}
+
+// fix looks for the mildest forms under which all boundaries are fixed.
+func (c *compiler) fix() (f forms, fixed bool) {
+	stamps := []bool{false}
+	if c.signs(partTimestamp) && stampHasForm(c.p.Timestamp.Format) {
+		stamps = append(stamps, true)
+	}
+	containers := []bool{false}
+	if c.signs(partBody) && c.p.Body == bodyJSON {
+		containers = append(containers, true)
+	}
+	for _, texts := range []bool{false, true} {
+		for _, stamp := range stamps {
+			for _, container := range containers {
+				f = forms{container: container, stamp: stamp}
+				if c.fixedBy(&f, texts) {
+					return f, true
+				}
+			}
+		}
+	}
+	return forms{}, false
+}
+
+// fixedBy tells whether forms fix all boundaries. What can be told from its left or
+// right end is taken off there; of what is left, one part may be anything, and each
+// other one must be parted from it by a literal that it does not hold. Timestamps in
+// digits never hold one; texts is whether other parts may be forbidden to.
+func (c *compiler) fixedBy(f *forms, texts bool) bool {
+	parts := c.v.content
+	from, to := 0, len(parts)
+	for from < to && c.selfEnding(from, f) {
+		from++
+	}
+	for to > from && c.selfBeginning(to-1, f) {
+		to--
+	}
+	free := -1
+	for i := from; i < to; i++ {
+		if parts[i].kind != partLiteral && (free < 0 || c.freedom(i) > c.freedom(free)) {
+			free = i
+		}
+	}
+	for i := from; i < to; i++ {
+		if parts[i].kind == partLiteral || i == free {
+			continue
+		}
+		beside := i + 1
+		if i > free {
+			beside = i - 1
+		}
+		digits := parts[i].kind == partTimestamp && stampHasForm(c.p.Timestamp.Format) && c.p.Timestamp.Format != formatRFC3339
+		if parts[beside].kind != partLiteral || !texts && !digits || parts[i].kind == partBody {
+			return false
+		}
+		f.keep = append(f.keep, keep{part: i, literal: parts[beside].text, before: i > free})
+	}
+	return true
+}
+
+// freedom ranks the parts by how little one would forbid them.
+func (c *compiler) freedom(i int) int {
+	switch c.v.content[i].kind {
+	case partBody:
+		return 4
+	case partPlace, partURL, partURLNoQuery:
+		return 3
+	case partID:
+		return 2
+	default:
+		return 1
+	}
+}
+
+// selfEnding tells whether the end of a part can be told by whoever reads it from
+// its beginning.
+func (c *compiler) selfEnding(i int, f *forms) bool {
+	switch p := &c.v.content[i]; p.kind {
+	case partLiteral, partSecret:
+		return true
+	case partTimestamp:
+		return f.stamp
+	case partBody:
+		return f.container
+	case partMethod:
+		// Methods are known words, and URLs begin with a small letter.
+		return i+1 < len(c.v.content) && (c.v.content[i+1].kind == partURL || c.v.content[i+1].kind == partURLNoQuery)
+	default:
+		return false
+	}
+}
+
+// selfBeginning tells whether the beginning of a part can be told by whoever reads
+// it from its end.
+func (c *compiler) selfBeginning(i int, f *forms) bool {
+	return c.v.content[i].kind != partMethod && c.selfEnding(i, f)
+}
+
+// stampHasForm tells whether texts of a timestamp's format have ends that can be told.
+func stampHasForm(format string) bool {
+	return format == formatSeconds || format == formatMillis || format == formatRFC3339
+}
+
+// checkForms holds a request to the forms that its profile's law needs.
+func (q *reading) checkForms() *Failure {
+	f := &q.v.forms
+	if f.stamp && !hasFullForm(q.v.p.Timestamp.Format, q.stamp) {
+		return Refuse(MalformedTimestamp, "the timestamp is not written as this sender writes it")
+	}
+	for _, k := range f.keep {
+		text := q.partText(k.part, "")
+		if k.before && strings.LastIndex(k.literal+text, k.literal) != 0 ||
+			!k.before && strings.Index(text+k.literal, k.literal) != len(text) {
+			return Refuse(MalformedSignature, "a signed part of the request holds what parts it from the next")
+		}
+	}
+	for i := range q.v.content {
+		switch p := &q.v.content[i]; {
+		case p.kind == partBody, p.kind == partSecret, p.kind == partLiteral:
+		case p.kind == partMethod && !q.v.IsEvent(q.r.Method):
+			return Refuse(MalformedSignature, "the request comes by a method that no event of this sender comes by")
+		case (p.kind == partURL || p.kind == partURLNoQuery) && !isURL(q.partText(i, "")),
+			f.printable && !isPrintable(q.partText(i, "")):
+			return Refuse(MalformedSignature, "a signed part of the request holds what no such part holds")
+		}
+	}
+	return q.checkBody(f)
+}
+
+// checkBody holds the body to its form.
+func (q *reading) checkBody(f *forms) *Failure {
+	body := q.r.Body
+	switch {
+	case f.noChallenge && isPlainToken(string(body[:min(len(body), maxPlainToken+1)])):
+		return Refuse(MalformedBody, "the body is one that a handshake would sign for anybody; this sender sends JSON")
+	case len(body) == 0 && f.filled:
+		return Refuse(MalformedBody, "the body is empty")
+	case len(body) == 0 && f.container && q.mayEndInBody():
+		return Refuse(MalformedBody, "the body is empty, and what is signed before it ends as a body does")
+	case len(body) > 0 && f.container && !f.isContainer(body):
+		return Refuse(MalformedBody, "the body is no JSON object or list")
+	}
+	return nil
+}
+
+// mayEndInBody tells whether the text before an empty body may be taken for one.
+func (q *reading) mayEndInBody() bool {
+	var before []byte
+	for i := range q.v.content {
+		if q.v.content[i].kind == partBody {
+			break
+		}
+		before = q.appendPart(before, i, "")
+	}
+	before = bytes.TrimRight(before, " \t\r\n")
+	return len(before) > 0 && (before[len(before)-1] == '}' || before[len(before)-1] == ']')
+}
+
+// isContainer tells whether a body is one JSON object or list, as far as where it
+// ends is concerned: brackets are paired, strings closed. No such text ends in
+// another one, or begins with one.
+func (f *forms) isContainer(body []byte) bool {
+	s := scanner{b: body}
+	if !f.tightBefore {
+		s.space()
+	}
+	if s.i == len(body) || body[s.i] != '{' && body[s.i] != '[' || !s.skipPaired() {
+		return false
+	}
+	if !f.tightAfter {
+		s.space()
+	}
+	return s.i == len(body)
+}
+
+// hasFullForm tells whether a timestamp's text has the one length of its format:
+// ten digits of seconds (the years 2001 to 2286), thirteen of milliseconds.
+func hasFullForm(format, text string) bool {
+	switch format {
+	case formatSeconds, formatMillis:
+		_, ok := parseUnix(format, text)
+		return ok && len(text) == map[string]int{formatSeconds: 10, formatMillis: 13}[format]
+	default:
+		_, ok := parseTime(format, text)
+		return ok
+	}
+}
+
+// isURL tells whether a text is an address as HTTP carries it.
+func isURL(s string) bool {
+	return (strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://")) && isPrintable(s)
+}
+
+// isPrintable tells whether a text is visible ASCII alone.
+func isPrintable(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
+}

@@ -31,6 +31,9 @@ a source of grapnel.yaml with --source.
 With --vectors, judge a file of test vectors instead, a line each; that is how a preset
 is proven.
 
+The event ID is the one that the receiver would give the event, in a source named as the
+provider is, or as --source says. The same signature never gives two.
+
 Exit code 0 means valid, 1 not valid, or that a verdict disagrees with the vectors.`,
 		Example: `  grapnel verify --provider zoom --secret "$ZOOM_SECRET_TOKEN" request.txt
   grapnel verify --provider stripe --secret "$STRIPE_SECRET" --now 2026-01-02T15:04:05Z request.txt
@@ -96,6 +99,10 @@ func (p Program) writeRuling(r ruling, asJSON bool) error {
 	switch {
 	case r.Event != nil:
 		say("valid: type %q, id %q", r.Event.Type, r.Event.ID)
+		say("event ID: %s", r.EventID)
+		if r.Bearer {
+			say("the request proves that its sender knows the token, and nothing of what it carries")
+		}
 	case r.Valid:
 		say("valid: %s", r.Detail)
 	default:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/grapnel/grapnel/internal/provider"
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
@@ -15,6 +16,12 @@ type ruling struct {
 	Step   string `json:"step,omitempty"`
 	Reason string `json:"reason,omitempty"`
 	Detail string `json:"detail,omitempty"`
+	// EventID is the ID that the receiver gives the event, and Type its type.
+	EventID string `json:"eventId,omitempty"`
+	Type    string `json:"type,omitempty"`
+	// Bearer tells that the request proves knowledge of a token, and nothing of
+	// what it carries.
+	Bearer bool `json:"bearer,omitempty"`
 	// Signed is what the sender must have signed.
 	Signed string `json:"signed,omitempty"`
 	// Event is nil where the request is not valid, or is a handshake.
@@ -25,6 +32,8 @@ type ruling struct {
 type rule struct {
 	verifier *verify.Verifier
 	secrets  []verify.Secret
+	// source is the name under which the receiver would know the sender.
+	source string
 	// url is what the sender was given, where the configuration says so.
 	url string
 }
@@ -61,7 +70,10 @@ func (u rule) judge(r *verify.Request, o verify.Options) (ruling, error) {
 		return ruling{Step: "body", Reason: "json", Detail: "the sender is right, but it sends JSON and this body is none"}, nil
 	}
 	e := u.verifier.Identify(r)
-	return ruling{Valid: true, Signed: u.signed(r), Event: &e}, nil
+	id, _ := provider.EventID(u.verifier, u.source, r)
+	return ruling{
+		Valid: true, Signed: u.signed(r), Event: &e, EventID: id, Type: e.Type, Bearer: u.verifier.Traits().Bearer,
+	}, nil
 }
 
 // signed is what the sender must have signed, where that can be said.

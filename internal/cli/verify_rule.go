@@ -54,11 +54,13 @@ func (p Program) judgeBy(f judging) (by rule, err error) {
 		if err != nil {
 			return by, err
 		}
+		by.source = s.Name
 		by.verifier, by.secrets = s.Verifier, append(by.secrets, s.Credentials()...)
 		if f.url == "" {
 			by.url = s.URL
 		}
 	case f.provider != "":
+		by.source = f.provider
 		if by.verifier, err = f.preset(); err != nil {
 			return by, err
 		}

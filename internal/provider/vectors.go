@@ -67,6 +67,13 @@ type VectorResult struct {
 	Agrees bool `json:"agrees"`
 	// SameReason is whether the reason is the expected one too.
 	SameReason bool `json:"same_reason"`
+	// EventID is the ID that the receiver would give the event of a valid vector, in
+	// a source named as the scheme; empty for a handshake. Type is the event's.
+	EventID string `json:"eventId,omitempty"`
+	Type    string `json:"type,omitempty"`
+	// Bearer tells that the request proves knowledge of a token, and nothing of what
+	// it carries.
+	Bearer bool `json:"bearer,omitempty"`
 	// Detail is our sentence, or what was wrong with the answer.
 	Detail string `json:"detail,omitempty"`
 }
@@ -88,7 +95,7 @@ func RunVectors(r io.Reader) ([]VectorResult, error) {
 // Run judges one vector.
 func (x *Vector) Run() VectorResult {
 	res := VectorResult{ID: x.ID, Scheme: x.Scheme, Name: x.Name, Expect: x.Expect, Got: "valid"}
-	answer, err := x.judge()
+	answer, err := x.judge(&res)
 	var f *verify.Failure
 	switch {
 	case errors.As(err, &f):
@@ -110,8 +117,8 @@ func (x *Vector) Run() VectorResult {
 // maxVectorBody bounds a body that is decompressed.
 const maxVectorBody = 64 << 20
 
-// judge takes the steps that the receiver takes, and gives the answer.
-func (x *Vector) judge() (*verify.Answer, error) {
+// judge takes the steps that the receiver takes, notes the event and gives the answer.
+func (x *Vector) judge(res *VectorResult) (*verify.Answer, error) {
 	v, err := x.verifier()
 	if err != nil {
 		return nil, err
@@ -137,6 +144,8 @@ func (x *Vector) judge() (*verify.Answer, error) {
 	if a, err := v.Handshake(r, secrets, verify.Signed, o); a != nil || err != nil {
 		return refusedAnswer(a, err)
 	}
+	res.EventID, _ = EventID(v, x.Scheme, r)
+	res.Type, res.Bearer = v.Identify(r).Type, v.Traits().Bearer
 	ack := v.Profile().Ack
 	return &verify.Answer{Status: max(ack.Status, 200), ContentType: ack.ContentType, Body: []byte(ack.Body)}, nil
 }

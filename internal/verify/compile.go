@@ -204,7 +204,7 @@ func (c *compiler) describe() {
 		return
 	}
 	c.v.traits = Traits{
-		Bearer:    c.v.token(),
+		Bearer:    c.v.token() || c.p.Algorithm == algNone,
 		Public:    c.p.Algorithm == algECDSA || c.p.Algorithm == algEd25519 && c.p.Key != keyQQBot,
 		Keyless:   c.p.Algorithm == algNone,
 		Dated:     c.p.Timestamp.From != "",
@@ -278,7 +278,7 @@ func (c *compiler) dedupe() {
 				"again, changed, as another event; use dedupe: signed")
 		}
 	case dedupeSigned:
-		if c.v.traits.Bearer || c.p.Algorithm == algNone {
+		if c.v.traits.Bearer {
 			c.fault("dedupe", "this sender signs nothing; use dedupe: body")
 		}
 	}

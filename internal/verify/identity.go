@@ -93,11 +93,10 @@ func (v *Verifier) Distinguish(r *Request) Distinction {
 // identifying are the bytes that identify an event by all that is signed, or by the
 // body where that is.
 func (v *Verifier) identifying(r *Request) []byte {
-	signsBody := v.traits.Bearer || v.traits.SignsBody || v.p.Algorithm == algNone
-	if v.p.Dedupe != dedupeSigned && signsBody && len(r.Body) > 0 || v.traits.Bearer || v.p.Algorithm == algNone {
-		if len(r.Body) == 0 {
-			return nil // Empty bodies are all the same, and may be different events.
-		}
+	switch {
+	case v.traits.Bearer && len(r.Body) == 0:
+		return nil // Empty bodies are all the same, and may be different events.
+	case v.traits.Bearer, v.traits.SignsBody && v.p.Dedupe != dedupeSigned && len(r.Body) > 0:
 		return r.Body
 	}
 	if c, ok := v.coded.(CodedIdentifier); ok {

@@ -2,6 +2,7 @@ package starter_test
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -104,6 +105,26 @@ func TestTwoEventsThatShareAKeyAreBothStarted(t *testing.T) {
 		a := w.post(t, "zoom-legacy", join("ann"), signLegacy(join("ann"), w.now.time(), goodSecret)...).taken(t)
 		require.False(t, a.Duplicate)
 	})
+}
+
+func TestASenderThatSaysNoMoreThanThatSomethingChanged(t *testing.T) {
+	w, engine := openFake(t, yaml("", doorSource("dropbox", "dropbox", goodSecret)))
+	body := `{"list_folder":{"accounts":["dbid:A"]},"delta":{"users":[1]}}`
+	post := func() accepted {
+		m := hmac.New(sha256.New, []byte(goodSecret))
+		_, _ = m.Write([]byte(body))
+		return w.post(t, "dropbox", body, "X-Dropbox-Signature", hex.EncodeToString(m.Sum(nil))).taken(t)
+	}
+	one := post()
+	require.False(t, one.Duplicate)
+	engine.runs[one.EventID].status = enums.WORKFLOW_EXECUTION_STATUS_COMPLETED
+	require.True(t, post().Duplicate, "a repeat")
+	w.now.advance(2 * time.Minute)
+	again := post()
+	require.False(t, again.Duplicate, "another change")
+	require.Equal(t, one.EventID, again.EventID)
+	w.now.advance(2 * time.Minute)
+	require.True(t, post().Duplicate, "the change before it is not handled yet")
 }
 
 func TestWhatIsKnownIsAskedForFirst(t *testing.T) {

@@ -205,6 +205,9 @@ func (s *Starter) drainOne(ctx context.Context, entry spool.Entry) spool.Outcome
 	if err := json.Unmarshal(entry.Meta, &in.Event); err != nil {
 		return spool.Refuse("its attributes can't be read: " + err.Error())
 	}
+	if d := s.table.Load().doors[in.Event.Source]; d != nil {
+		in.Again = d.profile.Again
+	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	s.awaitStart(ctx, in)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/common/v1"
@@ -13,6 +14,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/starter"
@@ -41,6 +43,7 @@ type fakeRun struct {
 	status enums.WorkflowExecutionStatus
 	memo   *common.Memo
 	length int64
+	began  time.Time
 }
 
 // fakeStart is one call that asked for a start.
@@ -70,13 +73,14 @@ func (f *fakeTemporal) ExecuteWorkflow(ctx context.Context, o client.StartWorkfl
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, ok := f.runs[o.ID]; ok {
+	again := o.WorkflowIDReusePolicy == enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+	if r, ok := f.runs[o.ID]; ok && !(again && r.status != enums.WORKFLOW_EXECUTION_STATUS_RUNNING) {
 		return nil, serviceerror.NewWorkflowExecutionAlreadyStarted("already started", "", "run")
 	}
 	if f.runs == nil {
 		f.runs = map[string]*fakeRun{}
 	}
-	r := &fakeRun{run: "run-1", status: enums.WORKFLOW_EXECUTION_STATUS_RUNNING, memo: &common.Memo{}, length: 3}
+	r := &fakeRun{run: "run-1", status: enums.WORKFLOW_EXECUTION_STATUS_RUNNING, memo: &common.Memo{}, length: 3, began: s.event.Received}
 	r.kind, _ = kind.(string)
 	r.setMemo(o.Memo)
 	f.runs[o.ID] = r
@@ -111,7 +115,7 @@ func (f *fakeTemporal) DescribeWorkflowExecution(ctx context.Context, id, _ stri
 	return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{
 		Execution: &common.WorkflowExecution{WorkflowId: id, RunId: r.run},
 		Type:      &common.WorkflowType{Name: r.kind},
-		Status:    r.status, Memo: r.memo, HistoryLength: r.length,
+		Status:    r.status, Memo: r.memo, HistoryLength: r.length, StartTime: timestamppb.New(r.began),
 	}}, nil
 }
 

@@ -91,7 +91,7 @@ func (d *door) identify(x *exchange) (Incoming, error) {
 		return Incoming{}, notJSON()
 	}
 	read := d.verifier.Identify(r)
-	in := Incoming{Body: r.Body, Live: true, Event: event.Event{
+	in := Incoming{Body: r.Body, Live: true, Again: d.profile.Again, Event: event.Event{
 		Source: d.source.Name, Type: read.Type, SenderID: read.ID, Subject: read.Subject, Time: writable(read.Time),
 		DataContentType: string(x.ctx.Request().Header.ContentType()),
 		Received:        x.began.UTC(),

@@ -36,6 +36,10 @@ type Incoming struct {
 	// Live is set for a request from the sender, and unset for what the spool
 	// drains: only a live request replays a dead letter.
 	Live bool
+	// Again is after how long a handled event that comes again is handled once more;
+	// zero is never. It is for senders that say no more than that something has
+	// changed.
+	Again time.Duration
 }
 
 // Outcome is what became of an event that was not refused.
@@ -53,6 +57,9 @@ const (
 
 // ErrRefused says that Temporal will never take the event.
 var ErrRefused = errors.New("temporal refuses the event for good")
+
+// errAgain says that the event was handled so long ago that it counts once more.
+var errAgain = errors.New("the event was handled, and has happened again")
 
 // errCollision says that another event has the ID.
 var errCollision = errors.New("another event has this ID")
@@ -90,13 +97,20 @@ func (s *intake) startAs(ctx context.Context, id string, in Incoming) (Outcome, 
 	}
 	if known || len(in.Body) > largeBody {
 		o, err := s.judge(ctx, id, in)
+		if errors.Is(err, errAgain) {
+			return s.startAgain(ctx, in)
+		}
 		if _, gone := errors.AsType[*serviceerror.NotFound](err); !gone {
 			return o, err
 		}
 	}
-	err := s.execute(ctx, in)
+	err := s.execute(ctx, in, enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE)
 	if _, already := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); already {
-		return s.judge(ctx, id, in)
+		o, err := s.judge(ctx, id, in)
+		if errors.Is(err, errAgain) {
+			return s.startAgain(ctx, in)
+		}
+		return o, err
 	}
 	if err != nil {
 		return "", err
@@ -105,10 +119,24 @@ func (s *intake) startAs(ctx context.Context, id string, in Incoming) (Outcome, 
 	return Started, nil
 }
 
+// startAgain starts an event that was handled before. One that is under way by now is
+// a duplicate.
+func (s *intake) startAgain(ctx context.Context, in Incoming) (Outcome, error) {
+	err := s.execute(ctx, in, enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE)
+	if _, already := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); already {
+		return Duplicate, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return Started, nil
+}
+
 // execute starts the workflow. What Temporal calls invalid is tried once more without
 // the metadata, so that metadata never costs an event.
-func (s *intake) execute(ctx context.Context, in Incoming) error {
+func (s *intake) execute(ctx context.Context, in Incoming, reuse enums.WorkflowIdReusePolicy) error {
 	o := s.options(in)
+	o.WorkflowIDReusePolicy = reuse
 	_, err := s.temporal.ExecuteWorkflow(ctx, o, event.ProcessEvent, in.Event, payload(in))
 	var invalid *serviceerror.InvalidArgument
 	if errors.As(err, &invalid) {
@@ -130,7 +158,6 @@ func (s *intake) options(in Incoming) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
 		ID:                                       e.ID,
 		TaskQueue:                                s.taskQueue,
-		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		EnableEagerStart:                         true,
 		Memo:                                     m,
@@ -165,6 +192,10 @@ func (s *intake) judge(ctx context.Context, id string, in Incoming) (Outcome, er
 	}
 	s.seen.add(id, in.Digest)
 	switch info.GetStatus() {
+	case enums.WORKFLOW_EXECUTION_STATUS_COMPLETED:
+		if in.Again > 0 && in.Event.Received.Sub(info.GetStartTime().AsTime()) >= in.Again {
+			return "", errAgain
+		}
 	case enums.WORKFLOW_EXECUTION_STATUS_TERMINATED, enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT,
 		enums.WORKFLOW_EXECUTION_STATUS_CANCELED:
 		return Abandoned, nil

@@ -119,10 +119,22 @@ func dedupe(p verify.Profile) string {
 		}
 		return "fields " + strings.Join(keys, ", ")
 	case "":
-		return "body"
+		return "body" + again(p)
+	case "body":
+		return "body" + again(p)
+	case "signed":
+		return "all that is signed"
 	default:
 		return p.Dedupe
 	}
+}
+
+// again says after how long the same content is an event once more.
+func again(p verify.Profile) string {
+	if p.Again == 0 {
+		return ""
+	}
+	return ", once more after " + short(p.Again)
 }
 
 func ack(a verify.Ack) string {

@@ -41,11 +41,15 @@ type Profile struct {
 	// Gzip says that the sender may compress a body after it was signed (Stream);
 	// see Decompress. Without it a body is what came over the wire.
 	Gzip bool `yaml:"gzip"`
-	// Dedupe is how events of this sender are told apart: id, fields, body
-	// (default) or none.
-	Dedupe string  `yaml:"dedupe"`
-	Fields []Field `yaml:"fields"`
-	Ack    Ack     `yaml:"ack"`
+	// Dedupe is how events of this sender are told apart: id, fields, body (the
+	// default), signed (all that is signed; the default where that is not the body)
+	// or none.
+	Dedupe string `yaml:"dedupe"`
+	// Again is after how long the same content is an event once more, for senders
+	// that say no more than that something has changed (Dropbox); zero is never.
+	Again  time.Duration `yaml:"again"`
+	Fields []Field       `yaml:"fields"`
+	Ack    Ack           `yaml:"ack"`
 
 	// Settings are what the owner of a source gives beside secrets, and Params
 	// their values; {param:x} and header names refer to them.

@@ -199,7 +199,7 @@ func (q *reading) addHeader(values []string, only int) *Failure {
 	if len(values) > 1 {
 		return Refuse(MalformedSignature, "the signature header is there twice")
 	}
-	if values[0] == "" {
+	if len(values) == 0 || values[0] == "" {
 		return Refuse(MissingSignature, "the signature header is empty")
 	}
 	return q.add(values[0], only)

@@ -160,28 +160,65 @@ func (j *jwt) Content(r *verify.Request) ([]byte, error) {
 	return []byte(token[:strings.LastIndexByte(token, '.')]), nil
 }
 
-// Sign implements verify.CodedSigner for HS algorithms; the private keys of the others are the sender's.
+// Sign implements verify.CodedSigner. Algorithms of public keys take a private key in PEM, and its name
+// in the key set as the secret's key ID.
 func (j *jwt) Sign(r *verify.Request, s verify.Secret, now time.Time) (verify.Additions, error) {
-	place, name, _ := strings.Cut(j.options.From, ":")
-	if !j.symmetric || place != "header" {
-		return verify.Additions{}, errors.New("only tokens of HS algorithms in a header can be signed here; " +
-			"the private key of others is the sender's")
-	}
 	claims, err := json.Marshal(j.sampleClaims(r, now))
 	if err != nil {
 		return verify.Additions{}, fmt.Errorf("encode the claims: %w", err)
 	}
-	encode := base64.RawURLEncoding.EncodeToString
-	content := encode([]byte(`{"alg":`+strconv.Quote(string(j.algorithms[0]))+`,"typ":"JWT"}`)) + "." + encode(claims)
-	mac := hmacKey(s.Value).sign([]byte(content), j.algorithms[0])
-	if mac == nil {
-		return verify.Additions{}, errors.New("the secret is empty")
+	token, err := j.makeToken(claims, s)
+	if err != nil {
+		return verify.Additions{}, err
 	}
-	token := content + "." + encode(mac)
-	if strings.EqualFold(name, "Authorization") {
+	place, name, _ := strings.Cut(j.options.From, ":")
+	switch {
+	case place == "body":
+		var body map[string]any
+		if err := json.Unmarshal(r.Body, &body); err != nil {
+			return verify.Additions{}, errors.New("the body has no place for the token")
+		}
+		body[strings.TrimSuffix(name, "[]")] = []string{token}
+		text, err := json.Marshal(body)
+		return verify.Additions{Body: text}, err
+	case place == "query":
+		return verify.Additions{}, errors.New("the token of this sender stands in the URL; add it there")
+	case strings.EqualFold(name, "Authorization"):
 		token = "Bearer " + token
 	}
 	return verify.Additions{Headers: []verify.HeaderLine{{Name: name, Value: token}}}, nil
+}
+
+// makeToken signs claims with the first of the algorithms that suits the key.
+func (j *jwt) makeToken(claims []byte, s verify.Secret) (string, error) {
+	if j.symmetric {
+		encode := base64.RawURLEncoding.EncodeToString
+		content := encode([]byte(`{"alg":`+strconv.Quote(string(j.algorithms[0]))+`,"typ":"JWT"}`)) + "." + encode(claims)
+		mac := hmacKey(s.Value).sign([]byte(content), j.algorithms[0])
+		if mac == nil {
+			return "", errors.New("the secret is empty")
+		}
+		return content + "." + encode(mac), nil
+	}
+	key, err := privateKey(s.Value)
+	if err != nil {
+		return "", err
+	}
+	at := slices.IndexFunc(j.algorithms, func(a jose.SignatureAlgorithm) bool { return suits(key.Public(), string(a)) })
+	if at < 0 {
+		return "", errors.New("the private key suits none of the sender's algorithms")
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{
+		Algorithm: j.algorithms[at], Key: jose.JSONWebKey{Key: key, KeyID: s.KeyID},
+	}, (&jose.SignerOptions{}).WithType("JWT"))
+	if err != nil {
+		return "", fmt.Errorf("sign: %w", err)
+	}
+	signed, err := signer.Sign(claims)
+	if err != nil {
+		return "", fmt.Errorf("sign: %w", err)
+	}
+	return signed.CompactSerialize() //nolint:wrapcheck // It never fails for one signature.
 }
 
 // sampleClaims are the claims of a good token for the request.
@@ -192,7 +229,12 @@ func (j *jwt) sampleClaims(r *verify.Request, now time.Time) map[string]any {
 		claims[strings.TrimSpace(first)] = j.expand(text)
 	}
 	if len(j.options.Issuers) > 0 {
-		claims["iss"] = j.expand(j.options.Issuers[0])
+		const tenant = "84bd8158-6d4d-4958-8b9f-9d6445542f95" // Anybody's, in Microsoft's examples.
+		issuer := j.expand(j.options.Issuers[0])
+		if strings.Contains(issuer, "{tid}") {
+			claims["tid"] = tenant
+		}
+		claims["iss"] = strings.ReplaceAll(issuer, "{tid}", tenant)
 	}
 	if audiences := wordList(j.expand(j.options.Audience)); len(audiences) > 0 {
 		claims["aud"] = audiences[0]

@@ -2,7 +2,9 @@ package coded
 
 import (
 	"crypto"
+	"crypto/rand"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"hash/crc32"
 	"slices"
@@ -115,6 +117,30 @@ func (p *paypal) Content(r *verify.Request) ([]byte, error) {
 		return nil, err
 	}
 	return sent.content("WEBHOOK-ID", r.Body), nil
+}
+
+// testCertificate is the address of a certificate that PayPal has not.
+const testCertificate = "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-00000000-00000000"
+
+// Sign implements verify.CodedSigner, with a private key in PEM. Its key ID is the webhook's id, where
+// the profile names none.
+func (p *paypal) Sign(r *verify.Request, s verify.Secret, now time.Time) (verify.Additions, error) {
+	id := make([]byte, 16)
+	_, _ = rand.Read(id) // Never fails.
+	sent := paypalSent{id: hex.EncodeToString(id), time: now.UTC().Format(time.RFC3339)}
+	webhook := p.profile.Params["webhook_id"]
+	if webhook == "" {
+		webhook = s.KeyID
+	}
+	signature, err := signRSA(s.Value, crypto.SHA256, sent.content(webhook, r.Body))
+	if err != nil {
+		return verify.Additions{}, err
+	}
+	return verify.Additions{Headers: []verify.HeaderLine{
+		{Name: "Paypal-Transmission-Id", Value: sent.id}, {Name: "Paypal-Transmission-Time", Value: sent.time},
+		{Name: "Paypal-Transmission-Sig", Value: signature}, {Name: "Paypal-Auth-Algo", Value: "SHA256withRSA"},
+		{Name: "Paypal-Cert-Url", Value: testCertificate},
+	}}, nil
 }
 
 // paypalSent is what PayPal's headers say.

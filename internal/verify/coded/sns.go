@@ -3,7 +3,9 @@ package coded
 import (
 	"crypto"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -156,6 +158,31 @@ func (s *sns) Handshake(r *verify.Request, o verify.Options) (*verify.Answer, er
 		return nil, err
 	}
 	return snsAnswer(name, http.StatusOK, "The subscription to "+topic+" has been confirmed."), nil
+}
+
+// Sign implements verify.CodedSigner, with a private key in PEM: it signs the message that the body is.
+func (s *sns) Sign(r *verify.Request, secret verify.Secret, _ time.Time) (verify.Additions, error) {
+	var fields map[string]any
+	if err := json.Unmarshal(r.Body, &fields); err != nil {
+		return verify.Additions{}, errors.New("the body is no SNS message")
+	}
+	if len(s.topics) > 0 {
+		fields["TopicArn"] = s.topics[0]
+	}
+	fields["SignatureVersion"], fields["Signature"] = "2", ""
+	body, err := json.Marshal(fields)
+	if err != nil {
+		return verify.Additions{}, fmt.Errorf("encode the message: %w", err)
+	}
+	content, err := s.Content(&verify.Request{Body: body})
+	if err != nil {
+		return verify.Additions{}, err
+	}
+	if fields["Signature"], err = signRSA(secret.Value, crypto.SHA256, content); err != nil {
+		return verify.Additions{}, err
+	}
+	body, err = json.Marshal(fields)
+	return verify.Additions{Body: body}, err
 }
 
 // snsAnswer is an answer without a body, and a note for the source's owner.

@@ -26,6 +26,8 @@ type fakeTemporal struct {
 	latest      string
 	describeErr error
 	signalErr   error
+	runs        bool // A workflow of the meeting runs.
+	described   int
 
 	workflowID string
 	fact       meeting.Fact
@@ -36,6 +38,7 @@ type fakeTemporal struct {
 func (f *fakeTemporal) DescribeWorkflowExecution(
 	context.Context, string, string,
 ) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	f.described++
 	if f.describeErr != nil {
 		return nil, f.describeErr
 	}
@@ -44,6 +47,14 @@ func (f *fakeTemporal) DescribeWorkflowExecution(
 			Execution: &common.WorkflowExecution{RunId: f.latest},
 		},
 	}, nil
+}
+
+func (f *fakeTemporal) SignalWorkflow(_ context.Context, id, _, _ string, fact any) error {
+	if !f.runs {
+		return serviceerror.NewNotFound("workflow not found for ID: " + id)
+	}
+	f.workflowID, f.fact = id, fact.(meeting.Fact)
+	return f.signalErr
 }
 
 //nolint:revive // argument-limit: the SDK's signature.
@@ -150,6 +161,15 @@ func TestZoomsEventsBecomeFacts(t *testing.T) {
 	}
 }
 
+func TestAFactOfAMeetingThatRunsCostsOneSignal(t *testing.T) {
+	f := &fakeTemporal{runs: true}
+	require.NoError(t, handle(f, "meeting.started", `{"payload":{"object":{"uuid":"a"}}}`))
+	require.Equal(t, "meeting-a", f.workflowID)
+	require.Equal(t, meeting.Started, f.fact.Kind)
+	require.Zero(t, f.described)
+	require.Empty(t, f.options.TaskQueue, "nothing is started")
+}
+
 func TestAMeetingWithoutAUUIDIsKnownByItsNumber(t *testing.T) {
 	for _, id := range []string{`12345678901234567890`, `"12345678901234567890"`} {
 		f := &fakeTemporal{describeErr: serviceerror.NewNotFound("no such workflow")}
@@ -190,7 +210,7 @@ func TestWhatNoAttemptCanMendIsPermanent(t *testing.T) {
 
 func TestAnEngineThatIsAwayIsWorthAnotherAttempt(t *testing.T) {
 	away := serviceerror.NewUnavailable("away")
-	for _, f := range []*fakeTemporal{{describeErr: away}, {signalErr: away}} {
+	for _, f := range []*fakeTemporal{{describeErr: away}, {signalErr: away}, {runs: true, signalErr: away}} {
 		err := handle(f, "meeting.started", `{"payload":{"object":{"uuid":"a"}}}`)
 		require.ErrorIs(t, err, away)
 		require.False(t, handler.IsPermanent(err))

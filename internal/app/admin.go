@@ -34,7 +34,7 @@ func (p *process) admin(ctx context.Context, stopping *atomic.Bool, file *reload
 		Page:       page,
 		Rejections: p.observer.rejections,
 		Codec:      p.codec(),
-		Routes:     spoolRoutes(p.spool),
+		Routes:     append(spoolRoutes(p.spool), p.profileRoutes()...),
 		Log:        p.log,
 	})
 	if err != nil {

@@ -31,6 +31,8 @@ type process struct {
 	// spool is the receiver's disk queue; nil without a receiver or a directory.
 	spool *spool.Spool
 	out   io.Writer
+	// pprof has the admin listener serve profiles.
+	pprof bool
 	// destinations are those in force; what is known of each outlives a reload.
 	destinations *destination.Set
 }

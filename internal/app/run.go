@@ -14,7 +14,11 @@ import (
 )
 
 // Parts say what a process runs.
-type Parts struct{ Receiver, Worker, Engine bool }
+type Parts struct {
+	Receiver, Worker, Engine bool
+	// Pprof serves Go's profiles on the admin listener.
+	Pprof bool
+}
 
 // Serve runs a process of the given parts until ctx is done or one of them fails.
 func (w World) Serve(ctx context.Context, which Parts) error {
@@ -23,6 +27,7 @@ func (w World) Serve(ctx context.Context, which Parts) error {
 		return err
 	}
 	p.prepare(which)
+	p.pprof = which.Pprof
 	if err := p.keepSeries(which); err != nil {
 		return err
 	}

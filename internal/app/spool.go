@@ -2,6 +2,7 @@ package app
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -89,6 +90,27 @@ func (l SpoolList) Write(w io.Writer) error {
 	return nil
 }
 
+// Sequences reads sequence numbers of a spool's entries.
+func Sequences(texts []string) ([]uint64, error) {
+	var sequences []uint64
+	for _, text := range texts {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no sequence number; `grapnel spool list` shows them", text)
+		}
+		sequences = append(sequences, n)
+	}
+	return sequences, nil
+}
+
+// RetriedSpool says how many entries were put back.
+func RetriedSpool(n int) string {
+	if n == 1 {
+		return "1 entry is back in the queue"
+	}
+	return fmt.Sprintf("%d entries are back in the queue", n)
+}
+
 // DefaultSpoolLimit is how many entries of a spool are listed unless told otherwise.
 const DefaultSpoolLimit = 100
 
@@ -119,7 +141,24 @@ func spoolRoutes(s *spool.Spool) []admin.Route {
 			panic(http.ErrAbortHandler) // cut off, so that it does not look complete
 		}
 	}
+	retry := func(w http.ResponseWriter, r *http.Request) {
+		sequences, err := Sequences(r.URL.Query()["sequence"])
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		n, err := s.Requeue(r.Context(), sequences...)
+		switch {
+		case errors.Is(err, spool.ErrNotAside):
+			http.Error(w, err.Error(), http.StatusNotFound)
+		case err != nil:
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		default:
+			_, _ = fmt.Fprintln(w, RetriedSpool(n)) // the client left
+		}
+	}
 	return []admin.Route{
+		{Pattern: "POST /spool/retry", About: "put what was set aside back into the queue; ?sequence=", Handler: http.HandlerFunc(retry)},
 		{Pattern: "GET /spool", About: "what waits on disk, oldest first; ?limit=", Handler: http.HandlerFunc(list)},
 		{Pattern: "GET /spool/export", About: "the same with bodies, as JSON lines", Handler: http.HandlerFunc(export)},
 	}

@@ -21,7 +21,7 @@ func healthCommand(p Program) *cobra.Command {
 			if ready {
 				path = "/readyz"
 			}
-			return p.askAdmin(c, url, path)
+			return p.askAdmin(c, http.MethodGet, url, path)
 		},
 	}
 	c.Flags().StringVar(&url, "admin", "", "address of the admin listener (default http://$GRAPNEL_ADMIN_LISTEN)")
@@ -30,8 +30,8 @@ func healthCommand(p Program) *cobra.Command {
 }
 
 // ask prints what the admin listener answers.
-func (p Program) ask(ctx context.Context, url, token string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+func (p Program) ask(ctx context.Context, method, url, token string) error {
+	req, err := http.NewRequestWithContext(ctx, method, url, http.NoBody)
 	if err != nil {
 		return &usageError{err}
 	}

@@ -3,7 +3,9 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strconv"
 	"syscall"
@@ -27,6 +29,7 @@ directory is read, and left as it is.`,
 	}
 	var admin string
 	var limit int
+	var all bool
 	list := &cobra.Command{
 		Use: "list", Short: "List what waits, oldest first, and what was set aside", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -46,31 +49,37 @@ directory is read, and left as it is.`,
 			return p.lookAtSpool(c, admin, "/spool/export", func(s *spool.Spool) error { return s.Export(p.Stdout) })
 		},
 	}
+	retry := &cobra.Command{
+		Use: "retry [SEQUENCE...]", Short: "Put what was set aside back into the queue",
+		Long: `Put entries that Temporal refused for good back into the queue, by the sequence numbers
+that list shows, or all of them with --all. Mend first what made Temporal refuse them: else
+they are set aside again.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			sequences, err := app.Sequences(args)
+			if err == nil && all == (len(args) > 0) {
+				err = errors.New("name the entries by their sequence numbers, or give --all")
+			}
+			if err != nil {
+				return &usageError{err}
+			}
+			return p.retrySpool(c, admin, sequences)
+		},
+	}
+	retry.Flags().BoolVar(&all, "all", false, "everything that was set aside")
 	c.PersistentFlags().StringVar(&admin, "admin", "", "address of the admin listener (default http://$GRAPNEL_ADMIN_LISTEN)")
-	c.AddCommand(list, export)
+	c.AddCommand(list, export, retry)
 	return c
 }
 
 // lookAtSpool asks the receiver, and where none listens reads its directory.
 func (p Program) lookAtSpool(c *cobra.Command, admin, path string, see func(*spool.Spool) error) error {
-	asked := p.askAdmin(c, admin, path)
+	asked := p.askAdmin(c, http.MethodGet, admin, path)
 	if admin != "" || !errors.Is(asked, syscall.ECONNREFUSED) {
 		return asked
 	}
-	env, err := p.Environment()
+	o, err := p.spoolOptions()
 	if err != nil {
 		return err
-	}
-	if env.DataDir == "" {
-		env.DataDir = app.DefaultDataDir
-	}
-	log, err := telemetry.NewLogger("warn", "console", p.Stderr)
-	if err != nil {
-		return err
-	}
-	o := spool.Options{Path: filepath.Join(env.DataDir, "spool"), Logger: log}
-	if cfg, err := config.Load(env.Config, p.Lookup); err == nil { // Else the bounds shown are the spool's own.
-		o.MaxBytes, o.MaxAge = int64(cfg.Spool.MaxBytes), cfg.Spool.MaxAge
 	}
 	if err := spool.View(o, see); err != nil {
 		return fmt.Errorf("nobody answers on the admin listener (%w), and GRAPNEL_DATA_DIR can't be read in its stead: %w", asked, err)
@@ -78,8 +87,57 @@ func (p Program) lookAtSpool(c *cobra.Command, admin, path string, see func(*spo
 	return nil
 }
 
+// retrySpool asks the receiver, and where none listens opens its directory.
+func (p Program) retrySpool(c *cobra.Command, admin string, sequences []uint64) error {
+	query := url.Values{}
+	for _, n := range sequences {
+		query.Add("sequence", strconv.FormatUint(n, 10))
+	}
+	asked := p.askAdmin(c, http.MethodPost, admin, "/spool/retry?"+query.Encode())
+	if admin != "" || !errors.Is(asked, syscall.ECONNREFUSED) {
+		return asked
+	}
+	o, err := p.spoolOptions()
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(o.Path); err != nil {
+		return fmt.Errorf("nobody answers on the admin listener (%w), and there is no spool to open in its stead: %w", asked, err)
+	}
+	s, err := spool.Open(o)
+	if err != nil {
+		return fmt.Errorf("nobody answers on the admin listener (%w), and GRAPNEL_DATA_DIR can't be opened in its stead: %w", asked, err)
+	}
+	n, err := s.Requeue(c.Context(), sequences...)
+	if err := errors.Join(err, s.Close()); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(p.Stdout, app.RetriedSpool(n))
+	return err
+}
+
+// spoolOptions are those of the receiver's spool.
+func (p Program) spoolOptions() (spool.Options, error) {
+	env, err := p.Environment()
+	if err != nil {
+		return spool.Options{}, err
+	}
+	if env.DataDir == "" {
+		env.DataDir = app.DefaultDataDir
+	}
+	log, err := telemetry.NewLogger("warn", "console", p.Stderr)
+	if err != nil {
+		return spool.Options{}, err
+	}
+	o := spool.Options{Path: filepath.Join(env.DataDir, "spool"), Logger: log}
+	if cfg, err := config.Load(env.Config, p.Lookup); err == nil { // Else the bounds shown are the spool's own.
+		o.MaxBytes, o.MaxAge = int64(cfg.Spool.MaxBytes), cfg.Spool.MaxAge
+	}
+	return o, nil
+}
+
 // askAdmin prints what the admin listener of the environment answers.
-func (p Program) askAdmin(c *cobra.Command, base, path string) error {
+func (p Program) askAdmin(c *cobra.Command, method, base, path string) error {
 	env, err := p.Environment()
 	if err != nil {
 		return err
@@ -87,5 +145,5 @@ func (p Program) askAdmin(c *cobra.Command, base, path string) error {
 	if base == "" {
 		base = "http://" + app.Dialable(env.AdminListen)
 	}
-	return p.ask(c.Context(), base+path, env.AdminToken.Reveal())
+	return p.ask(c.Context(), method, base+path, env.AdminToken.Reveal())
 }

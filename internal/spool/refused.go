@@ -1,11 +1,14 @@
 package spool
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -49,6 +52,67 @@ func (s *Spool) SetAside(e Entry, reason string) error {
 	s.refused[e.Sequence] = r
 	s.finishLocked(it)
 	return nil
+}
+
+// Requeue puts entries that were set aside back into the queue, at its end: those with
+// the given sequence numbers, all of them where none is given. It returns how many. What
+// made Temporal refuse them should be mended first, or they are set aside again.
+func (s *Spool) Requeue(ctx context.Context, sequences ...uint64) (int, error) {
+	s.mu.Lock()
+	if len(sequences) == 0 {
+		sequences = slices.Sorted(maps.Keys(s.refused))
+	}
+	for _, sequence := range sequences {
+		if _, ok := s.refused[sequence]; !ok {
+			s.mu.Unlock()
+			return 0, fmt.Errorf("%w: %d; `grapnel spool list` shows what was", ErrNotAside, sequence)
+		}
+	}
+	s.mu.Unlock()
+	for n, sequence := range sequences {
+		if err := s.requeue(ctx, sequence); err != nil {
+			return n, fmt.Errorf("put entry %d back: %w", sequence, err)
+		}
+	}
+	return len(sequences), nil
+}
+
+// requeue puts one entry back. Its file goes when the queue has it on disk. Should the
+// process end between the two, the next Open takes the file for what counts, and the
+// entry is still set aside.
+func (s *Spool) requeue(ctx context.Context, sequence uint64) error {
+	s.mu.Lock()
+	r, ok := s.refused[sequence]
+	s.mu.Unlock()
+	if !ok {
+		return nil // Somebody else has put it back meanwhile.
+	}
+	e, _, err := readRefusal(r.Path)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", r.Path, err)
+	}
+	id := identify(e.Key, e.Digest)
+	s.mu.Lock()
+	if _, ok := s.refused[sequence]; !ok {
+		s.mu.Unlock()
+		return nil
+	}
+	delete(s.refused, sequence)
+	delete(s.known, id)
+	s.bytes -= r.Size
+	s.mu.Unlock()
+	if err := s.Put(ctx, e); err != nil {
+		s.mu.Lock()
+		s.refused[sequence] = r
+		s.known[id] = struct{}{}
+		s.bytes += r.Size
+		s.mu.Unlock()
+		return err
+	}
+	if err := os.Remove(r.Path); err != nil {
+		return fmt.Errorf("remove %s: %w", r.Path, err)
+	}
+	return syncDirectory(filepath.Dir(r.Path))
 }
 
 // writeRefusal keeps the entry in a file of its own: reason with its length before it, then the record.

@@ -161,6 +161,8 @@ var (
 	ErrClosed = errors.New("the spool is closed")
 	// ErrInUse says that another process has the directory open.
 	ErrInUse = errors.New("the spool is in use by another process")
+	// ErrNotAside says that no entry with such a sequence number was set aside.
+	ErrNotAside = errors.New("no entry of this sequence number was set aside")
 	// ErrTooLarge says that one entry is over MaxEntry.
 	ErrTooLarge = errors.New("the entry is too large for the spool")
 )

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
@@ -23,6 +24,9 @@ import (
 type Activities struct {
 	// Deps is what the handlers work with.
 	handler.Deps
+	// Paused is until when an event of a paused source waits, and why; nil is never.
+	// Set it before the activities are registered.
+	Paused func(source string) (until time.Time, why string, paused bool)
 
 	client   client.Client
 	handlers *handler.Table
@@ -72,23 +76,27 @@ type Configuration struct {
 type table struct {
 	targets []target
 	ignores func(source string) bool
+	// since is when it came into force.
+	since time.Time
 }
 
 // target is a handler or a destination, as the activities see it.
 type target struct {
 	route   event.Route
 	matches func(event.Event) bool
-	run     func(ctx context.Context, e event.Event, attempt int, body []byte) error
+	run     func(ctx context.Context, t event.Task, attempt int, body []byte) error
 }
 
 // Configure takes another configuration. Plans made before it stay as they are.
 func (a *Activities) Configure(c Configuration) {
-	t := &table{ignores: c.Ignores}
+	t := &table{ignores: c.Ignores, since: time.Now()}
 	for _, b := range a.bindings(c.Examples) {
 		t.targets = append(t.targets, target{
 			route:   event.Route{Name: b.Name, Activity: b.Name, Timeout: b.Options.Timeout, Retry: b.Options.Retry},
 			matches: b.Matches,
-			run:     b.Run,
+			run: func(ctx context.Context, t event.Task, attempt int, body []byte) error {
+				return b.Run(ctx, t.Event, attempt, body)
+			},
 		})
 	}
 	for _, d := range c.Destinations {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/converter"
 
 	"github.com/grapnel/grapnel/activities"
 	"github.com/grapnel/grapnel/activities/handler"
@@ -19,7 +20,7 @@ func TestHandlersOfAProgramOfOnesOwnAreBoundBesideTheList(t *testing.T) {
 		handler.On(table, "stripe", "invoice.paid", nothing)
 	}))
 	a.Configure(activities.Configuration{})
-	plan, err := a.Route(t.Context(), event.Ask{Event: event.Event{Source: "stripe", Type: "invoice.paid"}})
+	plan, err := a.Route(t.Context(), event.Ask{Event: event.Event{Source: "stripe", Type: "invoice.paid"}}, converter.RawValue{})
 	require.NoError(t, err)
 	require.Equal(t, []string{"stripe/invoice/paid"}, names(plan))
 
@@ -46,7 +47,7 @@ func TestTheWorkedExampleTakesEventsOnlyWhereItIsNamed(t *testing.T) {
 			a := activities.New(nil, "queue")
 			require.NoError(t, a.Bind(c.bind))
 			a.Configure(activities.Configuration{Examples: c.examples})
-			plan, err := a.Route(t.Context(), started)
+			plan, err := a.Route(t.Context(), started, converter.RawValue{})
 			require.NoError(t, err)
 			var attempts []int
 			for _, r := range plan.Routes {

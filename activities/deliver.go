@@ -11,9 +11,9 @@ import (
 
 // deliverTo makes what takes an event to a destination and says of a failure what
 // a handler would: whether another attempt can mend it, and when.
-func deliverTo(d *destination.Destination) func(context.Context, event.Event, int, []byte) error {
-	return func(ctx context.Context, e event.Event, attempt int, body []byte) error {
-		err := d.Deliver(ctx, destination.Delivery{Event: e, Body: body, Attempt: attempt})
+func deliverTo(d *destination.Destination) func(context.Context, event.Task, int, []byte) error {
+	return func(ctx context.Context, t event.Task, attempt int, body []byte) error {
+		err := d.Deliver(ctx, destination.Delivery{Event: t.Event, Body: body, Attempt: attempt, Slot: t.Slot})
 		var refused *destination.Error
 		switch {
 		case !errors.As(err, &refused):

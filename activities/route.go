@@ -3,6 +3,10 @@ package activities
 import (
 	"context"
 	"slices"
+	"time"
+
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/grapnel/grapnel/internal/event"
 )
@@ -10,9 +14,14 @@ import (
 // Route makes the plan of an event from today's table. On replay only what is
 // left to do is planned; of the names that no table knows any more, the first
 // calls in the routes that take the event now and have not succeeded, so that a
-// renamed handler is found. It never fails.
-func (a *Activities) Route(_ context.Context, ask event.Ask) (event.Plan, error) {
+// renamed handler is found. An event of a paused source waits: that is the only
+// error.
+func (a *Activities) Route(_ context.Context, ask event.Ask, body converter.RawValue) (event.Plan, error) {
 	t := a.table.Load()
+	if until, why, paused := a.pausedSource(ask.Event.Source); paused {
+		return event.Plan{}, temporal.NewApplicationErrorWithOptions(why, event.FailureDeferred,
+			temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{event.Detail{Until: until}}})
+	}
 	matched := t.matching(ask.Event)
 	if !ask.Replay || len(ask.Left) == 0 {
 		routes := without(matched, ask.Done)
@@ -33,6 +42,13 @@ func (a *Activities) Route(_ context.Context, ask event.Ask) (event.Plan, error)
 		return event.Plan{Routes: append(plan.Routes, heirs...)}, nil
 	}
 	return plan, nil
+}
+
+func (a *Activities) pausedSource(name string) (until time.Time, why string, paused bool) {
+	if a.Paused == nil {
+		return until, "", false
+	}
+	return a.Paused(name)
 }
 
 func (t *table) dropped(e event.Event) bool { return t.ignores != nil && t.ignores(e.Source) }

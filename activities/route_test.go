@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/converter"
 
 	"github.com/grapnel/grapnel/activities"
 	"github.com/grapnel/grapnel/activities/handler"
@@ -76,7 +77,7 @@ func TestRoute(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			plan, err := a.Route(t.Context(), c.ask)
+			plan, err := a.Route(t.Context(), c.ask, converter.RawValue{})
 			require.NoError(t, err)
 			require.Equal(t, c.routes, names(plan))
 			require.Equal(t, c.gone, plan.Gone)

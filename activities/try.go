@@ -14,22 +14,49 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/grapnel/grapnel/activities/handler"
+	"github.com/grapnel/grapnel/internal/destination"
 	"github.com/grapnel/grapnel/internal/event"
 )
 
 // Try makes one attempt at a route, whichever it is. The error it ends with
-// names its attempt and when the next one is due.
+// names its attempt and when the next one is due, or says until when the event has
+// to wait without an attempt used up.
 func (a *Activities) Try(ctx context.Context, t event.Task, body converter.RawValue) error {
-	attempt := t.Before + int(activity.GetInfo(ctx).Attempt)
-	target, ok := a.table.Load().target(t.Route.Name)
+	nth := int(activity.GetInfo(ctx).Attempt)
+	attempt := t.Before + nth
+	if nth > 1 {
+		t.Slot = time.Time{} // It was for the first of these attempts.
+	}
+	now := a.table.Load()
+	target, ok := now.target(t.Route.Name)
 	if !ok {
-		return failed(t, attempt, fmt.Errorf("this worker has no route %s", t.Route.Name))
+		return now.failed(t, attempt, now.missing(t.Route.Name))
 	}
 	ctx, cancel := context.WithTimeout(ctx, t.Route.Timeout)
 	defer cancel()
-	return failed(t, attempt, safely(func() error {
-		return target.run(ctx, t.Event, attempt, body.Payload().GetData())
+	return now.failed(t, attempt, safely(func() error {
+		return target.run(ctx, t, attempt, body.Payload().GetData())
 	}))
+}
+
+// goneAfter is how long a configuration has to be in force before a route that it
+// does not have counts as gone: other workers may have read it a little earlier.
+const goneAfter = 30 * time.Second
+
+// missing is why a route can't be run here. Shortly after a change the event waits
+// and may find a worker that knows the route; later it becomes a dead letter.
+func (t *table) missing(name string) error {
+	if left := goneAfter - time.Since(t.since); left > 0 {
+		return handler.Defer(left, fmt.Errorf("this worker has no route %s yet, or no more", name))
+	}
+	return &goneError{name}
+}
+
+// goneError is a route that was planned and is not there any more.
+type goneError struct{ route string }
+
+func (g *goneError) Error() string {
+	return "there is no route " + g.route + " any more: it was removed while the event waited for it"
 }
 
 // panicked is a handler's panic as an error.
@@ -49,9 +76,14 @@ func safely(fn func() error) (err error) {
 	return fn()
 }
 
-// maxText is the length in bytes of a message or a stack, of which a workflow
-// task may have to carry one for each route.
-const maxText = 8 << 10
+const (
+	// maxText is the length in bytes of a message or a stack, of which a workflow
+	// task may have to carry one for each route.
+	maxText = 8 << 10
+	// maxAnswers is what all answers of one event's destinations may have together
+	// in one workflow task.
+	maxAnswers = 1 << 20
+)
 
 // reasoned is an error that names its kind, by which dead letters are grouped.
 type reasoned interface {
@@ -59,10 +91,14 @@ type reasoned interface {
 	Reason() string
 }
 
-// failed is the error of an attempt as the engine takes it.
-func failed(t event.Task, attempt int, err error) error {
+// failed is the error of an attempt as Temporal takes it.
+func (t *table) failed(task event.Task, attempt int, err error) error {
 	if err == nil {
 		return nil
+	}
+	if d, ok := deferral(err, attempt); ok {
+		return temporal.NewApplicationErrorWithOptions(event.Cut(err.Error(), maxText), event.FailureDeferred,
+			temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{d}})
 	}
 	detail := event.Detail{Attempt: attempt}
 	if r, ok := errors.AsType[reasoned](err); ok {
@@ -71,13 +107,34 @@ func failed(t event.Task, attempt int, err error) error {
 	if p, ok := errors.AsType[*panicked](err); ok {
 		detail.Stack = event.Cut(p.stack, maxText)
 	}
+	if e, ok := errors.AsType[*destination.Error](err); ok {
+		detail.Answer = event.Cut(e.Answer, maxAnswers/max(len(t.targets), 1))
+	}
+	_, gone := errors.AsType[*goneError](err)
+	retry := task.Route.Retry
 	return temporal.NewApplicationErrorWithOptions(event.Cut(err.Error(), maxText), typeOf(err),
 		temporal.ApplicationErrorOptions{
-			NonRetryable: handler.IsPermanent(err),
+			NonRetryable: gone || handler.IsPermanent(err),
 			// What the other side asks for is the least, so jitter takes nothing off it.
-			NextRetryDelay: max(jitter(t.Route.Retry.Wait(attempt), t.Route.Retry.Jitter), handler.Hint(err)),
+			NextRetryDelay: max(jitter(retry.Wait(attempt), retry.Jitter), handler.Hint(err)),
 			Details:        []any{detail},
 		})
+}
+
+// deferral says until when an event waits, if that is what err means.
+func deferral(err error, attempt int) (d event.Detail, ok bool) {
+	d.Attempt = attempt - 1
+	if wait, ok := errors.AsType[*destination.Deferred](err); ok {
+		d.Until, d.Slot = wait.Until, wait.Slot
+		return d, true
+	}
+	if by, ok := handler.Deferral(err); ok {
+		// A tenth more at random: what was deferred together comes back spread out.
+		by += time.Duration(float64(by) / 10 * rand.Float64()) //nolint:gosec // G404: nobody gains by guessing it.
+		d.Until = time.Now().Add(by)
+		return d, true
+	}
+	return d, false
 }
 
 // jitter spreads d evenly over a part of it to either side.
@@ -89,9 +146,12 @@ func jitter(d time.Duration, part float64) time.Duration {
 // anything.
 func typeOf(err error) string {
 	var p *panicked
+	var g *goneError
 	switch {
 	case errors.As(err, &p):
 		return event.FailurePanic
+	case errors.As(err, &g):
+		return event.FailureGone
 	case errors.Is(err, context.DeadlineExceeded):
 		return event.FailureTimeout
 	}

@@ -13,7 +13,7 @@ import (
 // Every call of an activity stands in this file, behind a function with types:
 // Temporal itself checks neither arguments nor results.
 
-// grace is what the engine waits beyond a route's time-out, so that the
+// grace is what Temporal waits beyond a route's time-out, so that the
 // activity's own account of a time-out comes first.
 const grace = time.Second
 
@@ -26,9 +26,9 @@ func local(ctx workflow.Context, timeout time.Duration, summary string) workflow
 	})
 }
 
-// route asks for the plan of an event.
-func route(ctx workflow.Context, ask event.Ask) (plan event.Plan, err error) {
-	err = workflow.ExecuteLocalActivity(local(ctx, localTimeout, ""), event.ActivityRoute, ask).Get(ctx, &plan)
+// route asks for the plan of an event, or is told until when the event has to wait.
+func route(ctx workflow.Context, ask event.Ask, body converter.RawValue) (plan event.Plan, err error) {
+	err = workflow.ExecuteLocalActivity(local(ctx, localTimeout, ""), event.ActivityRoute, ask, body).Get(ctx, &plan)
 	return plan, err
 }
 
@@ -48,7 +48,7 @@ func attempt(ctx workflow.Context, t event.Task, body converter.RawValue) error 
 		TaskQueue:           t.Route.TaskQueue,
 		StartToCloseTimeout: t.Route.Timeout + grace,
 		Summary:             event.Clean(t.Route.Name, maxSummary),
-		// The activity names each rest itself, with jitter and with what the
+		// The activity names each retry delay itself, with jitter and with what the
 		// other side asked for; the policy remains for crashes and time-outs.
 		RetryPolicy: &temporal.RetryPolicy{
 			InitialInterval:    initial,

@@ -28,7 +28,7 @@ func (r *run) failure(ctx workflow.Context, rt event.Route, attempts int, err er
 		f.Type = app.Type()
 		var d event.Detail
 		if app.HasDetails() && app.Details(&d) == nil {
-			f.Stack, f.Attempts, f.Cause = d.Stack, d.Attempt, d.Reason
+			f.Stack, f.Answer, f.Attempts, f.Cause = d.Stack, d.Answer, d.Attempt, d.Reason
 		}
 	case errors.As(err, &timeout):
 		f.Type = event.FailureTimeout
@@ -57,14 +57,23 @@ func permanent(err error) bool {
 	return errors.As(err, &app) && app.NonRetryable()
 }
 
-// nextRetry is the rest after the first attempt: what the attempt itself asks
-// for, else the route's own.
-func nextRetry(err error, rt event.Route) time.Duration {
+// deferral is until when an event has to wait, if that is what an error says.
+func deferral(err error) (d event.Detail, ok bool) {
+	var app *temporal.ApplicationError
+	if !errors.As(err, &app) || app.Type() != event.FailureDeferred || !app.HasDetails() {
+		return d, false
+	}
+	return d, app.Details(&d) == nil
+}
+
+// nextRetry is the retry delay after the attempts made so far: what the last one
+// asks for, else the route's own.
+func nextRetry(err error, t event.Task) time.Duration {
 	var app *temporal.ApplicationError
 	if errors.As(err, &app) && app.NextRetryDelay() > 0 {
 		return app.NextRetryDelay()
 	}
-	return rt.Retry.Wait(1)
+	return t.Route.Retry.Wait(t.Before)
 }
 
 // maxErrors is what a dead letter carries of errors. It carries them twice, in
@@ -74,9 +83,16 @@ const maxErrors = 128 << 10
 // bounded cuts messages and stacks so that all of them fit.
 func bounded(failures []event.Failure) []event.Failure {
 	each := maxErrors / max(len(failures), 1) / 2
+	for _, f := range failures {
+		if f.Answer != "" {
+			each = maxErrors / len(failures) / 3
+			break
+		}
+	}
 	for i := range failures {
 		failures[i].Message = event.Cut(failures[i].Message, each)
 		failures[i].Stack = event.Cut(failures[i].Stack, each)
+		failures[i].Answer = event.Cut(failures[i].Answer, each)
 	}
 	return failures
 }

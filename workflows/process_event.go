@@ -15,35 +15,77 @@ import (
 // runs all routes at once, and is done when all of them are. If any route
 // failed for good, the run continues as a DeadLetter with only what failed. The
 // body is a raw payload, so that its bytes are those the sender signed. past is
-// zero but for an event that is replayed, and corrected but for one whose body an
-// operator replaced.
+// zero but for an event that is replayed, or that has waited so long that its run
+// continued as new; corrected is zero but for an event whose body an operator
+// replaced.
 func ProcessEvent(ctx workflow.Context, e event.Event, body converter.RawValue, past event.Past, corrected converter.RawValue) error {
 	r := newRun(ctx, e, body)
 	r.correct(past, corrected)
 	if err := r.answerPast(ctx, past); err != nil {
 		return err
 	}
-	replay := len(past.Replays) > 0
-	plan, err := route(ctx, event.Ask{Event: e, Replay: replay, Left: past.Left, Done: past.Done})
-	if err != nil {
+	pending, failures, done, err := r.plan(ctx, past)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err() // cancelled by hand: given up on, no dead letter
+	case r.renew:
+		return r.again(ctx, past)
+	case err != nil:
 		return deadLetter(ctx, r, []event.Failure{r.failure(ctx, event.Route{}, 0, err)}, past)
-	}
-	if plan.Ignore {
+	case done:
 		return nil
 	}
-	failures := gone(plan.Gone)
-	if len(plan.Routes) == 0 && len(failures) == 0 {
-		failures = []event.Failure{unmatched(e)}
-	}
-	failures = append(failures, r.all(ctx, plan.Routes)...)
+	failed, left := r.all(ctx, pending)
+	failures = append(failures, failed...)
 	if ctx.Err() != nil {
-		return ctx.Err() // cancelled by hand: given up on, no dead letter
+		return ctx.Err()
+	}
+	past.Done = append(past.Done, succeeded(pending, failures)...)
+	if len(left) > 0 {
+		past.Pending, past.Failed = left, bounded(failures)
+		return r.again(ctx, past)
 	}
 	if len(failures) == 0 {
 		return nil
 	}
-	past.Done = append(past.Done, succeeded(plan.Routes, failures)...)
 	return deadLetter(ctx, r, failures, past)
+}
+
+// plan is what there is to do: what a run that continued as new has left, else
+// what the table of routes says. failures are routes that can't be run. done is
+// set when the event is to be ignored.
+func (r *run) plan(ctx workflow.Context, past event.Past) (
+	pending []event.Pending, failures []event.Failure, done bool, err error,
+) {
+	if len(past.Pending) > 0 {
+		return past.Pending, past.Failed, false, nil
+	}
+	ask := event.Ask{Event: r.event, Replay: len(past.Replays) > 0, Left: past.Left, Done: past.Done}
+	plan, err := route(ctx, ask, r.body)
+	for {
+		d, deferred := deferral(err)
+		if !deferred {
+			break
+		}
+		r.open, r.waiting = 1, 0
+		if !r.wait(ctx, &event.Pending{Until: d.Until, Reason: message(err)}) {
+			return nil, nil, false, nil
+		}
+		plan, err = route(ctx, ask, r.body)
+	}
+	if err != nil {
+		return nil, nil, false, err
+	}
+	failures = gone(plan.Gone)
+	if len(plan.Routes) == 0 && len(failures) == 0 && !plan.Ignore {
+		failures = []event.Failure{unmatched(r.event)}
+	}
+	return r.begin(ctx, plan.Routes), failures, plan.Ignore, nil
+}
+
+// again ends a run whose history has grown long, and goes on with what is left.
+func (r *run) again(ctx workflow.Context, past event.Past) error {
+	return workflow.NewContinueAsNewError(ctx, event.ProcessEvent, arguments(r.sent, r.original, past, r.corrected)...)
 }
 
 // deadLetter ends the run and goes on as a dead letter.
@@ -67,16 +109,16 @@ func gone(names []string) []event.Failure {
 	return failures
 }
 
-// succeeded names the routes of a plan that are not among the failures.
-func succeeded(routes []event.Route, failures []event.Failure) []string {
+// succeeded names the routes that are neither among the failures nor waiting.
+func succeeded(routes []event.Pending, failures []event.Failure) []string {
 	failed := map[string]bool{}
 	for _, f := range failures {
 		failed[f.Route] = true
 	}
 	var names []string
-	for _, rt := range routes {
-		if !failed[rt.Name] {
-			names = append(names, rt.Name)
+	for _, p := range routes {
+		if !failed[p.Route.Name] && !p.Waits {
+			names = append(names, p.Route.Name)
 		}
 	}
 	return names

@@ -36,7 +36,7 @@ func processing(t *testing.T, plan func() (event.Plan, error), run func(event.Ta
 	register := func(name string, fn any) {
 		env.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
 	}
-	register(event.ActivityRoute, func(context.Context, event.Ask) (event.Plan, error) { return plan() })
+	register(event.ActivityRoute, func(context.Context, event.Ask, converter.RawValue) (event.Plan, error) { return plan() })
 	attempt := func(_ context.Context, task event.Task, _ converter.RawValue) error { return run(task) }
 	register(event.ActivityTry, attempt)
 	register(event.ActivityDeliver, attempt)

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -10,9 +11,9 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// localTimeout is the longest time-out of a route that may make its first
-// attempt within the workflow task. The engine gives a task ten seconds; an
-// attempt that outlived it would run twice at once.
+// localTimeout is the longest time-out of a route that may make an attempt within
+// a workflow task. Temporal gives a task ten seconds; an attempt that outlived it
+// would run twice at once.
 const localTimeout = 5 * time.Second
 
 // untouched is the length of history up to which the first workflow task is in
@@ -28,17 +29,24 @@ type run struct {
 	// corrected.
 	sent                event.Event
 	original, corrected converter.RawValue
-	// plan are the routes once they are known, succeeded those that are done.
-	plan      []event.Route
+	// routes are those of the plan once it is known, succeeded those that are done.
+	routes    []event.Pending
 	succeeded []string
 	// local tells whether this is the first try of the first workflow task. In
-	// any later one a worker may have died of a handler, so no attempt is made
+	// any later one a worker may have died of a handler, so no handler is tried
 	// within the task again.
 	local bool
 	// lost is the number of attempts that may have been made in a task that was
 	// lost with its worker.
 	lost   int
 	budget budget
+
+	// open counts the routes that have not settled, waiting those of them that wait
+	// by deferral.
+	open, waiting int
+	// renew is set when the run is to continue as new: all open routes wait, and
+	// the history has grown long.
+	renew bool
 }
 
 func newRun(ctx workflow.Context, e event.Event, body converter.RawValue) *run {
@@ -64,74 +72,125 @@ func (r *run) answerPast(ctx workflow.Context, past event.Past) error {
 	return workflow.SetQueryHandler(ctx, event.QueryPast, func() (event.Past, error) {
 		now := past
 		now.Done = append(slices.Clone(past.Done), r.succeeded...)
-		if r.plan != nil {
+		now.Pending, now.Failed = nil, nil
+		if r.routes != nil {
 			now.Left = nil
 		}
-		for _, rt := range r.plan {
-			if !slices.Contains(r.succeeded, rt.Name) {
-				now.Left = append(now.Left, rt.Name)
+		for _, f := range past.Failed {
+			now.Left = append(now.Left, f.Route)
+		}
+		for _, p := range r.routes {
+			if !slices.Contains(r.succeeded, p.Route.Name) {
+				now.Left = append(now.Left, p.Route.Name)
 			}
 		}
 		return now, nil
 	})
 }
 
-// all runs the routes at once and gives the failures, in the order of the plan.
-func (r *run) all(ctx workflow.Context, routes []event.Route) []event.Failure {
-	r.plan = routes
-	settled := make([]*event.Failure, len(routes))
-	wg := workflow.NewWaitGroup(ctx)
+// begin is how far the routes of a fresh plan have come.
+func (r *run) begin(ctx workflow.Context, routes []event.Route) []event.Pending {
+	pending := make([]event.Pending, len(routes))
 	for i, rt := range routes {
+		pending[i] = event.Pending{Route: rt, First: workflow.Now(ctx)}
+		if mayTryLocally(rt) {
+			// An attempt that was lost with its worker is counted, or a handler that
+			// kills its process would do so once more than it has attempts.
+			pending[i].Before = min(r.lost, rt.Retry.Attempts-1)
+		}
+	}
+	return pending
+}
+
+// all runs the routes at once. It gives the failures in the order of the plan, and
+// what is still to do where the run has to continue as new.
+func (r *run) all(ctx workflow.Context, routes []event.Pending) (failures []event.Failure, left []event.Pending) {
+	settled := make([]*event.Failure, len(routes))
+	r.routes, r.open = routes, len(routes)
+	wg := workflow.NewWaitGroup(ctx)
+	for i := range routes {
 		wg.Add(1)
-		workflow.GoNamed(ctx, rt.Name, func(ctx workflow.Context) {
+		workflow.GoNamed(ctx, routes[i].Route.Name, func(ctx workflow.Context) {
 			defer wg.Done()
-			if settled[i] = r.one(ctx, rt); settled[i] == nil && ctx.Err() == nil {
-				r.succeeded = append(r.succeeded, rt.Name)
+			if settled[i] = r.one(ctx, &routes[i]); settled[i] == nil && !routes[i].Waits && ctx.Err() == nil {
+				r.succeeded = append(r.succeeded, routes[i].Route.Name)
+			}
+			if !routes[i].Waits {
+				r.open--
 			}
 		})
 	}
 	wg.Wait(ctx)
-	var failures []event.Failure
-	for _, f := range settled {
-		if f != nil {
+	for i, f := range settled {
+		switch {
+		case routes[i].Waits:
+			left = append(left, routes[i])
+		case f != nil:
 			failures = append(failures, *f)
 		}
 	}
-	return failures
+	return failures, left
 }
 
-// one runs a route until it is done or has failed for good: the first attempt
-// within the workflow task, which costs the engine nothing, the others as a
-// regular activity, which people can watch.
-func (r *run) one(ctx workflow.Context, rt event.Route) *event.Failure {
-	first := workflow.Now(ctx)
-	t := event.Task{Event: r.event, Route: rt}
-	if mayTryLocally(rt) {
-		// An attempt that was lost with its worker is counted, or a handler that
-		// kills its process would do so once more than it has attempts.
-		t.Before = min(r.lost, rt.Retry.Attempts-1)
-		if r.local {
-			err := try(ctx, t, r.body)
-			if err == nil {
-				return nil
-			}
-			t.Before = 1
-			if permanent(err) || rt.Retry.Attempts <= t.Before {
-				return r.failed(ctx, rt, first, err)
-			}
-			rest(ctx, rt, err)
+// one runs a route until it is done, has failed for good, or waits while the run
+// continues as new. The first attempt is made within the workflow task, which
+// costs Temporal nothing; the others are made by a regular activity, which people
+// can watch.
+func (r *run) one(ctx workflow.Context, p *event.Pending) *event.Failure {
+	rt := p.Route
+	local := r.local && mayTryLocally(rt)
+	if p.Waits {
+		if !r.wait(ctx, p) {
+			return nil
 		}
+		local = mayWakeLocally(rt)
+	}
+	for {
+		err := r.attempts(ctx, p, local)
+		if err == nil {
+			return nil
+		}
+		d, deferred := deferral(err)
+		if !deferred {
+			return r.failed(ctx, *p, err)
+		}
+		p.Before, p.Until, p.Slot, p.Reason = d.Attempt, d.Until, d.Slot, message(err)
+		if !r.wait(ctx, p) {
+			return nil
+		}
+		local = mayWakeLocally(rt)
+	}
+}
+
+// attempts makes the attempts at a route that are left. The error is that of the
+// last one, or says until when the event has to wait.
+func (r *run) attempts(ctx workflow.Context, p *event.Pending, local bool) error {
+	t := event.Task{Event: r.event, Route: p.Route, Before: p.Before}
+	if p.Slot {
+		t.Slot = p.Until
+	}
+	if local {
+		err := try(ctx, t, r.body)
+		if err == nil {
+			return nil
+		}
+		if _, deferred := deferral(err); deferred {
+			return err
+		}
+		t.Before++
+		if permanent(err) || p.Route.Retry.Attempts <= t.Before {
+			return err
+		}
+		retryDelay(ctx, t, err)
+		t.Slot = time.Time{}
 	}
 	r.budget.take(ctx, len(r.body.Payload().GetData()))
-	if err := attempt(ctx, t, r.body); err != nil {
-		return r.failed(ctx, rt, first, err)
-	}
-	return nil
+	return attempt(ctx, t, r.body)
 }
 
-func (r *run) failed(ctx workflow.Context, rt event.Route, first time.Time, err error) *event.Failure {
-	f := r.failure(ctx, rt, rt.Retry.Attempts, err)
-	f.First = first
+func (r *run) failed(ctx workflow.Context, p event.Pending, err error) *event.Failure {
+	f := r.failure(ctx, p.Route, p.Route.Retry.Attempts, err)
+	f.First = p.First
 	return &f
 }
 
@@ -139,22 +198,73 @@ func mayTryLocally(rt event.Route) bool {
 	return rt.Timeout <= localTimeout && rt.TaskQueue == ""
 }
 
-// rest waits for the backoff after the first attempt. Its summary is what the
-// Web UI shows of it.
-func rest(ctx workflow.Context, rt event.Route, err error) {
-	d := nextRetry(err, rt)
+// mayWakeLocally tells whether an event that was deferred may make its attempt
+// within the workflow task that wakes it: at a destination, where it can't take the
+// worker down.
+func mayWakeLocally(rt event.Route) bool {
+	return mayTryLocally(rt) && rt.Activity == event.ActivityDeliver
+}
+
+// The lengths of history from which a waiting event is sparing with it. Temporal
+// ends a workflow of 51,200 events; one round of waiting takes up to twelve.
+const (
+	longHistory     = 2_000
+	veryLongHistory = 10_000
+)
+
+// maxDeferral is the longest that an event waits before it asks again.
+const maxDeferral = 24 * time.Hour
+
+// wait waits until a deferred route may ask again. A timer does it, whose summary
+// says who is waited for and why; no worker is kept busy. It gives false when the
+// run is to continue as new, which it does when the history has grown long and
+// nothing but waiting goes on.
+func (r *run) wait(ctx workflow.Context, p *event.Pending) bool {
+	p.Waits = true
+	r.waiting++
+	long := workflow.GetInfo(ctx).GetCurrentHistoryLength()
+	if long > longHistory && r.waiting == r.open {
+		r.renew = true
+		return false
+	}
+	d := min(max(p.Until.Sub(workflow.Now(ctx)), time.Millisecond), maxDeferral)
+	switch {
+	case long > veryLongHistory:
+		d = max(d, time.Hour) // Another route is still being retried.
+	case long > longHistory:
+		d = max(d, 5*time.Minute)
+	}
+	summary := event.Clean(p.Reason, maxSummary)
+	workflow.SetCurrentDetails(ctx, summary)
+	renewed, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
+		Timeout: d, TimerOptions: workflow.TimerOptions{Summary: summary},
+	}, func() bool { return r.renew })
+	if renewed || err != nil {
+		return false // Renewed, or cancelled by hand.
+	}
+	r.waiting--
+	p.Waits = false
+	return true
+}
+
+// retryDelay waits for the backoff after an attempt within the workflow task. Its
+// summary is what the Web UI shows of it.
+func retryDelay(ctx workflow.Context, t event.Task, err error) {
+	d := nextRetry(err, t)
 	until := workflow.Now(ctx).Add(d).UTC().Format(time.DateTime)
-	summary := event.Clean(rt.Name+" goes on at "+until+", attempt 1 failed: "+message(err), maxSummary)
+	summary := event.Clean(fmt.Sprintf("%s goes on at %s, attempt %d of %d failed: %s",
+		t.Route.Name, until, t.Before, t.Route.Retry.Attempts, message(err)), maxSummary)
+	workflow.SetCurrentDetails(ctx, summary)
 	// A timer fails only when its context is cancelled, which then also ends
 	// the activity that follows.
 	_ = workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{Summary: summary}).Get(ctx, nil)
 }
 
-// maxSummary is the length in characters of what people read in one line; the
-// engine takes at most 400 bytes.
+// maxSummary is the length in characters of what people read in one line;
+// Temporal takes at most 400 bytes.
 const maxSummary = 200
 
-// budget keeps what one workflow task sends under the engine's limit of 4 MiB a
+// budget keeps what one workflow task sends under Temporal's limit of 4 MiB a
 // message: a task over it fails for ever, unseen.
 type budget struct {
 	task int // length of history when the present task began

@@ -12,6 +12,8 @@ type Report struct {
 	Temporal Temporal `json:"temporal"`
 	// Config is the state of the configuration, where there is a file.
 	Config *Config `json:"config,omitempty"`
+	// Shut is what is kept from working; nil is nothing.
+	Shut *Shut `json:"shut,omitempty"`
 	// Spool is the state of the disk queue, where there is one.
 	Spool any `json:"spool,omitempty"`
 }
@@ -21,6 +23,14 @@ type Check struct {
 	OK bool `json:"ok"`
 	// Detail says what is wrong, or what was found.
 	Detail string `json:"detail,omitempty"`
+}
+
+// Shut lists sources and destinations whose events wait.
+type Shut struct {
+	// Paused are those that somebody has paused, Open those whose circuit breaker is
+	// open, a line each.
+	Paused []string `json:"paused,omitempty"`
+	Open   []string `json:"open,omitempty"`
 }
 
 // Temporal names a cluster.

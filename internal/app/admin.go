@@ -27,7 +27,9 @@ func (p *process) admin(ctx context.Context, stopping *atomic.Bool, file *reload
 	server, err := admin.New(ctx, admin.Options{
 		Listen: p.env.AdminListen, Token: p.env.AdminToken.Reveal(), ReadToken: p.env.AdminReadToken.Reveal(),
 		Hosts:      p.env.AdminHosts,
-		Endpoints:  []admin.Endpoints{admin.DeadLetters{Store: deadletter.New(p.client, p.settings.Namespace, p.env.TaskQueue)}},
+		Endpoints: []admin.Endpoints{
+			admin.DeadLetters{Store: deadletter.New(p.client, p.settings.Namespace, p.env.TaskQueue)}, p.endpoints(file),
+		},
 		Metrics:    p.observer.metrics.Handler(),
 		Stats:      func() any { return p.observer.stats.Health() },
 		Ready:      ready,
@@ -60,6 +62,7 @@ func (p *process) ready(ctx context.Context, stopping *atomic.Bool, file *reload
 		Ready:    true,
 		Temporal: admin.Temporal{Address: p.settings.Address, Namespace: p.settings.Namespace},
 		Config:   file.report(),
+		Shut:     p.shut(),
 		Checks:   map[string]admin.Check{"process": {OK: true}, "temporal": {OK: true}},
 	}
 	if err := engine.Ready(ctx, p.client, p.settings.Namespace); err != nil {

@@ -12,7 +12,9 @@ import (
 	"github.com/grapnel/grapnel/internal/admin"
 	"github.com/grapnel/grapnel/internal/console"
 	"github.com/grapnel/grapnel/internal/engine"
+	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/eventlog"
+	"github.com/grapnel/grapnel/internal/pause"
 )
 
 // eventLog reads events over the client of the process.
@@ -64,8 +66,20 @@ func (p *process) sourceStates(file *reloader, receiver net.Addr) []console.Sour
 // them.
 func (p *process) destinationStates() []console.Destination {
 	var all []console.Destination
-	for _, d := range p.destinations.All() {
-		all = append(all, console.Destination{Name: d.Name(), Kind: d.Spec.Kind(), Target: d.Target(), Events: d.Spec.Events})
+	for _, d := range p.destinations.States() {
+		x := console.Destination{
+			Name: d.Name, Kind: d.Kind, Target: d.Target, Events: d.Events, State: "works", Since: d.Since, Until: d.Until, Why: d.Reason,
+		}
+		switch d.Circuit {
+		case "open":
+			x.State = "open"
+		case "half-open":
+			x.State = "trying"
+		}
+		if why, paused := p.pauses.Get(event.PauseDestination, d.Name); paused {
+			x.State, x.Since, x.Until, x.Why = "paused", why.Since, time.Time{}, pause.Reason(event.PauseDestination, d.Name, why)
+		}
+		all = append(all, x)
 	}
 	return all
 }

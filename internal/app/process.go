@@ -13,6 +13,7 @@ import (
 	"github.com/grapnel/grapnel/internal/config"
 	"github.com/grapnel/grapnel/internal/destination"
 	"github.com/grapnel/grapnel/internal/engine"
+	"github.com/grapnel/grapnel/internal/pause"
 	"github.com/grapnel/grapnel/internal/spool"
 	"github.com/grapnel/grapnel/internal/telemetry"
 )
@@ -35,6 +36,8 @@ type process struct {
 	pprof bool
 	// destinations are those in force; what is known of each outlives a reload.
 	destinations *destination.Set
+	// pauses shows which sources and destinations are paused.
+	pauses *pause.Board
 }
 
 // open reads the configuration and makes the log and the metrics. Nothing is
@@ -58,7 +61,6 @@ func (w World) open() (*process, error) {
 	}
 	return &process{
 		world: w, env: env, config: cfg, log: log, observer: o, settings: settings, out: w.Stdout,
-		destinations: destination.NewSet(destination.Deps{}),
 	}, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/grapnel/grapnel/activities"
 	"github.com/grapnel/grapnel/internal/config"
 	"github.com/grapnel/grapnel/internal/destination"
+	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/telemetry"
 	"github.com/grapnel/grapnel/starter"
 )
@@ -50,6 +51,9 @@ func (p *process) activities() (*activities.Activities, error) {
 	}
 	a := activities.New(p.client, p.env.TaskQueue)
 	a.Log = telemetry.NewSlog(p.log.Named("handler"))
+	if p.pauses != nil {
+		a.Paused = p.paused(event.PauseSource)
+	}
 	if err := a.Bind(p.world.Bind...); err != nil {
 		p.destinations.Discard(ds)
 		return nil, fmt.Errorf("handlers:\n%w", err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/converter"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
@@ -187,7 +188,7 @@ func TestWorkerTakesOverDestinations(t *testing.T) {
 	a, apply, err := app.Working(load(""), zap.NewNop())
 	require.NoError(t, err)
 	plan := func() event.Plan {
-		p, err := a.Route(t.Context(), event.Ask{Event: event.Event{Source: "a", Type: "nobody.wants"}})
+		p, err := a.Route(t.Context(), event.Ask{Event: event.Event{Source: "a", Type: "nobody.wants"}}, converter.RawValue{})
 		require.NoError(t, err)
 		return p
 	}
@@ -208,7 +209,7 @@ func TestTheWorkedExampleRunsOnlyWhereTheConfigurationSaysSo(t *testing.T) {
 	a, apply, err := app.Working(load(""), zap.NewNop())
 	require.NoError(t, err)
 	routes := func() (names []string) {
-		p, err := a.Route(t.Context(), event.Ask{Event: event.Event{Source: "zoom", Type: "meeting.started"}})
+		p, err := a.Route(t.Context(), event.Ask{Event: event.Event{Source: "zoom", Type: "meeting.started"}}, converter.RawValue{})
 		require.NoError(t, err)
 		for _, r := range p.Routes {
 			names = append(names, r.Name)

@@ -47,6 +47,9 @@ func (w World) Serve(ctx context.Context, which Parts) error {
 		return err
 	}
 	defer p.client.Close()
+	if err := p.openDestinations(); err != nil {
+		return err
+	}
 	if which.Receiver {
 		if p.spool, err = p.openSpool(); err != nil {
 			return err
@@ -107,7 +110,7 @@ func (p *process) parts(ctx context.Context, which Parts, where *banner) ([]part
 		return nil, err
 	}
 	where.admin = server.URL()
-	return append(append(all, admin...), file.part()), nil
+	return append(append(append(all, p.pausesPart()), admin...), file.part()), nil
 }
 
 // part is one part of the process; it runs until it is stopped.

@@ -260,6 +260,12 @@ func (w *watch) gauges() error {
 				say(oneIf(d.State == "open"), d.Name)
 			}
 		},
+		telemetry.MetricSourcePaused: func(say func(float64, ...string)) {
+			for name := range w.file.inForce().Sources {
+				_, paused := w.p.pauses.Get(event.PauseSource, name)
+				say(oneIf(paused), name)
+			}
+		},
 		telemetry.MetricPaused: func(say func(float64, ...string)) {
 			for _, d := range w.p.destinationStates() {
 				say(oneIf(d.State == "paused"), d.Name)

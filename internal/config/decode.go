@@ -258,10 +258,6 @@ func unavailable(t reflect.Type, key string) (why string, ok bool) {
 	switch key {
 	case "activity", "workflow":
 		return "destinations of this kind are not available yet; use http, or a handler in activities/handlers.go", true
-	case "breaker":
-		return "circuit breakers are not available yet; remove the setting, retry already spaces attempts out", true
-	case "limit":
-		return "limits of a destination are not available yet; remove the setting", true
 	}
 	return "", false
 }

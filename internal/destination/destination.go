@@ -6,6 +6,7 @@ package destination
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -21,6 +22,9 @@ type Delivery struct {
 	Body []byte
 	// Attempt counts from 1 over all attempts at this route.
 	Attempt int
+	// Slot is the place in the destination's rate that the event was given when
+	// it was last deferred; zero without one.
+	Slot time.Time
 }
 
 // Kind is one sort of target.
@@ -41,8 +45,43 @@ type Kind interface {
 type Deps struct {
 	// Resolver looks host names up; nil is the system's.
 	Resolver *net.Resolver
+	// Dial connects in the place of the guarded dial; nil in all but tests.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Now is the clock; nil is the system's.
 	Now func() time.Time
+	// Observer hears what becomes of deliveries; nil is nobody.
+	Observer Observer
+	// Paused is until when an event waits that meets a paused destination, and why;
+	// nil is never.
+	Paused func(name string) (until time.Time, reason string, paused bool)
+	// Shared counts limits over all workers; nil counts for this one.
+	Shared *Shared
+}
+
+// Observer hears what becomes of deliveries.
+type Observer interface {
+	// Deferred is an event that has to wait.
+	Deferred(*Deferred)
+	// Changed is a transition of a circuit breaker.
+	Changed(Change)
+}
+
+type nobody struct{}
+
+func (nobody) Deferred(*Deferred) {}
+func (nobody) Changed(Change)     {}
+
+func (d Deps) complete() Deps {
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	if d.Paused == nil {
+		d.Paused = func(string) (time.Time, string, bool) { return time.Time{}, "", false }
+	}
+	if d.Observer == nil {
+		d.Observer = nobody{}
+	}
+	return d
 }
 
 // Destination is a target that is ready for events. It is safe for concurrent
@@ -52,14 +91,21 @@ type Destination struct {
 	Spec *Spec
 
 	kind Kind
+	gate *gate
+	deps Deps
 }
 
 // New makes a destination, or says all that is wrong with what the configuration
 // says of it. No message holds a secret.
 func New(s *Spec, d Deps) (*Destination, error) {
-	if d.Now == nil {
-		d.Now = time.Now
-	}
+	d = d.complete()
+	g := newGate(s.Name, d)
+	g.configure(s)
+	return open(s, d, g)
+}
+
+// open makes a destination with the gate that its name has.
+func open(s *Spec, d Deps, g *gate) (*Destination, error) {
 	_, spec := s.kind()
 	if spec == nil {
 		return nil, fmt.Errorf("destination %s: it says nothing of where events go", s.Name)
@@ -68,7 +114,7 @@ func New(s *Spec, d Deps) (*Destination, error) {
 	if err != nil {
 		return nil, fmt.Errorf("destination %s: %w", s.Name, err)
 	}
-	return &Destination{Spec: s, kind: k}, nil
+	return &Destination{Spec: s, kind: k, gate: g, deps: d}, nil
 }
 
 // Name is the destination's name, which is also that of its route.
@@ -87,9 +133,18 @@ func (d *Destination) Route() event.Route {
 // Matches tells whether the destination takes an event.
 func (d *Destination) Matches(e event.Event) bool { return event.MatchAny(d.Spec.Events, e.Name()) }
 
-// Deliver makes one attempt: see Kind.
+// Deliver makes one attempt, if the event may go now. Nil is a delivery that was
+// taken. A *Deferred is an event that has to wait, without an attempt used up;
+// every other outcome is an *Error that says when to try again.
 func (d *Destination) Deliver(ctx context.Context, one Delivery) error {
-	return d.kind.Deliver(ctx, one)
+	p, err := d.gate.enter(one.Slot)
+	if err == nil {
+		err = p.leave(d.kind.Deliver(ctx, one))
+	}
+	if wait, ok := errors.AsType[*Deferred](err); ok {
+		d.deps.Observer.Deferred(wait)
+	}
+	return err
 }
 
 // Close lets go of what is idle. Deliveries under way go on.

@@ -31,6 +31,11 @@ type HTTP struct {
 	Timeout time.Duration `yaml:"timeout"`
 	// Headers are added to each delivery.
 	Headers map[string]secret.Secret `yaml:"headers"`
+	// SuccessOn lists statuses that mean the event was taken, beside 2xx, and
+	// FailureOn those that mean it was not and should be tried again, whatever
+	// else they would mean: 404, 5xx or 200-204.
+	SuccessOn []string `yaml:"success_on"`
+	FailureOn []string `yaml:"failure_on"`
 }
 
 // DefaultTimeout is how long one delivery may take where nothing else is said.
@@ -46,6 +51,11 @@ func (h *HTTP) check(s *Spec, r Report) {
 		if _, err := decodeSecret(secret.Reveal()); err != nil {
 			r.Fault(fmt.Sprintf("http.secrets[%d]", i),
 				"must be whsec_ and base64 of 24 to 64 bytes; make one with: echo whsec_$(openssl rand -base64 32)")
+		}
+	}
+	for key, list := range map[string][]string{"http.success_on": h.SuccessOn, "http.failure_on": h.FailureOn} {
+		if _, err := parseStatuses(list); err != nil {
+			r.Fault(key, err.Error())
 		}
 	}
 	for name, v := range h.Headers {
@@ -84,6 +94,8 @@ type endpoint struct {
 	client  *http.Client
 	hide    *strings.Replacer
 	now     func() time.Time
+
+	successOn, failureOn statuses
 }
 
 func (h *HTTP) open(s *Spec, d Deps) (Kind, error) {
@@ -91,7 +103,9 @@ func (h *HTTP) open(s *Spec, d Deps) (Kind, error) {
 	keys, errKeys := decodeSecrets(h.Secrets)
 	header, errHeader := checkHeaders(h.Headers)
 	g, errGuard := netguard.New(s.AllowPrivate)
-	if err := errors.Join(errURL, errKeys, errHeader, errGuard); err != nil {
+	success, errSuccess := parseStatuses(h.SuccessOn)
+	failure, errFailure := parseStatuses(h.FailureOn)
+	if err := errors.Join(errURL, errKeys, errHeader, errGuard, errSuccess, errFailure); err != nil {
 		return nil, err
 	}
 	timeout := h.Timeout
@@ -99,9 +113,12 @@ func (h *HTTP) open(s *Spec, d Deps) (Kind, error) {
 		timeout = DefaultTimeout
 	}
 	dial := g.DialContext(netguard.DialOptions{Timeout: timeout, Resolver: d.Resolver})
+	if d.Dial != nil {
+		dial = d.Dial
+	}
 	return &endpoint{
 		name: s.Name, url: u.String(), shown: shown(u), keys: keys, header: header, timeout: timeout,
-		client: newClient(dial, timeout), hide: hider(u, h), now: d.Now,
+		client: newClient(dial, timeout), hide: hider(u, h), now: d.Now, successOn: success, failureOn: failure,
 	}, nil
 }
 
@@ -128,6 +145,11 @@ func (h *endpoint) Deliver(ctx context.Context, d Delivery) error {
 	if at := d.Event.Corrected; !at.IsZero() {
 		req.Header.Set("Grapnel-Corrected", at.UTC().Format(time.RFC3339))
 	}
+	// A connection that the other side closes as the request goes out says nothing
+	// of the event: the client then tries another one at once. It does so only where
+	// a repeat does no harm, which this key, never sent, tells it: the receiver
+	// knows repeats by the webhook-id.
+	req.Header["Idempotency-Key"] = nil
 	h.sign(req.Header, webhookID(d.Event.ID, h.name), d.Body)
 	res, err := h.client.Do(req)
 	if err != nil {

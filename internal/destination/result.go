@@ -31,7 +31,10 @@ type Error struct {
 	RetryAfter time.Duration
 	// Timeout is set when the destination did not answer in time.
 	Timeout bool
-	// Answer is the first kilobyte of the answer's body, made fit for one line.
+	// Canceled is set when the delivery was called off by us: the worker stops.
+	Canceled bool
+	// Answer is what was kept of the answer's body, at most 20 KB: valid UTF-8
+	// whose only control characters are line feeds and tabs.
 	Answer string
 	// Err is the reason where there was no answer, or what a redirect led to.
 	Err error
@@ -43,7 +46,7 @@ func (e *Error) Error() string {
 	reason := ""
 	if e.Err != nil {
 		// What is no HTTP is quoted by the client's own message, at any length.
-		reason = event.Clean(e.Err.Error(), kept)
+		reason = event.Clean(e.Err.Error(), quoted)
 	}
 	switch {
 	case e.Timeout:
@@ -56,7 +59,7 @@ func (e *Error) Error() string {
 		s += ", " + reason
 	}
 	if e.Answer != "" {
-		s += ": " + e.Answer
+		s += ": " + event.Clean(strings.Join(strings.Fields(event.Cut(e.Answer, 4*quoted)), " "), quoted)
 	}
 	return s
 }
@@ -87,9 +90,9 @@ func rootCause(err error) string {
 // Unwrap is Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// How long to rest.
+// How long to wait.
 const (
-	// slowDown is the least rest after an answer that asks for patience, and
+	// slowDown is the least retry delay after an answer that asks for patience, and
 	// after none in time.
 	slowDown = time.Minute
 	// maxRetryAfter is the most that we let a destination ask for.
@@ -98,8 +101,10 @@ const (
 
 // How much of an answer is read.
 const (
-	// kept is what its error may quote.
-	kept = 1 << 10
+	// kept is what is kept of it for people.
+	kept = 20 << 10
+	// quoted is what the error's own text quotes of it, in characters.
+	quoted = 1 << 10
 	// drained is what is read further so that the connection can be used again.
 	drained = 64 << 10
 	// drainTime bounds how long either is waited for: the status has decided.
@@ -117,6 +122,8 @@ func (h *endpoint) failed(err error) error {
 		e.Permanent, e.Err = true, refused
 	case errors.Is(err, context.DeadlineExceeded) || (errors.As(err, &network) && network.Timeout()):
 		e.Timeout, e.RetryAfter = true, slowDown
+	case errors.Is(err, context.Canceled):
+		e.Canceled = true
 	}
 	return e
 }
@@ -129,12 +136,13 @@ func (h *endpoint) answered(res *http.Response, cancel func()) error {
 	// What could be read is quoted; the status has decided already.
 	first, _ := io.ReadAll(io.LimitReader(res.Body, kept))
 	_, _ = io.CopyN(io.Discard, res.Body, drained)
-	if res.StatusCode >= 200 && res.StatusCode <= 299 {
+	if h.taken(res.StatusCode) {
 		return nil
 	}
 	e := &Error{Destination: h.name, URL: h.shown, Status: res.StatusCode, Answer: h.clean(string(first))}
 	e.RetryAfter = retryAfter(res.Header.Get("Retry-After"), h.saidAt(res))
 	switch s := res.StatusCode; {
+	case h.failureOn.contain(s):
 	case s >= 300 && s <= 399:
 		e.Err = h.redirected(res)
 	case s == http.StatusTooManyRequests, s == http.StatusRequestTimeout, s == http.StatusTooEarly:
@@ -163,9 +171,61 @@ func (h *endpoint) redirected(res *http.Response) error {
 	return fmt.Errorf("a redirect %s that is not followed", to)
 }
 
-// clean makes an answer fit for one line of a message, without our secrets.
+// clean makes an answer fit to be kept, without our secrets.
 func (h *endpoint) clean(s string) string {
-	return event.Clean(strings.Join(strings.Fields(h.hide.Replace(s)), " "), kept)
+	lines := strings.Split(strings.ReplaceAll(h.hide.Replace(s), "\r\n", "\n"), "\n")
+	for i, line := range lines {
+		cells := strings.Split(line, "\t")
+		for j, cell := range cells {
+			cells[j] = event.Clean(cell, kept)
+		}
+		lines[i] = strings.Join(cells, "\t")
+	}
+	return event.Cut(strings.TrimSpace(strings.Join(lines, "\n")), kept)
+}
+
+// taken tells whether a status means that the event was taken: 2xx, unless the
+// configuration knows this destination better.
+func (h *endpoint) taken(status int) bool {
+	switch {
+	case h.failureOn.contain(status):
+		return false
+	case h.successOn.contain(status):
+		return true
+	}
+	return status >= 200 && status <= 299
+}
+
+// statuses are ranges of statuses.
+type statuses [][2]int
+
+func (s statuses) contain(status int) bool {
+	for _, r := range s {
+		if r[0] <= status && status <= r[1] {
+			return true
+		}
+	}
+	return false
+}
+
+// parseStatuses reads statuses as 404, 5xx or 200-204.
+func parseStatuses(texts []string) (statuses, error) {
+	var all statuses
+	for _, text := range texts {
+		low, high := text, text
+		if from, to, ok := strings.Cut(text, "-"); ok {
+			low, high = from, to
+		} else if class, ok := strings.CutSuffix(text, "xx"); ok && len(class) == 1 {
+			low, high = class+"00", class+"99"
+		}
+		from, errFrom := strconv.Atoi(low)
+		to, errTo := strconv.Atoi(high)
+		if errFrom != nil || errTo != nil || from < 100 || to > 999 || from > to {
+			return nil, fmt.Errorf("%q is no status; write 404, 5xx or 200-204", text)
+		}
+		all = append(all, [2]int{from, to})
+	}
+	return all, nil
 }
 
 // retryAfter reads the header of RFC 9110, section 10.2.3: seconds or a date.

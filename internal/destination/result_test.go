@@ -144,8 +144,11 @@ func TestOfABigAnswerTheFirstBytesAreQuoted(t *testing.T) {
 		}
 	})
 	e := refusedBy(t, open(t, options{URL: srv.URL}))
-	require.LessOrEqual(t, len(e.Answer), 1<<10+3)
-	require.True(t, strings.HasPrefix(e.Answer, "a \uFFFD[31m büü"), e.Answer)
+	require.LessOrEqual(t, len(e.Answer), 20<<10+3)
+	require.Greater(t, len(e.Answer), 19<<10)
+	require.True(t, strings.HasPrefix(e.Answer, "a\n\uFFFD[31m\tbüü"), e.Answer)
+	require.Contains(t, e.Error(), "a \uFFFD[31m büü")
+	require.Less(t, len(e.Error()), 4<<10)
 	require.NotContains(t, e.Error(), "\n")
 }
 

@@ -16,10 +16,13 @@ type Set struct {
 
 	mu      sync.Mutex
 	current map[string]*Destination
+	gates   map[string]*gate
 }
 
 // NewSet makes an empty set whose destinations work with d.
-func NewSet(d Deps) *Set { return &Set{deps: d, current: map[string]*Destination{}} }
+func NewSet(d Deps) *Set {
+	return &Set{deps: d.complete(), current: map[string]*Destination{}, gates: map[string]*gate{}}
+}
 
 // Open makes the destinations that specs describe, in the order of their names,
 // or none of them. They are in force once Replace is called.
@@ -33,7 +36,7 @@ func (s *Set) Open(specs map[string]*Spec) ([]*Destination, error) {
 			opened = append(opened, same)
 			continue
 		}
-		d, err := New(specs[name], s.deps)
+		d, err := open(specs[name], s.deps, s.gate(name))
 		if err != nil {
 			faults = append(faults, err)
 			continue
@@ -47,6 +50,16 @@ func (s *Set) Open(specs map[string]*Spec) ([]*Destination, error) {
 	return opened, nil
 }
 
+// gate is what is known of a destination by its name.
+func (s *Set) gate(name string) *gate {
+	g, ok := s.gates[name]
+	if !ok {
+		g = newGate(name, s.deps)
+		s.gates[name] = g
+	}
+	return g
+}
+
 // Replace puts destinations that Open made into force and closes those that are
 // no longer.
 func (s *Set) Replace(ds []*Destination) {
@@ -56,6 +69,7 @@ func (s *Set) Replace(ds []*Destination) {
 	s.current = make(map[string]*Destination, len(ds))
 	for _, d := range ds {
 		s.current[d.Name()] = d
+		d.gate.configure(d.Spec)
 	}
 	for name, d := range before {
 		if s.current[name] != d {

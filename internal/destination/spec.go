@@ -20,13 +20,21 @@ type Spec struct {
 	HTTP *HTTP `yaml:"http"`
 	// Retry is when a failed delivery is tried again.
 	Retry event.Retry `yaml:"retry"`
+	// Breaker says when it is left alone for a while.
+	Breaker Breaker `yaml:"breaker"`
+	// Limit bounds what it is given at once.
+	Limit Limit `yaml:"limit"`
 	// AllowPrivate names hosts, addresses and CIDRs that may be private,
 	// loopback or link-local.
 	AllowPrivate []string `yaml:"allow_private"`
 }
 
 // SetDefaults fills in what holds when a key is not given.
-func (s *Spec) SetDefaults() { s.Retry = DefaultRetry() }
+func (s *Spec) SetDefaults() {
+	s.Retry = DefaultRetry()
+	s.Breaker.SetDefaults()
+	s.Limit.Concurrency = 50
+}
 
 // DefaultRetry recovers within seconds from what happens most, a restart of the
 // other side, and then follows the example schedule of the Standard Webhooks
@@ -90,6 +98,11 @@ func (s *Spec) Check(r Report) {
 		}
 	}
 	s.checkRetry(r)
+	s.Breaker.check(r)
+	r.Count("limit.concurrency", s.Limit.Concurrency, 0, 100_000)
+	if s.Limit.Rate < 0 || s.Limit.Rate > 100_000 {
+		r.Fault("limit.rate", "must be from 0 to 100000 deliveries a second; 0 is no limit")
+	}
 	for i, a := range s.AllowPrivate {
 		if netguard.CheckEntry(a) != nil {
 			r.Fault(fmt.Sprintf("allow_private[%d]", i), "must be a host name, an address or a CIDR")

@@ -76,6 +76,9 @@ type Task struct {
 	Route Route `json:"route"`
 	// Before is the number of attempts made before this activity.
 	Before int `json:"before,omitempty"`
+	// Slot is the place in its destination's rate that was given to the event when
+	// it was last deferred.
+	Slot time.Time `json:"slot,omitzero"`
 }
 
 // Detail is what an attempt adds to the error it ends with.
@@ -86,6 +89,13 @@ type Detail struct {
 	Stack string `json:"stack,omitempty"`
 	// Reason names the kind of the error where its message is one of many.
 	Reason string `json:"reason,omitempty"`
+	// Answer is what a destination answered, at most 20 KB.
+	Answer string `json:"answer,omitempty"`
+	// Until is when a deferred event may ask again; Slot is set when that is a
+	// place in the destination's rate. Such an attempt was none: Attempt does not
+	// count it.
+	Until time.Time `json:"until,omitzero"`
+	Slot  bool      `json:"slot,omitempty"`
 }
 
 // Failure is why a route of a dead letter is still to do.
@@ -94,6 +104,7 @@ type Failure struct {
 	Type     string    `json:"type"`
 	Message  string    `json:"message"`
 	Stack    string    `json:"stack,omitempty"`
+	Answer   string    `json:"answer,omitempty"`
 	Attempts int       `json:"attempts,omitempty"`
 	First    time.Time `json:"first,omitzero"`
 	Last     time.Time `json:"last,omitzero"`
@@ -134,6 +145,26 @@ type Past struct {
 	Done       []string    `json:"done,omitempty"`
 	Replays    []Replay    `json:"replays,omitempty"`
 	Correction *Correction `json:"correction,omitempty"`
+	// Pending are the routes still to do, and Failed those that have failed, of an
+	// event that waited so long that its run continued as new. Without Pending the
+	// plan is made afresh.
+	Pending []Pending `json:"pending,omitempty"`
+	Failed  []Failure `json:"failed,omitempty"`
+}
+
+// Pending is how far a route has come.
+type Pending struct {
+	Route Route `json:"route"`
+	// Before is the number of attempts used up.
+	Before int `json:"before,omitempty"`
+	// First is when the route was begun.
+	First time.Time `json:"first,omitzero"`
+	// Waits is set while the route is deferred, until Until and for this Reason.
+	// Slot is set when that is a place in the destination's rate.
+	Waits  bool      `json:"waits,omitempty"`
+	Until  time.Time `json:"until,omitzero"`
+	Slot   bool      `json:"slot,omitempty"`
+	Reason string    `json:"reason,omitempty"`
 }
 
 // The names by which the parts call each other over Temporal. None may hold a
@@ -174,7 +205,8 @@ const (
 	FailurePanic = "Panic"
 	// FailureTimeout is an attempt that took longer than its route allows.
 	FailureTimeout = "Timeout"
-	// FailureDeferred is an attempt that was put off and does not count as one.
+	// FailureDeferred is no failure: the event has to wait, see Detail.Until. It does
+	// not count as an attempt.
 	FailureDeferred = "Deferred"
 )
 

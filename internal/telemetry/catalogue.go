@@ -46,6 +46,9 @@ const (
 	MetricAttempts         = "grapnel_delivery_attempts"
 	MetricBreakerOpen      = "grapnel_destination_breaker_open"
 	MetricPaused           = "grapnel_destination_paused"
+	MetricCircuitChanges   = "grapnel_destination_breaker_transitions_total"
+	MetricDeferrals        = "grapnel_deferrals_total"
+	MetricSourcePaused     = "grapnel_source_paused"
 	MetricOpenDeadLetters  = "grapnel_open_dead_letters"
 	MetricOldestDeadLetter = "grapnel_oldest_dead_letter_timestamp_seconds"
 	MetricCensus           = "grapnel_dead_letters_counted_timestamp_seconds"
@@ -87,6 +90,9 @@ func Catalogue() []Metric {
 		{MetricAttempts, Histogram, nil, "How many attempts it took until a route succeeded.", ""},
 		{MetricBreakerOpen, Gauge, []string{"destination"}, "1 while a destination's circuit breaker is open.", "Destinations shut"},
 		{MetricPaused, Gauge, []string{"destination"}, "1 while a destination is paused.", "Destinations shut"},
+		{MetricCircuitChanges, Counter, []string{"destination", "to"}, "Transitions of a destination's circuit breaker.", ""},
+		{MetricDeferrals, Counter, []string{"destination", "reason"}, "Times that an event had to wait for its destination, by reason: circuit, rate, concurrency, paused.", ""},
+		{MetricSourcePaused, Gauge, source, "1 while a source is paused.", "Destinations shut"},
 		{MetricOpenDeadLetters, Gauge, []string{"source", "reason"}, "Dead letters that wait for somebody.", "Open dead letters"},
 		{MetricOldestDeadLetter, Gauge, []string{"source", "reason"}, "When the oldest open dead letter became one.", ""},
 		{MetricCensus, Gauge, nil, "When the open dead letters were last counted.", ""},

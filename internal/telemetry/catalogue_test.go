@@ -49,6 +49,8 @@ func full(t *testing.T, sources int) *telemetry.Metrics {
 	m.Collided(names[0])
 	m.Abandoned(names[0])
 	m.Alerted(t.Context(), "EventsFail", "on")
+	m.CircuitChanged("destination-00", "open")
+	m.Deferred("destination-00", "circuit")
 	m.InFlight(1)
 	gauges := map[string]bool{}
 	for _, d := range telemetry.Catalogue() {

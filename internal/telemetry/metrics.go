@@ -30,7 +30,7 @@ type Metrics struct {
 
 	received, processed, failed, deadLetters metric.Int64Counter
 	replays, collisions, abandoned           metric.Int64Counter
-	deliveries, alerts                       metric.Int64Counter
+	deliveries, alerts, circuits, deferrals  metric.Int64Counter
 	processing, start, answer                metric.Float64Histogram
 	delivery, attempts                       metric.Float64Histogram
 	inFlight                                 metric.Int64UpDownCounter
@@ -97,6 +97,8 @@ func (m *Metrics) instruments() error {
 	count(&m.abandoned, MetricAbandoned)
 	count(&m.deliveries, MetricDeliveries)
 	count(&m.alerts, MetricAlertChanges)
+	count(&m.circuits, MetricCircuitChanges)
+	count(&m.deferrals, MetricDeferrals)
 	spread(&m.processing, MetricProcessing, buckets())
 	spread(&m.start, MetricStart, shortBuckets())
 	spread(&m.answer, MetricAnswer, shortBuckets())
@@ -187,6 +189,18 @@ func (m *Metrics) Attempted(route, result string, took time.Duration) {
 
 // Attempts records how many attempts a route took until it succeeded.
 func (m *Metrics) Attempts(n int) { m.attempts.Record(context.Background(), float64(n)) }
+
+// CircuitChanged counts a transition of a destination's circuit breaker.
+func (m *Metrics) CircuitChanged(destination, to string) {
+	m.circuits.Add(context.Background(), 1, metric.WithAttributes(
+		attribute.String("destination", destination), attribute.String("to", to)))
+}
+
+// Deferred counts an event that has to wait for its destination.
+func (m *Metrics) Deferred(destination, reason string) {
+	m.deferrals.Add(context.Background(), 1, metric.WithAttributes(
+		attribute.String("destination", destination), attribute.String("reason", reason)))
+}
 
 // Replayed counts a dead letter that was replayed.
 func (m *Metrics) Replayed(source string) { m.bySource(m.replays, source) }

@@ -1,0 +1,115 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/grapnel/grapnel/internal/admin"
+	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/destination"
+	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/pause"
+)
+
+// openDestinations makes the set of destinations and the board of what is paused.
+// The client is there by now.
+func (p *process) openDestinations() error {
+	p.pauses = pause.New(pause.Options{Temporal: p.client, TaskQueue: p.env.TaskQueue})
+	deps := destination.Deps{Paused: p.paused(event.PauseDestination), Observer: circuits{p.observer}}
+	if p.config.RateStore.IsSet() {
+		shared, err := destination.OpenShared(p.config.RateStore.Reveal())
+		if err != nil {
+			return err
+		}
+		deps.Shared = shared
+	}
+	p.destinations = destination.NewSet(deps)
+	return nil
+}
+
+// paused tells the worker until when the events of a kind wait.
+func (p *process) paused(kind string) func(name string) (time.Time, string, bool) {
+	return func(name string) (time.Time, string, bool) {
+		until, why, paused := p.pauses.Until(kind, name)
+		return until, pause.Reason(kind, name, why), paused
+	}
+}
+
+// pausesPart makes the part that keeps the board up to date.
+func (p *process) pausesPart() part {
+	return part{name: "pauses", run: func(ctx context.Context) error {
+		p.pauses.Watch(ctx)
+		return nil
+	}}
+}
+
+// circuits hears of circuit breakers: one line in the log for each transition, and
+// a count.
+type circuits struct{ *observer }
+
+// Changed implements destination.Observer.
+func (c circuits) Changed(to destination.Change) {
+	fields := []zap.Field{zap.String("destination", to.Destination), zap.String("from", to.From), zap.String("to", to.To)}
+	if !to.Until.IsZero() {
+		fields = append(fields, zap.Time("until", to.Until), zap.String("reason", to.Reason))
+	}
+	c.log.Warn("a circuit breaker has changed", fields...)
+	c.metrics.CircuitChanged(to.Destination, to.To)
+}
+
+// Deferred implements destination.Observer.
+func (c circuits) Deferred(d *destination.Deferred) { c.metrics.Deferred(d.Destination, d.Why) }
+
+// endpoints show sources and destinations.
+func (p *process) endpoints(file *reloader) pause.Endpoints {
+	return pause.Endpoints{
+		Board:        p.pauses,
+		Destinations: func() []destination.State { return p.states(file.inForce()) },
+		Sources: func() []pause.Source {
+			last := p.observer.flow.LastEvents()
+			c := file.inForce()
+			var all []pause.Source
+			for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
+				all = append(all, pause.Source{Name: name, Provider: c.Sources[name].Provider, Last: last[name]})
+			}
+			return all
+		},
+	}
+}
+
+// states are those of the destinations in force, or, in a process without a worker,
+// what the configuration says of them.
+func (p *process) states(c *config.Config) []destination.State {
+	if states := p.destinations.States(); len(states) > 0 {
+		return states
+	}
+	var all []destination.State
+	for _, name := range slices.Sorted(maps.Keys(c.Destinations)) {
+		d := c.Destinations[name]
+		all = append(all, destination.State{Name: name, Kind: d.Kind(), Events: d.Events, Circuit: "unknown"})
+	}
+	return all
+}
+
+// shut lists what is paused or left alone, for /readyz.
+func (p *process) shut() *admin.Shut {
+	var s admin.Shut
+	for key, why := range p.pauses.State() {
+		s.Paused = append(s.Paused, fmt.Sprintf("%s since %s by %s: %s", key, why.Since.Format(time.RFC3339), why.Actor, why.Reason))
+	}
+	slices.Sort(s.Paused)
+	for _, d := range p.destinations.States() {
+		if d.Circuit == "open" {
+			s.Open = append(s.Open, fmt.Sprintf("%s until %s: %s", d.Name, d.Until.UTC().Format(time.RFC3339), d.Reason))
+		}
+	}
+	if s.Paused == nil && s.Open == nil {
+		return nil
+	}
+	return &s
+}

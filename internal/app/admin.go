@@ -26,7 +26,7 @@ func (p *process) admin(ctx context.Context, stopping *atomic.Bool, file *reload
 	}
 	server, err := admin.New(ctx, admin.Options{
 		Listen: p.env.AdminListen, Token: p.env.AdminToken.Reveal(), ReadToken: p.env.AdminReadToken.Reveal(),
-		Hosts:      p.env.AdminHosts,
+		Hosts: p.env.AdminHosts,
 		Endpoints: []admin.Endpoints{
 			admin.DeadLetters{Store: deadletter.New(p.client, p.settings.Namespace, p.env.TaskQueue)}, p.endpoints(file),
 		},

@@ -90,7 +90,7 @@ type target struct {
 // Configure takes another configuration. Plans made before it stay as they are.
 func (a *Activities) Configure(c Configuration) {
 	t := &table{ignores: c.Ignores, since: time.Now()}
-	for _, b := range a.bindings(c.Examples) {
+	for _, b := range a.Bindings(c.Examples) {
 		t.targets = append(t.targets, target{
 			route:   event.Route{Name: b.Name, Activity: b.Name, Timeout: b.Options.Timeout, Retry: b.Options.Retry},
 			matches: b.Matches,
@@ -109,9 +109,9 @@ func (a *Activities) Configure(c Configuration) {
 	a.table.Store(t)
 }
 
-// bindings lists the handlers, with those of the examples named. A handler takes
+// Bindings lists the handlers, with those of the examples named. A handler takes
 // the place of an example's handler of the same name.
-func (a *Activities) bindings(examples []string) []handler.Binding {
+func (a *Activities) Bindings(examples []string) []handler.Binding {
 	all := slices.Clone(a.handlers.All())
 	if !slices.Contains(examples, Meetings) {
 		return all
@@ -141,7 +141,7 @@ func (a *Activities) Register(r worker.ActivityRegistry) {
 	register(event.ActivityCancel, a.OperationCancel)
 	register(meeting.ActivityLastLedger, a.LastLedger)
 	// An example that is switched off may still have events under way.
-	for _, b := range a.bindings([]string{Meetings}) {
+	for _, b := range a.Bindings([]string{Meetings}) {
 		register(b.Name, a.Try)
 	}
 }

@@ -68,6 +68,12 @@ func (p *process) ready(ctx context.Context, stopping *atomic.Bool, file *reload
 	if err := engine.Ready(ctx, p.client, p.settings.Namespace); err != nil {
 		r.Ready, r.Checks["temporal"] = false, admin.Check{Detail: err.Error()}
 	}
+	if n, err := engine.Workers(ctx, p.client, p.settings.Namespace, p.env.TaskQueue); err == nil && n == 0 {
+		// Events are taken all the same: they wait for a worker.
+		r.Checks["worker"] = admin.Check{Detail: "no worker polls task queue " + p.env.TaskQueue}
+	} else if err == nil {
+		r.Checks["worker"] = admin.Check{OK: true}
+	}
 	if p.spool != nil {
 		stats := p.spool.Stats()
 		takes := !stats.Failed && !stats.Full

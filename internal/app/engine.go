@@ -55,9 +55,9 @@ func (p *process) enginePart() part {
 	}}
 }
 
-// SetUp makes what grapnel needs of Temporal: the namespace and its search attributes.
-// allowShorter lets it cut a longer retention.
-func (w World) SetUp(ctx context.Context, allowShorter bool) (engine.Report, error) {
+// SetUp makes what grapnel needs of Temporal: the namespace and its search attributes. update lets
+// it change the retention of a namespace that is there, allowShorter even to a shorter one.
+func (w World) SetUp(ctx context.Context, update, allowShorter bool) (engine.Report, error) {
 	p, err := w.open()
 	if err != nil {
 		return engine.Report{}, err
@@ -68,7 +68,7 @@ func (w World) SetUp(ctx context.Context, allowShorter bool) (engine.Report, err
 	defer p.client.Close()
 	return engine.Setup(ctx, p.client, engine.SetupOptions{
 		Namespace: p.settings.Namespace, Retention: p.config.Retention,
-		AllowShorter: allowShorter, Logger: telemetry.NewSlog(p.log),
+		Update: update || allowShorter, AllowShorter: allowShorter, Logger: telemetry.NewSlog(p.log),
 	})
 }
 
@@ -78,6 +78,11 @@ func (p *process) setup(ctx context.Context) {
 	report, err := engine.Setup(ctx, p.client, engine.SetupOptions{
 		Namespace: p.settings.Namespace, Retention: p.config.Retention, Logger: telemetry.NewSlog(p.log),
 	})
+	for _, s := range report.Steps {
+		if err == nil && s.Outcome == engine.Kept {
+			p.log.Warn("Temporal keeps events for another time than is configured", zap.Stringer("step", s))
+		}
+	}
 	if err != nil && ctx.Err() == nil {
 		p.log.Warn("Temporal is not set up as it should be; see 'grapnel setup'",
 			zap.Error(err), zap.Stringer("report", report))

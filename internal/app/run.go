@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -26,7 +27,12 @@ func (w World) Serve(ctx context.Context, which Parts) error {
 	if err != nil {
 		return err
 	}
-	p.prepare(which)
+	if !which.Engine && !p.settings.Configured() {
+		return errors.New("no Temporal is named: set TEMPORAL_ADDRESS, or run 'grapnel up', which runs one beside it")
+	}
+	if err := p.prepare(which); err != nil {
+		return err
+	}
 	p.pprof = which.Pprof
 	if err := p.keepSeries(which); err != nil {
 		return err
@@ -69,15 +75,25 @@ func (w World) Serve(ctx context.Context, which Parts) error {
 	return p.serve(ctx, append(parts, last...)...)
 }
 
-// prepare logs what of the configuration should be looked at, and gives an engine
-// a place for its state.
-func (p *process) prepare(which Parts) {
+// prepare refuses handlers that can't be bound, before anything runs; it logs what of the
+// configuration should be looked at, and gives an engine a place for its state.
+func (p *process) prepare(which Parts) error {
 	for _, w := range p.config.Warnings(time.Now()) {
 		p.log.Warn(w.String())
 	}
 	if which.Engine && p.env.DataDir == "" {
 		p.env.DataDir = DefaultDataDir
 	}
+	if !which.Worker {
+		return nil
+	}
+	targets, err := p.world.Targets(p.config)
+	for _, t := range targets {
+		if t.Fault != "" {
+			p.log.Warn("no event reaches a target", zap.Stringer("target", t), zap.String("why", t.Fault))
+		}
+	}
+	return err
 }
 
 // parts makes the parts in the order in which they are stopped: what takes

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.temporal.io/api/workflowservice/v1"
 
+	"github.com/grapnel/grapnel/internal/app"
 	"github.com/grapnel/grapnel/internal/config"
 	"github.com/grapnel/grapnel/internal/engine"
 	"github.com/grapnel/grapnel/internal/event"
@@ -24,7 +25,8 @@ func checkCommand(p Program) *cobra.Command {
 		Use:   "check",
 		Short: "Check the configuration, and whether Temporal is ready for it",
 		Long: `Check environment and grapnel.yaml, and report every fault with its line and column, and
-what works but should be looked at. Then ask Temporal whether it is ready, and how many
+what works but should be looked at: a handler or destination that no source reaches, for
+instance. Then ask Temporal whether it is ready, how many workers there are, and how many
 events are dead letters or have ended in a way that no plan foresees.
 
 Exit code 0 means that there is no fault, 1 that there is one.`,
@@ -41,6 +43,8 @@ Exit code 0 means that there is no fault, 1 that there is one.`,
 type checkup struct {
 	Faults   config.Faults  `json:"faults"`
 	Warnings []config.Fault `json:"warnings"`
+	// Targets are the handlers and destinations, with the sources that reach them.
+	Targets  []app.Target   `json:"targets"`
 	Temporal *temporalState `json:"temporal,omitempty"`
 }
 
@@ -53,12 +57,14 @@ type temporalState struct {
 	DeadLetters int64 `json:"deadLetters"`
 	// Broken is the number of events whose workflow ended as no plan foresees.
 	Broken int64 `json:"broken"`
+	// Workers is the number of processes that polled the task queue lately.
+	Workers int `json:"workers"`
 	// Tuning is what can be seen of the settings that grapnel likes.
 	Tuning []engine.Finding `json:"tuning,omitempty"`
 }
 
 func (p Program) check(ctx context.Context, asJSON, offline bool) error {
-	up := checkup{Faults: config.Faults{}, Warnings: []config.Fault{}}
+	up := checkup{Faults: config.Faults{}, Warnings: []config.Fault{}, Targets: []app.Target{}}
 	asked := map[string]bool{}
 	lookup := func(name string) (string, bool) {
 		asked[name] = true
@@ -76,9 +82,11 @@ func (p Program) check(ctx context.Context, asJSON, offline bool) error {
 	up.Warnings = append(up.Warnings, p.unasked(asked, known)...)
 	if cfg != nil {
 		up.Warnings = append(up.Warnings, cfg.Warnings(time.Now())...)
+		up.Targets, err = p.Targets(cfg)
+		up.add(err)
 	}
 	if !offline {
-		up.Temporal = p.askTemporal(ctx, &up)
+		up.Temporal = p.askTemporal(ctx, &up, env.TaskQueue)
 	}
 	if err := up.write(p, asJSON); err != nil {
 		return err
@@ -132,8 +140,18 @@ func (up *checkup) write(p Program, asJSON bool) error {
 	for _, w := range up.Warnings {
 		say("warning: %s", w)
 	}
+	for _, t := range up.Targets {
+		if t.Fault != "" {
+			say("warning: %s: %s", t, t.Fault)
+		}
+	}
 	if len(up.Faults) == 0 {
 		say("configuration: no fault")
+	}
+	for _, t := range up.Targets {
+		if len(t.Sources) > 0 {
+			say("%s: takes %s of source %s", t, strings.Join(t.Events, ", "), strings.Join(t.Sources, ", "))
+		}
 	}
 	switch t := up.Temporal; {
 	case t == nil:
@@ -142,7 +160,11 @@ func (up *checkup) write(p Program, asJSON bool) error {
 	case t.Address == "":
 		say("temporal: none configured; 'grapnel up' runs its own")
 	default:
-		say("temporal: %s, namespace %s, ready; %d dead letters, %d broken", t.Address, t.Namespace, t.DeadLetters, t.Broken)
+		if t.Workers == 0 {
+			say("warning: no worker polls the task queue, so no event is handled; run 'grapnel worker', or 'grapnel up'")
+		}
+		say("temporal: %s, namespace %s, ready; %d workers, %d dead letters, %d broken",
+			t.Address, t.Namespace, t.Workers, t.DeadLetters, t.Broken)
 		for _, f := range t.Tuning {
 			if f.State != engine.Set {
 				say("temporal: %s: %s. %s", f.Setting, f.State, f.Detail)
@@ -153,7 +175,7 @@ func (up *checkup) write(p Program, asJSON bool) error {
 }
 
 // askTemporal looks at the Temporal that is configured.
-func (p Program) askTemporal(ctx context.Context, up *checkup) *temporalState {
+func (p Program) askTemporal(ctx context.Context, up *checkup, queue string) *temporalState {
 	settings, err := p.Reach(ctx)
 	if err != nil {
 		up.add(err)
@@ -182,6 +204,9 @@ func (p Program) askTemporal(ctx context.Context, up *checkup) *temporalState {
 	}
 	t.DeadLetters = count(`WorkflowType="` + event.DeadLetter + `" AND ExecutionStatus="Failed"`)
 	t.Broken = count(`WorkflowType="` + event.ProcessEvent + `" AND ExecutionStatus IN ("Failed", "Terminated", "TimedOut")`)
+	if err == nil {
+		t.Workers, err = engine.Workers(ctx, c, settings.Namespace, queue)
+	}
 	if err == nil {
 		t.Tuning, err = engine.Tuning(ctx, c, settings)
 	}

@@ -165,3 +165,25 @@ func (l *lockedBuffer) String() string {
 	defer l.mu.Unlock()
 	return l.b.String()
 }
+
+func TestCheckTellsWhichTargetsNoSourceReaches(t *testing.T) {
+	environ := file(t, zoomOnly+"examples: [meetings]\ndestinations:\n  crm: {events: ['zom/*'], http: {url: 'https://crm.example.com'}}\n")
+	got := run(t, environ, "check", "--offline")
+	require.Zero(t, got.code, got.out)
+	require.Contains(t, got.out, "warning: destination crm: no source of the configuration sends what it takes: there is no source zom; did you mean zoom?")
+	require.Regexp(t, `handler zoom/meeting/started \(activities/meetings\.go:\d+\): takes zoom/meeting\.started of source zoom`, got.out)
+
+	got = run(t, environ, "check", "--offline", "--json")
+	var report struct {
+		Targets []struct {
+			Kind, Name, Fault string
+			Sources           []string
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(got.out), &report))
+	last := report.Targets[len(report.Targets)-1]
+	require.Equal(t, "destination", last.Kind)
+	require.Equal(t, "crm", last.Name)
+	require.Empty(t, last.Sources)
+	require.NotEmpty(t, last.Fault)
+}

@@ -254,6 +254,21 @@ func (c *Config) mostDestinations(source string) int {
 	return most
 }
 
+// Senders names the sources that can send an event of a source/type pattern, in order.
+func (c *Config) Senders(pattern string) []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
+		types := c.Sources[name].Events
+		if len(types) == 0 {
+			types = []string{"*"}
+		}
+		if slices.ContainsFunc(types, func(t string) bool { return overlap(pattern, name+"/"+t) }) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 func share(a, b []string) bool {
 	return slices.ContainsFunc(a, func(p string) bool {
 		return slices.ContainsFunc(b, func(q string) bool { return overlap(p, q) })

@@ -128,15 +128,6 @@ func (w *warnings) destination(d *destination.Spec, path string) {
 	if len(d.HTTP.Secrets) == 0 {
 		w.warn(join(path, "http"), "events are sent unsigned, so the receiver cannot tell them from forged ones; add secrets: [whsec_…]")
 	}
-	known := false
-	for _, s := range slices.Sorted(maps.Keys(w.Sources)) {
-		for _, e := range d.Events {
-			known = known || overlap(e, s+"/*")
-		}
-	}
-	if !known && len(d.Events) > 0 {
-		w.warn(join(path, "events"), "no source of this file sends what these patterns name; check the part before the slash")
-	}
 }
 
 // secrets warns of secrets that are known, short, shared or exposed.

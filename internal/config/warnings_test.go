@@ -139,7 +139,6 @@ func TestWarnings(t *testing.T) {
 		},
 		{"a destination without TLS", `destinations: {crm: {events: ["zoom/*"], http: {url: "http://example.com/"}}}`, "destinations.crm.http.url", "without TLS"},
 		{"a destination that is not signed for", `destinations: {crm: {events: ["zoom/*"], http: {url: "https://example.com/"}}}`, "destinations.crm.http", "unsigned"},
-		{"patterns of no source", `destinations: {crm: {events: ["zoo/*"], http: {url: "https://example.com/"}}}`, "destinations.crm.events", "no source"},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {

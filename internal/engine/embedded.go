@@ -254,7 +254,7 @@ func (e *Embedded) await(ctx context.Context) error {
 	defer c.Close()
 	e.Report, err = Setup(ctx, c, SetupOptions{
 		Namespace: e.Namespace, Retention: e.options.Retention,
-		AllowShorter: true, Logger: e.options.Logger, pauseMax: awaitPause,
+		Update: true, AllowShorter: true, Logger: e.options.Logger, pauseMax: awaitPause,
 	})
 	if cause := context.Cause(ctx); cause != nil && err != nil {
 		return fmt.Errorf("start the engine: %w", cause)

@@ -25,8 +25,8 @@ func (r *setupRun) namespace(ctx context.Context) (bool, error) {
 	found, err := r.describe(ctx)
 	switch {
 	case err == nil:
-		r.report.add(r.subject(), Already, "")
-		return true, r.retention(ctx, found.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration())
+		r.found(found)
+		return true, nil
 	case isNotFound(err):
 		return r.register(ctx)
 	case isDenied(err):
@@ -67,8 +67,8 @@ func (r *setupRun) register(ctx context.Context) (bool, error) {
 		if err != nil {
 			return false, fmt.Errorf("look up namespace %s: %w", r.options.Namespace, err)
 		}
-		r.report.add(r.subject(), Already, "")
-		return true, r.retention(ctx, found.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration())
+		r.found(found)
+		return true, nil
 	case isDenied(err):
 		r.report.add(r.subject(), Denied, r.howToMakeNamespace())
 		return false, nil
@@ -80,16 +80,25 @@ func (r *setupRun) register(ctx context.Context) (bool, error) {
 	}
 }
 
-// retention brings an existing namespace to the wanted retention. A step that
-// is not permitted does not stop the others: events are handled without it.
+// found notes a namespace that was there before.
+func (r *setupRun) found(n *workflowservice.DescribeNamespaceResponse) {
+	r.report.add(r.subject(), Already, "")
+	r.retained = n.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration()
+}
+
+// retention brings an existing namespace to the wanted retention, where that is
+// asked for. It comes last, after all that can fail.
 func (r *setupRun) retention(ctx context.Context, have time.Duration) error {
 	subject, want := "retention", r.options.Retention
 	switch {
 	case have == want:
 		r.report.add(subject, Already, hours(want)+".")
 		return nil
+	case !r.options.Update:
+		r.report.add(subject, Kept, fmt.Sprintf("It is %s, and %s is configured; `grapnel setup --update` changes it for all who use the namespace.", hours(have), hours(want)))
+		return nil
 	case have > want && !r.options.AllowShorter:
-		r.report.add(subject, Kept, fmt.Sprintf("It is %s and longer than the %s configured; cutting it would delete older workflows.", hours(have), hours(want)))
+		r.report.add(subject, Kept, fmt.Sprintf("It is %s and longer than the %s configured; cutting it would delete older workflows, which --allow-shorter-retention does.", hours(have), hours(want)))
 		return nil
 	}
 	err := r.retry(ctx, "the retention is set", func(ctx context.Context) error {
@@ -187,8 +196,8 @@ func (r *setupRun) attributes(ctx context.Context) (bool, error) {
 			r.report.add("search attribute "+name, Already, "")
 		}
 	}
-	if len(missing) == 0 {
-		return len(wrong) == 0, nil
+	if len(missing) == 0 || len(wrong) > 0 {
+		return len(wrong) == 0, nil // With one of the wrong type the others would be of no use.
 	}
 	err = r.add(ctx, missing)
 	outcome, detail := Made, ""
@@ -203,7 +212,7 @@ func (r *setupRun) attributes(ctx context.Context) (bool, error) {
 	for _, name := range missing {
 		r.report.add("search attribute "+name, outcome, detail)
 	}
-	return outcome == Made && len(wrong) == 0, nil
+	return outcome == Made, nil
 }
 
 // unlisted judges the attributes by a query, for whom Temporal does not let

@@ -12,6 +12,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/serviceerror"
+	taskqueuepb "go.temporal.io/api/taskqueue/v1"
 	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/grapnel/grapnel/internal/event"
@@ -47,9 +48,11 @@ type SetupOptions struct {
 	// Retention of closed workflows; zero means DefaultRetention. Temporal
 	// refuses less than an hour, and less than a day for a global namespace.
 	Retention time.Duration
-	// AllowShorter lets an existing namespace's longer retention be cut,
-	// which deletes what is older. Without it a longer one is kept, because
-	// the namespace may be shared with others.
+	// Update lets the retention of a namespace that is there be changed to this
+	// one. Without it the namespace's own is kept, because it may be shared with
+	// others.
+	Update bool
+	// AllowShorter lets Update cut a longer retention, which deletes what is older.
 	AllowShorter bool
 	// Logger hears of long waits; nil drops them.
 	Logger *slog.Logger
@@ -58,7 +61,9 @@ type SetupOptions struct {
 }
 
 // Setup makes the namespace with its retention and adds the search attributes
-// that are missing, then waits until they can be used. It is safe to repeat
+// that are missing, then waits until they can be used. What is there already it
+// changes only where the options say so, and last of all, so that a set-up that
+// fails has changed nothing of it. It is safe to repeat
 // and to run many times at once. It waits for a Temporal that is not there
 // yet until ctx ends, at most two minutes where ctx has no deadline. The
 // report is right also when the error is not nil.
@@ -96,6 +101,9 @@ type setupRun struct {
 	services Services
 	options  SetupOptions
 	report   Report
+	// retained is the retention of a namespace that was there before; 0 where it
+	// was made.
+	retained time.Duration
 }
 
 func (r *setupRun) all(ctx context.Context) error {
@@ -110,7 +118,10 @@ func (r *setupRun) all(ctx context.Context) error {
 	if err := r.unique(ctx); err != nil {
 		return err
 	}
-	return r.usable(ctx)
+	if err := r.usable(ctx); err != nil || r.retained == 0 {
+		return err
+	}
+	return r.retention(ctx, r.retained)
 }
 
 // usable waits until the frontend knows the search attributes: it reads them
@@ -239,11 +250,11 @@ func Ready(ctx context.Context, s Services, namespace string) error {
 	}
 	missing, wrong := compare(have)
 	missing, wrong = slices.DeleteFunc(missing, isOptional), slices.DeleteFunc(wrong, isOptional)
-	if len(missing) > 0 {
-		return fmt.Errorf("%w: namespace %s lacks the search attributes %s; run `grapnel setup`", ErrNotSetUp, namespace, strings.Join(missing, ", "))
-	}
 	for _, name := range wrong {
 		return fmt.Errorf("%w: %s", ErrNotSetUp, wrongType(namespace, name, have[name]))
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("%w: namespace %s lacks the search attributes %s; run `grapnel setup`", ErrNotSetUp, namespace, strings.Join(missing, ", "))
 	}
 	return nil
 }
@@ -343,4 +354,20 @@ func (r Report) String() string {
 
 func (r *Report) add(subject string, o Outcome, detail string) {
 	r.Steps = append(r.Steps, Step{Subject: subject, Outcome: o, Detail: detail})
+}
+
+// Workers counts the processes that polled a task queue for workflow tasks in the last minutes.
+func Workers(ctx context.Context, s Services, namespace, queue string) (int, error) {
+	found, err := s.WorkflowService().DescribeTaskQueue(ctx, &workflowservice.DescribeTaskQueueRequest{
+		Namespace: namespace, TaskQueue: &taskqueuepb.TaskQueue{Name: queue},
+		TaskQueueType: enumspb.TASK_QUEUE_TYPE_WORKFLOW,
+	})
+	if err != nil {
+		return 0, fmt.Errorf("ask who polls task queue %s: %w", queue, err)
+	}
+	workers := map[string]bool{}
+	for _, p := range found.GetPollers() {
+		workers[p.GetIdentity()] = true
+	}
+	return len(workers), nil
 }

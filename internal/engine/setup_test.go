@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/worker"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -84,22 +85,42 @@ func TestSetupCompletesANamespaceThatIsThere(t *testing.T) {
 
 	report, err := engine.Setup(within(t), server.Client, engine.SetupOptions{Namespace: "half", Retention: 48 * time.Hour})
 	require.NoError(t, err)
-	require.Equal(t, engine.Changed, outcomes(report)["retention"])
-	require.Contains(t, report.String(), "It was 24h and is 48h.")
+	require.Equal(t, engine.Kept, outcomes(report)["retention"], "others may share the namespace")
+	require.Contains(t, report.String(), "It is 24h, and 48h is configured; `grapnel setup --update` changes it")
 	require.Equal(t, engine.Already, outcomes(report)["search attribute EventType"])
 	require.Equal(t, engine.Made, outcomes(report)["search attribute EventTime"])
+	require.Equal(t, 24*time.Hour, retention(t, server.Client, "half"))
+
+	report, err = engine.Setup(within(t), server.Client, engine.SetupOptions{Namespace: "half", Retention: 48 * time.Hour, Update: true})
+	require.NoError(t, err)
+	require.Equal(t, engine.Changed, outcomes(report)["retention"])
+	require.Contains(t, report.String(), "It was 24h and is 48h.")
 	require.Equal(t, 48*time.Hour, retention(t, server.Client, "half"))
+}
+
+func TestSetupThatFailsChangesNothingThatIsThere(t *testing.T) {
+	server := enginetest.Shared(t)
+	register(t, server.Client, "shared", 24*time.Hour)
+	addAttributes(t, server.Client, "shared", map[string]enumspb.IndexedValueType{
+		event.AttributeTime: enumspb.INDEXED_VALUE_TYPE_KEYWORD,
+	})
+	before := aliases(t, server.Client, "shared")
+	report, err := engine.Setup(within(t), server.Client, engine.SetupOptions{Namespace: "shared", Retention: 48 * time.Hour, Update: true})
+	require.ErrorIs(t, err, engine.ErrIncomplete)
+	require.Equal(t, engine.Failed, outcomes(report)["search attribute EventTime"])
+	require.Equal(t, 24*time.Hour, retention(t, server.Client, "shared"))
+	require.Equal(t, before, aliases(t, server.Client, "shared"), "no search attribute was added")
 }
 
 func TestSetupShortensARetentionOnlyWhenAllowed(t *testing.T) {
 	server := enginetest.Shared(t)
 	register(t, server.Client, "long", 2000*time.Hour)
-	report, err := engine.Setup(within(t), server.Client, engine.SetupOptions{Namespace: "long"})
+	report, err := engine.Setup(within(t), server.Client, engine.SetupOptions{Namespace: "long", Update: true})
 	require.NoError(t, err)
 	require.Equal(t, engine.Kept, outcomes(report)["retention"])
 	require.Equal(t, 2000*time.Hour, retention(t, server.Client, "long"))
 
-	report, err = engine.Setup(within(t), server.Client, engine.SetupOptions{Namespace: "long", AllowShorter: true})
+	report, err = engine.Setup(within(t), server.Client, engine.SetupOptions{Namespace: "long", Update: true, AllowShorter: true})
 	require.NoError(t, err)
 	require.Equal(t, engine.Changed, outcomes(report)["retention"])
 	require.Equal(t, engine.DefaultRetention, retention(t, server.Client, "long"))
@@ -124,7 +145,7 @@ func TestSetupReportsAnAttributeOfTheWrongType(t *testing.T) {
 	require.ErrorIs(t, err, engine.ErrIncomplete)
 	require.ErrorContains(t, err, "EventTime of namespace wrong is of type Keyword and must be Datetime")
 	require.Equal(t, engine.Failed, outcomes(report)["search attribute EventTime"])
-	require.Equal(t, engine.Made, outcomes(report)["search attribute EventType"])
+	require.NotContains(t, outcomes(report), "search attribute EventType", "nothing is added beside one that is of no use")
 	err = engine.Ready(within(t), server.Client, "wrong")
 	require.ErrorIs(t, err, engine.ErrNotSetUp)
 	require.ErrorContains(t, err, "must be Datetime")
@@ -249,7 +270,7 @@ func TestSetupSaysWhatItMayNotDo(t *testing.T) {
 			[]string{"tcld namespace create", "Then repeat `grapnel setup`"},
 		},
 		{
-			"the retention may not be changed, which stops nothing else",
+			"the retention may not be changed, which comes last",
 			guarded{update: denied(), attributes: engine.SearchAttributes()},
 			map[string]engine.Outcome{
 				"namespace events": engine.Already, "retention": engine.Denied,
@@ -262,7 +283,7 @@ func TestSetupSaysWhatItMayNotDo(t *testing.T) {
 			"attributes cannot be added there",
 			guarded{add: absent()},
 			map[string]engine.Outcome{
-				"namespace events": engine.Already, "retention": engine.Changed,
+				"namespace events":             engine.Already,
 				"search attribute EventSource": engine.Denied, "search attribute EventSubject": engine.Denied,
 				"search attribute EventTime": engine.Denied, "search attribute EventType": engine.Denied,
 			},
@@ -271,12 +292,12 @@ func TestSetupSaysWhatItMayNotDo(t *testing.T) {
 		{
 			"attributes may not be listed and are not known",
 			guarded{list: denied(), count: invalid()},
-			map[string]engine.Outcome{"namespace events": engine.Already, "retention": engine.Changed, "search attributes": engine.Denied},
+			map[string]engine.Outcome{"namespace events": engine.Already, "search attributes": engine.Denied},
 			[]string{"tcld namespace search-attributes add"},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			report, err := engine.Setup(within(t), c.server, engine.SetupOptions{Namespace: "events"})
+			report, err := engine.Setup(within(t), c.server, engine.SetupOptions{Namespace: "events", Update: true})
 			require.ErrorIs(t, err, engine.ErrIncomplete)
 			require.False(t, report.Complete())
 			require.Equal(t, c.outcome, outcomes(report))
@@ -322,4 +343,18 @@ func TestReadyTellsWhy(t *testing.T) {
 			require.ErrorContains(t, err, c.say)
 		})
 	}
+}
+
+func TestWorkersAreThoseThatPollTheQueue(t *testing.T) {
+	server := enginetest.Shared(t)
+	n, err := engine.Workers(within(t), server.Client, server.Namespace, "nobody-polls-this")
+	require.NoError(t, err)
+	require.Zero(t, n)
+	w := worker.New(server.Client, "somebody-polls-this", worker.Options{})
+	require.NoError(t, w.Start())
+	defer w.Stop()
+	require.Eventually(t, func() bool {
+		n, err := engine.Workers(within(t), server.Client, server.Namespace, "somebody-polls-this")
+		return err == nil && n == 1
+	}, time.Minute, 50*time.Millisecond)
 }

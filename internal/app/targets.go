@@ -1,0 +1,101 @@
+package app
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/grapnel/grapnel/activities"
+	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/provider"
+)
+
+// Target is a handler or a destination, with the sources whose events can reach it.
+type Target struct {
+	// Kind is handler or destination.
+	Kind string `json:"kind"`
+	Name string `json:"name"`
+	// Events are the patterns over source/type that it takes.
+	Events []string `json:"events"`
+	// At is the place in the source code that binds a handler.
+	At string `json:"at,omitempty"`
+	// Sources are those of the configuration whose events can reach it.
+	Sources []string `json:"sources"`
+	// Fault says what is likely to be wrong where no source can.
+	Fault string `json:"fault,omitempty"`
+}
+
+// String names the target with the place it was bound at.
+func (t Target) String() string {
+	if t.At == "" {
+		return t.Kind + " " + t.Name
+	}
+	return t.Kind + " " + t.Name + " (" + t.At + ")"
+}
+
+// handlers makes the activities of the program with its handlers, or tells of every binding
+// that can't be used.
+func (w World) handlers() (*activities.Activities, error) {
+	a := activities.New(nil, "")
+	if err := a.Bind(w.Bind...); err != nil {
+		return nil, fmt.Errorf("handlers:\n%w", err)
+	}
+	return a, nil
+}
+
+// Targets lists the handlers and destinations of a configuration in the order of their names. The
+// error tells of every binding that can't be used.
+func (w World) Targets(c *config.Config) ([]Target, error) {
+	a, err := w.handlers()
+	if err != nil {
+		return nil, err
+	}
+	var all []Target
+	for _, b := range a.Bindings(c.Examples) {
+		all = append(all, reach(c, Target{
+			Kind: "handler", Name: b.Name, At: b.At, Events: []string{b.Source + "/" + b.Type},
+		}))
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Destinations)) {
+		all = append(all, reach(c, Target{Kind: "destination", Name: name, Events: c.Destinations[name].Events}))
+	}
+	return all, nil
+}
+
+// reach finds the sources that reach a target, and says what is likely to be wrong where none does.
+func reach(c *config.Config, t Target) Target {
+	t.Sources = []string{}
+	var hints []string
+	for _, pattern := range t.Events {
+		t.Sources = append(t.Sources, c.Senders(pattern)...)
+		hints = append(hints, hint(c, pattern))
+	}
+	slices.Sort(t.Sources)
+	t.Sources = slices.Compact(t.Sources)
+	if len(t.Sources) == 0 {
+		t.Fault = "no source of the configuration sends what it takes: " + strings.Join(hints, "; ")
+	}
+	return t
+}
+
+// hint says why no event matches a pattern over source/type.
+func hint(c *config.Config, pattern string) string {
+	source, typ, _ := strings.Cut(pattern, "/")
+	known := slices.Sorted(maps.Keys(c.Sources))
+	_, preset := provider.Get(source)
+	switch {
+	case c.Sources[source] != nil:
+		return fmt.Sprintf("the events of source %s are %s, and %s is none of them", source, strings.Join(c.Sources[source].Events, ", "), typ)
+	case strings.Contains(source, "*"):
+		return fmt.Sprintf("no event is like %s", pattern)
+	case preset:
+		return fmt.Sprintf("there is no source %s; add it with its preset", source)
+	}
+	for _, near := range [][]string{config.Nearest(source, known), config.Nearest(source, provider.Names())} {
+		if len(near) > 0 {
+			return fmt.Sprintf("there is no source %s; did you mean %s?", source, strings.Join(near, " or "))
+		}
+	}
+	return fmt.Sprintf("there is no source %s, and no preset of that name", source)
+}

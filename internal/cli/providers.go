@@ -64,7 +64,12 @@ func (p Program) providerJSON(name string) error {
 	}
 	e := json.NewEncoder(p.Stdout)
 	e.SetIndent("", "  ")
-	if err := e.Encode(preset); err != nil {
+	shown := struct {
+		provider.Preset
+
+		Bearer bool
+	}{preset, provider.IsBearer(preset.Verify)}
+	if err := e.Encode(shown); err != nil {
 		return fmt.Errorf("write the provider: %w", err)
 	}
 	return nil
@@ -78,10 +83,14 @@ func (p Program) listProviders(asJSON bool) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "PROVIDER\tSENDER\tALSO")
+	_, _ = fmt.Fprintln(w, "PROVIDER\tSENDER\tPROVED BY\tALSO")
 	for _, name := range provider.Names() {
 		preset, _ := provider.Lookup(name)
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", name, preset.Verify.Docs.Title, strings.Join(preset.Aliases, ", "))
+		proof := "signature"
+		if provider.IsBearer(preset.Verify) {
+			proof = "bearer"
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", name, preset.Verify.Docs.Title, proof, strings.Join(preset.Aliases, ", "))
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("write the list: %w", err)

@@ -68,8 +68,8 @@ func (p Program) judgeBy(f judging) (by rule, err error) {
 		return by, &usageError{errors.New("say by which rule to judge: --provider or --source")}
 	}
 	for _, s := range f.secrets {
-		if err := by.verifier.DecodeKey(s); err != nil {
-			return by, &usageError{fmt.Errorf("--secret: %w; copy it again from the sender, whole", err)}
+		if err := by.verifier.CheckSecret(s); err != nil {
+			return by, &usageError{fmt.Errorf("--secret: %w", err)}
 		}
 	}
 	return by, nil

@@ -123,7 +123,7 @@ func TestEverySettingOfASourceArrives(t *testing.T) {
 
 func TestSecretsAreResolved(t *testing.T) {
 	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "key"), []byte("of the file \r\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "key"), []byte("of the file\r\n"), 0o600))
 	c, err := config.Parse(filepath.Join(dir, "grapnel.yaml"), []byte(`
 sources:
   zoom:
@@ -135,9 +135,9 @@ sources:
       - "file:key"
       - {value: "file:`+dir+`/key", valid_from: 2026-01-01, valid_until: 2026-02-01T10:00:00+01:00, key_id: k1}
       - 0123
-      - |
-        two
-        lines
+      - >-
+        one
+        line
 `), environment(map[string]string{"FIRST": "one", "MIDDLE": "two", "TRICKY": "${FIRST}"}))
 	require.NoError(t, err)
 	got := c.Sources["zoom"].Credentials()
@@ -146,7 +146,7 @@ sources:
 		values = append(values, s.Value)
 	}
 	require.Equal(t, []string{
-		"one", "a-two-z", "${LITERAL}$$ ${FIRST}", "of the file ", "of the file ", "0123", "two\nlines\n",
+		"one", "a-two-z", "${LITERAL}$$ ${FIRST}", "of the file", "of the file", "0123", "one line",
 	}, values)
 	require.Equal(t, "k1", got[4].KeyID)
 	require.Equal(t, time.Date(2026, 2, 1, 9, 0, 0, 0, time.UTC), got[4].Until.UTC())

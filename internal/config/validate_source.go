@@ -257,8 +257,8 @@ func (c *Config) checkSecrets(s *Source, path string) {
 		if c.read.broken(at) {
 			continue
 		}
-		if err := s.Verifier.DecodeKey(e.Value.Reveal()); err != nil {
-			c.read.fault(at, fmt.Sprintf("%s (%s); copy it again from the sender, whole", err, p.Key))
+		if err := s.Verifier.CheckSecret(e.Value.Reveal()); err != nil {
+			c.read.fault(at, err.Error())
 		}
 	}
 }

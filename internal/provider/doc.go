@@ -25,6 +25,10 @@ func Doc(name string) (string, bool) {
 	line("Secret", d.Secret)
 	line("Signature", signature(p.Verify))
 	line("Signed content", content(p.Verify))
+	if IsBearer(p.Verify) {
+		line("Bearer", "yes: a request proves that its sender knows a token, and nothing of what it carries. "+
+			"Whoever has seen one can send any other; restrict the source by allow_ips, and require_https")
+	}
 	line("Window", window(p.Verify))
 	for _, s := range p.Verify.Settings {
 		line("Setting params."+s.Name, s.Doc+needed(s, p.Verify.Params[s.Name]))

@@ -5,10 +5,14 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/pem"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/grapnel/grapnel/internal/verify"
 )
@@ -31,6 +35,18 @@ func NewKeyPair(p verify.Profile) (KeyPair, error) {
 		return same("user:" + hex.EncodeToString(seed))
 	case p.Algorithm == "ecdsa-p256-sha256":
 		return newECDSAPair()
+	case p.JWT != nil && slices.Contains(p.JWT.Algorithms, "EdDSA"):
+		return inPEM(private, public)
+	case p.Algorithm == "sns", p.Algorithm == "paypal", p.JWT != nil && !strings.HasPrefix(p.JWT.Algorithms[0], "HS"):
+		key, err := rsa.GenerateKey(rand.Reader, rsaBits)
+		if err != nil {
+			return KeyPair{}, fmt.Errorf("make a key: %w", err)
+		}
+		pair, err := inPEM(key, &key.PublicKey)
+		if p.Algorithm == "paypal" {
+			pair.Verifies = "8PT597110X687430LKGECATA" // The ID of a webhook, which is all that its owner gives.
+		}
+		return pair, err
 	case p.Key == "whsec":
 		return same("whsec_" + b64(seed))
 	case p.Key == "whpk":
@@ -46,6 +62,25 @@ func NewKeyPair(p verify.Profile) (KeyPair, error) {
 	default:
 		return same(b64(seed)[:40])
 	}
+}
+
+// rsaBits is the least size of a key that is taken.
+const rsaBits = 2048
+
+// inPEM writes a pair of public-key cryptography as PEM.
+func inPEM(private, public any) (KeyPair, error) {
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return KeyPair{}, fmt.Errorf("write a private key: %w", err)
+	}
+	known, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return KeyPair{}, fmt.Errorf("write a public key: %w", err)
+	}
+	text := func(kind string, der []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+	}
+	return KeyPair{text("PRIVATE KEY", secret), text("PUBLIC KEY", known)}, nil
 }
 
 func newECDSAPair() (KeyPair, error) {

@@ -35,6 +35,8 @@ type lawful struct {
 	signs   verify.Secret
 	secrets []verify.Secret
 	options verify.Options
+	// reissued gives the sender's certificate anew, valid at another time.
+	reissued func(now time.Time) []byte
 }
 
 // newLawful makes a preset whose events the test can sign, by a certificate or a key
@@ -60,7 +62,10 @@ func newLawful(t *testing.T, name string) *lawful {
 	case "sns":
 		l.options.Certificate = certificate(t, key, "sns.amazonaws.com", l.options.Now)
 	case "paypal":
-		l.options.Certificate = certificate(t, key, "messageverificationcerts.sandbox.paypal.com", l.options.Now)
+		l.reissued = func(now time.Time) []byte {
+			return certificate(t, key, "messageverificationcerts.sandbox.paypal.com", now)
+		}
+		l.options.Certificate = l.reissued(l.options.Now)
 		l.secrets = []verify.Secret{{Value: l.signs.KeyID}}
 	default:
 		set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &key.PublicKey, KeyID: "test", Use: "sig"}}})

@@ -93,6 +93,10 @@ func Lookup(name string) (Preset, bool) {
 // that grapnel can verify by code.
 func Compile(p verify.Profile) (*verify.Verifier, error) { return p.Compile(coded.Schemes()) }
 
+// IsBearer tells whether a preset's sender shows a token, or nothing, and signs nothing:
+// whoever has seen one of its requests can send any other.
+func IsBearer(p verify.Profile) bool { return coded.Schemes().IsBearer(p) }
+
 // Get finds the profile of a preset by its name or an alias. The caller may
 // replace its fields, but must not write into its slices and maps.
 func Get(name string) (verify.Profile, bool) {

@@ -79,7 +79,9 @@ func (q *reading) answer(h *handshake, secrets []Secret, o *Options) *Answer {
 		if !isPlainToken(key) || q.v.Verify(q.r, []Secret{{Value: key}}, *o) != nil {
 			return nil
 		}
-		a.Note = "the sender's verification token is " + key + "; add it to the source's secrets"
+		a.Note = "a request that anyone could have made brings the verification token " + key +
+			"; if you are adding this endpoint at the sender right now, paste the token there, and only when the sender " +
+			"has accepted it add it to the source's secrets"
 	}
 	challenge, n := q.read(h.challenge)
 	if h.challenge != nil && (n != once || len(challenge) > maxChallenge || h.signs && !isPlainToken(challenge)) {

@@ -27,6 +27,13 @@ type CodedHandshaker interface {
 	Handshake(r *Request, o Options) (*Answer, error)
 }
 
+// CodedSecrets is a Coded whose secrets have a form.
+type CodedSecrets interface {
+	// CheckSecret says what is wrong with the text of a secret, and the cure, without
+	// the text.
+	CheckSecret(text string) error
+}
+
 // CodedIdentifier is a Coded whose signed bytes have several spellings for one event.
 type CodedIdentifier interface {
 	// Identify gives the one of a verified request.
@@ -43,6 +50,19 @@ type Scheme struct {
 
 // Schemes are the coded verifiers by the name of their algorithm.
 type Schemes map[string]Scheme
+
+// IsBearer tells whether requests of a profile prove knowledge of a token, or nothing,
+// and so vouch for nothing of what they carry.
+func (s Schemes) IsBearer(p Profile) bool {
+	if scheme, coded := s[p.Algorithm]; coded {
+		return scheme.Traits(p).Bearer
+	}
+	switch p.Algorithm {
+	case algToken, algBearer, algBasic, algNone:
+		return true
+	}
+	return false
+}
 
 // Traits are what others than the verifier must know of a profile's scheme.
 type Traits struct {

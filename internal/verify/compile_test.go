@@ -141,3 +141,51 @@ func TestCovers(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) { require.Equal(t, c.want, reader(t, c.p).Covers(c.source)) })
 	}
 }
+
+func TestProfilesThatOneSignatureFitsManyEventsOf(t *testing.T) {
+	signed := func(content string, change func(*verify.Profile)) verify.Profile {
+		p := verify.Profile{
+			Algorithm: "hmac-sha256", Content: content, Signature: verify.Signature{Headers: []string{"X-Sig"}},
+			Timestamp: verify.Timestamp{From: "header:X-Time"}, MessageID: "header:X-Id",
+		}
+		if change != nil {
+			change(&p)
+		}
+		return p
+	}
+	for _, c := range []struct {
+		name    string
+		profile verify.Profile
+		fault   string // empty: none
+	}{
+		{"a header and a body of any bytes", signed("{header:X-A}{body}", func(p *verify.Profile) { p.Body = "bytes" }), "two parts of any length"},
+		{"two headers", signed("{header:X-A}{header:X-B}", func(p *verify.Profile) { p.Dedupe, p.Identity.ID = "id", "header:X-A" }), "two parts of any length"},
+		{"two headers as one value", signed("{header:X-A}{header:X-B}", nil), ""},
+		{"a header and a JSON body", signed("{header:X-A}{body}", nil), ""},
+		{"an ID before a JSON body", signed("{id}.{timestamp}.{body}", nil), ""},
+		{"an ID before a body of any bytes, parted by a dot", signed("{id}.{timestamp}.{body}", func(p *verify.Profile) { p.Body = "bytes" }), ""},
+		{"a timestamp in digits before any bytes", signed("{timestamp}{body}", func(p *verify.Profile) { p.Body = "bytes" }), ""},
+		{"a timestamp of any form before any bytes", signed("{timestamp}{body}", func(p *verify.Profile) { p.Body, p.Timestamp.Format = "bytes", "opaque" }), "two parts of any length"},
+		{"a hash that begins with the secret, and any bytes", signed("{secret}{body}", func(p *verify.Profile) { p.Algorithm, p.Body = "sha256", "bytes" }), "can be continued"},
+		{"a hash that begins with the secret, and a header", signed("{secret}{body}.{header:X-A}", func(p *verify.Profile) { p.Algorithm = "sha256" }), "can be continued"},
+		{"a hash that begins with the secret, and JSON", signed("{secret}{body}", func(p *verify.Profile) { p.Algorithm = "sha256" }), ""},
+		{"a hash that ends with the secret", signed("{body}{secret}", func(p *verify.Profile) { p.Algorithm, p.Body = "sha256", "bytes" }), ""},
+		{"an ID that the signature does not reach", signed("{body}", func(p *verify.Profile) { p.Dedupe, p.Identity.ID = "id", "header:X-Id" }), "does not cover"},
+		{"the body where it is not signed", signed("{id}.{timestamp}", func(p *verify.Profile) { p.Dedupe = "body" }), "use dedupe: signed"},
+		{"all that is signed where nothing is", verify.Profile{Algorithm: "token", Dedupe: "signed", Signature: verify.Signature{Headers: []string{"X"}, Encoding: "text"}}, "signs nothing"},
+		{"a handshake whose answer may be an event's signature", signed("{timestamp}{body}", func(p *verify.Profile) {
+			p.Body, p.Handshakes = "bytes", []verify.Handshake{{
+				Name: "h", Match: verify.Match{Method: "GET", Present: []string{"query:c"}}, Challenge: "query:c", Answer: verify.Reply{Body: "{hmac:hex}"},
+			}}
+		}), "may be the signature of an event"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := c.profile.Compile(nil)
+			if c.fault == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, c.fault)
+		})
+	}
+}

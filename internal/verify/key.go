@@ -14,10 +14,13 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"hash"
 	"maps"
+	"regexp"
 	"strings"
 	"sync"
+	"unicode"
 )
 
 // kinds of keys: how the text of a secret becomes key bytes.
@@ -37,18 +40,51 @@ var (
 	errKey      = errors.New("the secret is not written as the profile's `key` says")
 )
 
-// DecodeKey turns the text of a secret into key bytes by a profile's Key. The
-// error never holds the text. It is what a configuration check calls.
-func (v *Verifier) DecodeKey(text string) error {
-	switch {
-	case v.p.Algorithm == algNone || v.coded != nil:
-		return nil
-	case text == "":
-		return errEmptyKey
-	case v.token():
+// CheckSecret tells what is wrong with the text of a secret that can't be right: it is
+// not written as the profile's key says, or it holds what was copied along with it.
+// The error never holds the text, and says the cure. It is what a configuration check
+// calls: such a secret would show itself only at the first event, as a wrong signature.
+func (v *Verifier) CheckSecret(text string) error {
+	if err := checkCopied(text, v.p.Algorithm); err != nil {
+		return err
+	}
+	if c, ok := v.coded.(CodedSecrets); ok {
+		return c.CheckSecret(text)
+	}
+	if v.coded != nil || v.token() || v.p.Algorithm == algNone {
 		return nil
 	}
-	return v.newKey(text).err
+	if err := v.newKey(text).err; err != nil {
+		return fmt.Errorf("%w (%s); copy it again from the sender, whole", err, v.p.Key)
+	}
+	return nil
+}
+
+// pastedHeader is a secret that was copied with the name of a header before it.
+var pastedHeader = regexp.MustCompile(`^(?i:authorization|x-[a-z0-9-]+|[a-z0-9-]*(signature|token|secret|key)[a-z0-9-]*)\s*:\s`)
+
+// checkCopied looks for what was copied along with a secret. White space inside of it
+// is no fault: GitHub's own example has some.
+func checkCopied(text, algorithm string) error {
+	trimmed := strings.TrimSpace(text)
+	isPEM := strings.HasPrefix(trimmed, "-----BEGIN ")
+	switch quoted := len(trimmed) > 1 && strings.ContainsAny(trimmed[:1], "\"'`") && trimmed[0] == trimmed[len(trimmed)-1]; {
+	case trimmed == "":
+		return errEmptyKey
+	case trimmed != text && !isPEM:
+		return errors.New("the secret begins or ends with white space, which the sender's own has not; remove it")
+	case quoted:
+		return errors.New("the secret stands in quotes of its own, which would be part of it; remove them")
+	case strings.ContainsFunc(text, unicode.IsControl) && !isPEM && !strings.HasPrefix(trimmed, "{"):
+		return errors.New("the secret holds a line break or another control character; copy it again, alone")
+	case pastedHeader.MatchString(text):
+		return errors.New("the secret has the name of a header before it; leave only what follows the colon")
+	case algorithm == algBearer && strings.HasPrefix(strings.ToLower(text), "bearer "):
+		return errors.New("the secret is the token alone; remove the word Bearer")
+	case algorithm == algBasic && !strings.Contains(text, ":"):
+		return errors.New("Basic credentials are written as user:password")
+	}
+	return nil
 }
 
 // decodeKey undoes the writing of a symmetric secret, or of a public key.

@@ -197,11 +197,11 @@ func TestASecretThatIsNotWrittenAsTheProfileSays(t *testing.T) {
 	err := v.Verify(r, one("not hex"), at())
 	require.Equal(t, verify.SignatureMismatch, reason(t, err))
 	require.NotContains(t, err.Error(), "not hex")
-	err = v.DecodeKey("sesame")
+	err = v.CheckSecret("sesame")
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), "sesame")
-	require.NoError(t, v.DecodeKey("00ff"))
-	require.Error(t, v.DecodeKey(""))
+	require.NoError(t, v.CheckSecret("00ff"))
+	require.Error(t, v.CheckSecret(""))
 }
 
 func TestOneVerifierServesManyRequestsAtOnce(t *testing.T) {

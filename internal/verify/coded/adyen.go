@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -80,6 +81,14 @@ func (a adyen) Sign(r *verify.Request, s verify.Secret, _ time.Time) (verify.Add
 	wrapped := []any{map[string]any{"NotificationRequestItem": item}}
 	body, err := json.Marshal(map[string]any{"live": "false", "notificationItems": wrapped})
 	return verify.Additions{Body: body}, err
+}
+
+// CheckSecret implements verify.CodedSecrets.
+func (a adyen) CheckSecret(text string) error {
+	if key, err := hex.DecodeString(text); err != nil || len(key) == 0 {
+		return errors.New("the HMAC key is not hex; copy it again from the Customer Area, whole")
+	}
+	return nil
 }
 
 // adyenFields are the signed fields in their order.

@@ -169,6 +169,17 @@ func usableKey(key jose.JSONWebKey) bool {
 	}
 }
 
+// CheckSecret implements verify.CodedSecrets.
+func (j *jwt) CheckSecret(text string) error {
+	if j.symmetric || j.options.JWKS != "" {
+		return nil
+	}
+	if _, err := publicKeys(text); err != nil {
+		return errors.New("the secret is no public key: give one in PEM (BEGIN PUBLIC KEY), a JWK or a key set")
+	}
+	return nil
+}
+
 // publicKeys reads a source's secret as a PEM public key, a JWK or a key set.
 func publicKeys(text string) ([]jose.JSONWebKey, error) {
 	if block, _ := pem.Decode([]byte(text)); block != nil {

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/grapnel/grapnel/internal/verify"
 )
@@ -117,6 +118,14 @@ func (p *paypal) Content(r *verify.Request) ([]byte, error) {
 		return nil, err
 	}
 	return sent.content("WEBHOOK-ID", r.Body), nil
+}
+
+// CheckSecret implements verify.CodedSecrets: the webhook's id is of letters and digits.
+func (p *paypal) CheckSecret(text string) error {
+	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '-' }) {
+		return errors.New("the secret is the webhook's ID, letters and digits alone, as PayPal's dashboard shows it")
+	}
+	return nil
 }
 
 // testCertificate is the address of a certificate that PayPal has not.

@@ -74,6 +74,7 @@ func (s *Starter) fault(c *fiber.Ctx, err error) error {
 		status = f.Code
 	}
 	x := s.exchange(c, s.table.Load())
+	x.framing, _ = readFraming(c.Context()) // For its fields; it is refused in any case.
 	return s.refuse(x, &refusal{
 		status: status, reason: "http-" + strconv.Itoa(status), message: fiber.NewError(status).Message, cause: err,
 	})
@@ -96,8 +97,11 @@ func (s *Starter) observe(x *exchange, outcome string, status int, r *refusal) {
 		Outcome: outcome, Status: status, Took: s.now().Sub(x.began), Refused: r != nil, Collided: x.collided,
 		Client: x.origin.client.String(), Method: x.ctx.Method(), Path: x.ctx.Path(), Body: x.request.Body,
 		Header: func(yield func(name, value string) bool) {
-			more := true
-			x.ctx.Request().Header.VisitAll(func(k, v []byte) { more = more && yield(string(k), string(v)) })
+			for _, f := range x.framing.fields {
+				if !yield(f.name, f.value) {
+					return
+				}
+			}
 		},
 	}
 	if x.door != nil {
@@ -154,10 +158,10 @@ func (r *refusal) Error() string { return r.message }
 
 // This file is the table of refusals, in the order of the checks.
 
-func overloaded() *refusal {
+func overloaded(why string) *refusal {
 	return &refusal{
 		status: fiber.StatusServiceUnavailable, reason: "overloaded", message: "Try again later",
-		cause:   errors.New("more requests are in hand than max_requests"),
+		cause:   errors.New(why),
 		headers: map[string]string{fiber.HeaderRetryAfter: seconds(time.Second)},
 	}
 }

@@ -109,7 +109,7 @@ func (d *door) authenticate(x *exchange) error {
 
 // singleValue is the value of a header that is there once, else empty.
 func singleValue(x *exchange, name string) string {
-	if values := x.request.Header.Values(name); len(values) == 1 {
+	if values := x.framing.fields.Values(name); len(values) == 1 {
 		return values[0]
 	}
 	return ""

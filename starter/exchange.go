@@ -1,13 +1,12 @@
 package starter
 
 import (
-	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
-	"github.com/valyala/fasthttp"
 
 	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/verify"
@@ -19,12 +18,16 @@ type exchange struct {
 	began time.Time
 	// whole is when the last byte of the body was read.
 	whole   time.Time
+	framing framing
 	door    *door
 	origin  origin
 	request verify.Request
 	event   *event.Event
 	// collided is set where another event had the ID.
 	collided bool
+	// body is what the request holds in the crowd of bodies until it is verified; nil
+	// where it holds nothing.
+	body *holding
 }
 
 // exchange begins the exchange of a request.
@@ -32,43 +35,87 @@ func (s *Starter) exchange(c *fiber.Ctx, t *table) *exchange {
 	return &exchange{ctx: c, began: s.now(), origin: originOf(c, t.config.TrustedProxies)}
 }
 
-// firstBytes is the most memory that is taken for a body before its bytes are there: a
-// sender can claim any length.
-const firstBytes = 64 << 10
+// firstBytes is the most memory that is taken for a body before its bytes are there, as
+// anybody can claim any length; firstChunked is that for a body of unknown length.
+const (
+	firstBytes   = 64 << 10
+	firstChunked = 4 << 10
+)
 
-// read reads the body. One that is longer than the source allows is refused and never
-// cut. The bytes are a copy, because fasthttp uses its buffers again.
-func (x *exchange) read(d *door) error {
-	limit := int64(d.source.MaxBody)
-	req := x.ctx.Request()
-	length, stream := int64(req.Header.ContentLength()), req.BodyStream()
-	if length > limit {
-		return linger(stream)
+// read reads the body, and undoes its compression where the sender has signed what it has
+// compressed. A body that is longer than the source allows is refused and never cut. Until
+// the request is verified, it takes part in the crowd of bodies.
+func (s *Starter) read(x *exchange) error {
+	limit := int64(x.door.source.MaxBody)
+	stream := x.framing.body(x.ctx.Request())
+	g := guestOf(x.ctx.Context().Conn())
+	first := min(x.framing.length, firstBytes)
+	if x.framing.chunked {
+		first = min(limit+1, firstChunked)
 	}
-	var body []byte
-	if stream != nil {
-		buf := bytes.NewBuffer(make([]byte, 0, min(max(length, 0), firstBytes)+bytes.MinRead))
-		if _, err := buf.ReadFrom(io.LimitReader(stream, limit+1)); err != nil {
-			return unreadable(err)
-		}
-		body = buf.Bytes()
-	} else {
-		body = bytes.Clone(req.Body())
-	}
+	x.body = &holding{client: networkOf(x.origin.client), conn: g, bytes: first}
+	s.bodies.enter(x.body)
+	g.body(true)
+	body, err := s.readAll(x, stream, limit)
+	g.body(false)
+	s.bodies.stay(x.body, true)
 	switch {
-	case int64(len(body)) > limit:
-		return linger(stream)
-	case length >= 0 && int64(len(body)) != length:
-		return unreadable(errors.New("the body ends before its length"))
+	case s.bodies.evicted(x.body):
+		return overloaded("the client held the most of all that was not verified")
+	case err != nil:
+		return err
 	}
 	x.request = verify.Request{
 		Method: x.ctx.Method(),
-		URL:    d.publicURL(x),
-		Query:  string(req.URI().QueryString()),
-		Header: header{&req.Header},
+		URL:    x.door.publicURL(x),
+		Query:  string(x.ctx.Request().URI().QueryString()),
+		Header: x.framing.fields,
 		Body:   body,
 	}
-	return x.decompress(d)
+	return s.decompress(x)
+}
+
+// readAll reads a stream to its end. The memory for it grows with what has come.
+func (s *Starter) readAll(x *exchange, stream io.Reader, limit int64) ([]byte, error) {
+	if x.framing.length > limit {
+		return nil, linger(stream)
+	}
+	if stream == nil {
+		return nil, nil
+	}
+	most := limit + 1 // One more, to see that it is too long.
+	if !x.framing.chunked {
+		most = x.framing.length
+	}
+	body := make([]byte, 0, x.body.bytes)
+	for {
+		if len(body) == cap(body) && int64(len(body)) < most {
+			size := min(4*int64(cap(body)), most)
+			if !s.bodies.grow(x.body, size-int64(cap(body))) {
+				return nil, overloaded("the bodies that are not verified take all of their memory")
+			}
+			body = slices.Grow(body, int(size)-len(body))
+		}
+		n, err := stream.Read(body[len(body):min(int64(cap(body)), most)])
+		body = body[:len(body)+n]
+		switch {
+		case int64(len(body)) > limit:
+			return nil, linger(stream)
+		case errors.Is(err, io.EOF) && !x.framing.chunked && int64(len(body)) != x.framing.length:
+			return nil, unreadable(errors.New("the body ends before its length"))
+		case errors.Is(err, io.EOF), !x.framing.chunked && int64(len(body)) == x.framing.length:
+			return body, nil
+		case err != nil:
+			return nil, unreadable(err)
+		}
+	}
+}
+
+// release takes a request out of the crowd of bodies.
+func (s *Starter) release(x *exchange) {
+	if x.body != nil {
+		s.bodies.leave(x.body)
+	}
 }
 
 // lingerBytes is how much is read of a body that is too large.
@@ -84,44 +131,19 @@ func linger(stream io.Reader) error {
 }
 
 // decompress undoes the compression of senders that compress a body after they have
-// signed it. What comes out is bounded as the body is.
-func (x *exchange) decompress(d *door) error {
-	r, err := d.verifier.Decompress(&x.request, int(d.source.MaxBody))
+// signed it. What comes out is bounded as the body is, and counts as it does.
+func (s *Starter) decompress(x *exchange) error {
+	limit := x.door.source.MaxBody
+	if x.door.profile.Gzip && x.framing.fields.first(fiber.HeaderContentEncoding) != "" && !s.bodies.grow(x.body, int64(limit)) {
+		return overloaded("the bodies that are not verified take all of their memory")
+	}
+	r, err := x.door.verifier.Decompress(&x.request, int(limit))
 	switch {
 	case errors.Is(err, verify.ErrTooLarge):
 		return tooLarge()
 	case err != nil:
-		return unverified(err, d.verifier.RejectStatus())
+		return unverified(err, x.door.verifier.RejectStatus())
 	}
 	x.request = *r
 	return nil
-}
-
-// header is a fasthttp request's header as the verifier reads it.
-type header struct{ h *fasthttp.RequestHeader }
-
-// Values gives all values of a name, in the order in which they came.
-func (h header) Values(name string) []string {
-	lines := h.h.PeekAll(name)
-	if len(lines) == 0 {
-		return nil
-	}
-	values := make([]string, len(lines))
-	for i, l := range lines {
-		values[i] = string(l)
-	}
-	return values
-}
-
-// Names gives all names, each once.
-func (h header) Names() []string {
-	seen := map[string]bool{}
-	var names []string
-	h.h.VisitAll(func(k, _ []byte) {
-		if name := string(k); !seen[name] {
-			seen[name] = true
-			names = append(names, name)
-		}
-	})
-	return names
 }

@@ -1,82 +1,261 @@
 package starter
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
+	"io"
+	"math"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/valyala/fasthttp"
 )
 
-// framing refuses a request that two readers may read differently: where it ends, or what
-// its header says. If a proxy in front of us reads it otherwise, one request can hide
-// another (RFC 9112, sections 5, 6 and 11.2). fasthttp takes more than it should, so this
-// judges the header's bytes as they came.
-func framing(h *fasthttp.RequestHeader) error {
-	if p := string(h.Protocol()); p != "HTTP/1.1" && p != "HTTP/1.0" {
-		return errors.New("the protocol is neither HTTP/1.1 nor HTTP/1.0")
+// framing is where a request ends and whom it is for, as its header says, with the header
+// itself.
+type framing struct {
+	fields  fields
+	chunked bool
+	// length is the length of the body in bytes; 0 where none is given.
+	length int64
+}
+
+// readFraming reads a request's header as it came. It refuses a request that two readers
+// may read differently: where it ends, or what its header says. If a proxy in front of us
+// reads it otherwise, one request can hide another (RFC 9112, sections 5, 6 and 11.2).
+// fasthttp takes more than it should, so its own reading counts for nothing here.
+func readFraming(c *fasthttp.RequestCtx) (framing, error) {
+	h := &c.Request.Header
+	switch p := string(h.Protocol()); {
+	case p != "HTTP/1.1" && p != "HTTP/1.0":
+		return framing{}, errors.New("the protocol is neither HTTP/1.1 nor HTTP/1.0")
+	case p == "HTTP/1.0" && c.ConnRequestNum() > 1:
+		// Not the first line of its connection, so its version can't be told from none.
+		return framing{}, errors.New("a connection of HTTP/1.0 is for one request")
 	}
-	var f frame
-	for line := range bytes.Lines(h.RawHeaders()) {
+	if g := guestOf(c.Conn()); g != nil && g.line.done && !g.line.versioned {
+		return framing{}, errors.New("the request line does not end with a version and CRLF")
+	}
+	f := frame{framing: framing{fields: make(fields, 0, 16)}}
+	for line := range strings.Lines(string(h.RawHeaders())) {
 		if err := f.field(line); err != nil {
-			return err
+			return f.framing, err
 		}
 	}
 	switch {
 	case f.lengths > 1 || f.codings > 1 || f.lengths+f.codings > 1:
-		return errors.New("the length of the body is said twice")
+		return f.framing, errors.New("the length of the body is said twice")
+	case (h.IsGet() || h.IsHead()) && (f.chunked || f.length > 0):
+		return f.framing, errors.New("a request to read has a body")
 	case f.codings > 0 && !h.IsHTTP11():
-		return errors.New("chunks are not known to HTTP/1.0")
+		return f.framing, errors.New("chunks are not known to HTTP/1.0")
 	case f.hosts > 1 || f.hosts == 0 && h.IsHTTP11():
-		return errors.New("the host is not said exactly once")
+		return f.framing, errors.New("the host is not said exactly once")
 	}
-	return nil
+	return f.framing, nil
 }
 
 // frame counts the fields that say where a request ends and whom it is for.
-type frame struct{ lengths, codings, hosts int }
+type frame struct {
+	framing
+	lengths, codings, hosts int
+}
 
-func (f *frame) field(line []byte) error {
+func (f *frame) field(line string) error {
 	name, value, err := headerField(line)
-	if err != nil {
+	if err != nil || name == "" {
 		return err
 	}
+	f.fields = append(f.fields, field{name, value})
 	switch {
-	case equalFold(name, "host"):
+	case strings.EqualFold(name, "host"):
 		f.hosts++
-	case equalFold(name, "content-length"):
+	case strings.EqualFold(name, "content-length"):
 		f.lengths++
-	case equalFold(name, "transfer-encoding"):
+		n, err := strconv.ParseUint(value, 10, 63)
+		if err != nil {
+			return errors.New("the length of the body is no number")
+		}
+		f.length = int64(n)
+	case strings.EqualFold(name, "transfer-encoding"):
 		f.codings++
-		if !equalFold(value, "chunked") {
+		f.chunked = true
+		if !strings.EqualFold(value, "chunked") {
 			return errors.New("the transfer coding is not chunked")
 		}
 	}
 	return nil
 }
 
-func equalFold(text []byte, word string) bool {
-	return len(text) == len(word) && strings.EqualFold(string(text), word)
-}
-
 // headerField splits a line of a header into name and value; both are empty for an empty
 // line.
-func headerField(line []byte) (name, value []byte, err error) {
-	text, ended := bytes.CutSuffix(line, []byte("\r\n"))
+func headerField(line string) (name, value string, err error) {
+	text, ended := strings.CutSuffix(line, "\r\n")
 	switch {
-	case !ended && bytes.HasSuffix(line, []byte("\n")) || bytes.ContainsAny(text, "\r\x00"):
-		return nil, nil, errors.New("a line of the header does not end as HTTP has it")
-	case len(text) == 0:
-		return nil, nil, nil
+	case !ended && strings.HasSuffix(line, "\n") || strings.ContainsAny(text, "\r\x00"):
+		return "", "", errors.New("a line of the header does not end as HTTP has it")
+	case text == "":
+		return "", "", nil
 	}
-	before, after, ok := bytes.Cut(text, []byte(":"))
-	if !ok || len(before) == 0 {
-		return nil, nil, errors.New("a line of the header is no field")
+	name, value, ok := strings.Cut(text, ":")
+	if !ok || name == "" {
+		return "", "", errors.New("a line of the header is no field")
 	}
-	for _, c := range before {
-		if !isToken(c) {
-			return nil, nil, errors.New("the name of a field is none")
+	for i := range len(name) {
+		if !isToken(name[i]) {
+			return "", "", errors.New("the name of a field is none")
 		}
 	}
-	return before, bytes.Trim(after, " \t"), nil
+	return name, strings.Trim(value, " \t"), nil
+}
+
+// fields are the lines of a header as they came, without those that came behind the body:
+// a trailer is not a header.
+type fields []field
+
+type field struct{ name, value string }
+
+// Values gives all values of a name, in the order in which they came.
+func (f fields) Values(name string) (values []string) {
+	for _, l := range f {
+		if strings.EqualFold(l.name, name) {
+			values = append(values, l.value)
+		}
+	}
+	return values
+}
+
+// Names gives all names, each once.
+func (f fields) Names() []string {
+	var names []string
+	for _, l := range f {
+		if !slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, l.name) }) {
+			names = append(names, l.name)
+		}
+	}
+	return names
+}
+
+// first is the first value of a name; empty where there is none.
+func (f fields) first(name string) string {
+	for _, l := range f {
+		if strings.EqualFold(l.name, name) {
+			return l.value
+		}
+	}
+	return ""
+}
+
+// takeOver makes fasthttp hand a request over with its first byte, so that we read the
+// body ourselves: it would wait for 8 KiB, take line feeds within chunks for nothing, and
+// put trailers among the headers. It is told that the body has one byte. body tells it,
+// when it has read that, that there is no end.
+func takeOver(h *fasthttp.RequestHeader) {
+	if n := h.ContentLength(); n > 1 || n == -1 {
+		h.SetContentLength(1)
+	}
+}
+
+// body gives the body that takeOver has kept from fasthttp; nil where there is none.
+// Nothing behind its end is read.
+func (f *framing) body(r *fasthttp.Request) io.Reader {
+	stream := r.BodyStream()
+	if stream == nil {
+		return nil
+	}
+	r.Header.SetContentLength(math.MaxInt)
+	if f.chunked {
+		return &chunks{from: stream}
+	}
+	return io.LimitReader(stream, f.length)
+}
+
+// chunks reads a chunked body (RFC 9112, section 7.1). What another reader may read
+// differently is an error.
+type chunks struct {
+	from io.Reader
+	// left is how much of the chunk is still to come.
+	left  int64
+	begun bool
+	ended bool
+	one   [1]byte
+}
+
+const (
+	// maxChunkLine bounds the line before a chunk, maxTrailer the lines behind the last.
+	maxChunkLine = 256
+	maxTrailer   = 8 << 10
+)
+
+// Read reads what is in the chunks.
+func (c *chunks) Read(p []byte) (int, error) {
+	if c.left == 0 && !c.ended {
+		if err := c.next(); err != nil {
+			return 0, err
+		}
+	}
+	if c.ended {
+		return 0, io.EOF
+	}
+	n, err := c.from.Read(p[:min(int64(len(p)), c.left)])
+	c.left -= int64(n)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err //nolint:wrapcheck // It is judged by what it is.
+}
+
+// next reads the end of a chunk and the line before the next; behind the last chunk, the
+// trailer.
+func (c *chunks) next() error {
+	if c.begun {
+		if end, err := c.line(len("\r\n")); err != nil || end != "" {
+			return cmp.Or(err, errors.New("a chunk does not end where it says"))
+		}
+	}
+	c.begun = true
+	line, err := c.line(maxChunkLine)
+	if err != nil {
+		return err
+	}
+	size, _, _ := strings.Cut(line, ";")
+	n, err := strconv.ParseUint(strings.TrimRight(size, " \t"), 16, 63)
+	if err != nil {
+		return errors.New("the size of a chunk is no number")
+	}
+	if c.left = int64(n); c.left > 0 {
+		return nil
+	}
+	c.ended = true
+	for room := maxTrailer; ; {
+		line, err := c.line(room)
+		if err != nil || line == "" {
+			return err
+		}
+		if _, _, err := headerField(line + "\r\n"); err != nil {
+			return err
+		}
+		room -= len(line)
+	}
+}
+
+// line reads a line of at most so many bytes that ends with CRLF, and gives it without.
+func (c *chunks) line(most int) (string, error) {
+	line := make([]byte, 0, 16)
+	for {
+		if _, err := io.ReadFull(c.from, c.one[:]); err != nil {
+			return "", err //nolint:wrapcheck // It is judged by what it is.
+		}
+		it := c.one[0]
+		line = append(line, it)
+		switch n := len(line); {
+		case n >= 2 && line[n-2] == '\r' && it == '\n':
+			return string(line[:n-2]), nil
+		case it == '\n' || n >= 2 && line[n-2] == '\r' || it < ' ' && it != '\t' && it != '\r' || it == 0x7f:
+			return "", errors.New("a line of the chunks does not end as HTTP has it")
+		case n >= most:
+			return "", errors.New("a line of the chunks is too long")
+		}
+	}
 }

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,68 +20,247 @@ import (
 	"github.com/grapnel/grapnel/internal/config"
 )
 
-// bounded is a listener that holds at most so many connections. One more is closed at
-// once. If it waited instead, those who keep connections open would keep all others out.
-type bounded struct {
-	net.Listener
-	most int64
-	held atomic.Int64
-}
-
 // connectionsPerRequest is how many connections may be open for each request that may
 // be in hand. Most connections wait for their next request.
 const connectionsPerRequest = 4
 
-// Accept waits for a connection for which there is room.
+// bounded is a listener whose connections are bounded together.
+type bounded struct {
+	net.Listener
+	conns *crowd
+	// trusts tells whether a peer is a proxy that we trust.
+	trusts func(netip.Addr) bool
+}
+
+// Accept waits for a connection. The crowd of connections makes room for it. Where it
+// can't, because a verified request is in hand on each of them, the new one is closed.
 func (b *bounded) Accept() (net.Conn, error) {
 	for {
 		c, err := b.Listener.Accept()
 		if err != nil {
 			return nil, err //nolint:wrapcheck // The server looks at what it is.
 		}
-		if b.held.Add(1) > b.most {
-			b.held.Add(-1)
-			_ = hangUp(c)
+		g := newGuest(c, b.conns, b.trusts)
+		if !b.conns.enter(g.held) {
+			b.conns.leave(g.held)
+			g.hangUp()
 			continue
 		}
-		leave := sync.OnceFunc(func() { b.held.Add(-1) })
 		if t, ok := c.(*tls.Conn); ok {
-			return &heldTLS{t, leave}, nil
+			return &guestTLS{g, t}, nil
 		}
-		return &held{c, leave}, nil
+		return g, nil
 	}
 }
 
-// hangUp closes a connection. It sends no TLS alert, which would wait for a handshake.
-func hangUp(c net.Conn) error {
+// guest is a connection. It knows since when nothing has come by it, and it sees to it
+// that a body comes fast enough.
+type guest struct {
+	net.Conn
+	conns   *crowd
+	held    *holding
+	proxied bool
+	// active is when something came by it last, in nanoseconds since 1970.
+	active  atomic.Int64
+	vouched atomic.Bool
+	// answered is set from the answer to a verified request until the next request is
+	// read, which is after the answer was written.
+	answered atomic.Bool
+	line     firstLine
+
+	mu sync.Mutex
+	// deadline is the server's own for reading.
+	deadline time.Time
+	// began and got are the beginning of the body that is being read, and how much of it
+	// has come; began is zero when none is being read.
+	began time.Time
+	got   int64
+	ended bool
+}
+
+const (
+	// leastRate is how many bytes of a body must come a second, counted from its first
+	// one; patience is the time that it may lag behind.
+	leastRate = 1 << 10
+	patience  = 3 * time.Second
+)
+
+func newGuest(c net.Conn, conns *crowd, trusts func(netip.Addr) bool) *guest {
+	g := &guest{Conn: c, conns: conns}
+	var peer netip.Addr
+	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		peer = plainAddr(a.AddrPort().Addr())
+		g.proxied = trusts(peer)
+	}
+	g.held = &holding{client: networkOf(peer), conn: g}
+	g.active.Store(time.Now().UnixNano())
+	return g
+}
+
+// guestOf finds the connection of a request; nil where it is none of ours.
+func guestOf(c net.Conn) *guest {
+	switch c := c.(type) {
+	case *guest:
+		return c
+	case *guestTLS:
+		return c.guest
+	}
+	return nil
+}
+
+func (g *guest) rank() rank {
+	switch {
+	case g.vouched.Load():
+		return vouched
+	case g.proxied:
+		return proxy
+	}
+	return stranger
+}
+
+// Read reads what comes by the connection.
+func (g *guest) Read(p []byte) (int, error) {
+	if g.answered.CompareAndSwap(true, false) {
+		g.active.Store(time.Now().UnixNano())
+		g.conns.stay(g.held, false)
+	}
+	g.hurry()
+	n, err := g.Conn.Read(p)
+	if n > 0 {
+		g.active.Store(time.Now().UnixNano())
+		g.line.read(p[:n])
+		g.mu.Lock()
+		g.got += int64(n)
+		g.mu.Unlock()
+	}
+	return n, err //nolint:wrapcheck // As the connection gives it.
+}
+
+// SetReadDeadline sets when reading fails at the latest. It never fails itself: fasthttp
+// panics then, and on a closed connection reading fails anyway.
+func (g *guest) SetReadDeadline(t time.Time) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.deadline = t
+	g.apply()
+	return nil
+}
+
+// SetWriteDeadline sets when writing fails. It never fails itself, as SetReadDeadline.
+func (g *guest) SetWriteDeadline(t time.Time) error {
+	_ = g.Conn.SetWriteDeadline(t)
+	return nil
+}
+
+// SetDeadline sets when reading and writing fail.
+func (g *guest) SetDeadline(t time.Time) error {
+	return errors.Join(g.SetWriteDeadline(t), g.SetReadDeadline(t))
+}
+
+// body says that a body is being read from now on, or that it is no more.
+func (g *guest) body(reading bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.began, g.got = time.Time{}, 0
+	if reading {
+		g.began = time.Now()
+	}
+	g.apply()
+}
+
+// hurry moves the deadline of a body with what has come of it.
+func (g *guest) hurry() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.began.IsZero() {
+		g.apply()
+	}
+}
+
+// apply sets the deadline of the connection. The caller holds the lock.
+func (g *guest) apply() {
+	d := g.deadline
+	if !g.began.IsZero() {
+		due := g.began.Add(patience + time.Duration(g.got)*time.Second/leastRate)
+		if d.IsZero() || due.Before(d) {
+			d = due
+		}
+	}
+	if g.ended {
+		d = time.Unix(1, 0)
+	}
+	_ = g.Conn.SetReadDeadline(d) // It fails on a closed connection, where reading fails too.
+}
+
+// stopReading makes reading fail from now on. An answer can still be written.
+func (g *guest) stopReading() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ended = true
+	g.apply()
+}
+
+// hangUp closes the connection. It sends no TLS alert, which would wait for a handshake.
+func (g *guest) hangUp() {
+	c := g.Conn
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
 	}
-	return c.Close() //nolint:wrapcheck // Nobody looks at it.
-}
-
-// held is a connection that is counted until it is closed.
-type held struct {
-	net.Conn
-	leave func()
+	_ = c.Close() // Nobody looks at it.
 }
 
 // Close closes the connection.
-func (h *held) Close() error {
-	defer h.leave()
-	return h.Conn.Close() //nolint:wrapcheck // As the connection gives it.
+func (g *guest) Close() error {
+	defer g.conns.leave(g.held)
+	return g.Conn.Close() //nolint:wrapcheck // As the connection gives it.
 }
 
-// heldTLS is held for TLS: fasthttp knows a TLS connection by its methods.
-type heldTLS struct {
-	*tls.Conn
-	leave func()
+// guestTLS is a guest by TLS. The server knows such a connection by these methods.
+type guestTLS struct {
+	*guest
+	tls *tls.Conn
 }
 
-// Close closes the connection.
-func (h *heldTLS) Close() error {
-	defer h.leave()
-	return h.Conn.Close() //nolint:wrapcheck // As the connection gives it.
+// Handshake makes the TLS handshake.
+func (g *guestTLS) Handshake() error {
+	return g.tls.Handshake() //nolint:wrapcheck,noctx // As the connection gives it; its deadline bounds it.
+}
+
+// ConnectionState tells what was agreed on.
+func (g *guestTLS) ConnectionState() tls.ConnectionState { return g.tls.ConnectionState() }
+
+// firstLine reads the first line of a connection that is not empty, which is its first
+// request line.
+type firstLine struct {
+	tail []byte
+	// done is set when the line has ended, versioned where it ends as " HTTP/1.x" and
+	// CRLF.
+	done, versioned bool
+}
+
+// versionBytes is the length of " HTTP/1.1\r\n".
+const versionBytes = 11
+
+func (l *firstLine) read(p []byte) {
+	for _, c := range p {
+		if l.done {
+			return
+		}
+		l.tail = append(l.tail, c)
+		if len(l.tail) > versionBytes {
+			l.tail = append(l.tail[:0], l.tail[1:]...)
+		}
+		if c != '\n' {
+			continue
+		}
+		if text := string(l.tail); text == "\n" || text == "\r\n" {
+			l.tail = l.tail[:0]
+			continue
+		}
+		l.done = true
+		l.versioned = strings.HasPrefix(string(l.tail), " HTTP/1.") && strings.HasSuffix(string(l.tail), "\r\n")
+		l.tail = nil
+	}
 }
 
 // Listen listens on host:port, by TLS where files for it are given. The files are read

@@ -19,11 +19,8 @@ import (
 func (s *Starter) receive(c *fiber.Ctx) error {
 	t := s.table.Load()
 	x := s.exchange(c, t)
-	defer s.inHand.Add(-1)
-	if s.inHand.Add(1) > int64(t.config.MaxRequests) {
-		return s.refuse(x, overloaded())
-	}
-	if err := framing(&c.Request().Header); err != nil {
+	var err error
+	if x.framing, err = readFraming(c.Context()); err != nil {
 		return s.refuse(x, badFraming(err))
 	}
 	d, ok := t.doors[c.Params("source")]
@@ -34,7 +31,8 @@ func (s *Starter) receive(c *fiber.Ctx) error {
 	if err := d.admit(x); err != nil {
 		return s.refuse(x, err)
 	}
-	if err := x.read(d); err != nil {
+	defer s.release(x)
+	if err := s.read(x); err != nil {
 		return s.refuse(x, err)
 	}
 	x.whole = s.now()
@@ -52,6 +50,10 @@ func (s *Starter) receive(c *fiber.Ctx) error {
 		return s.refuse(x, unverified(err, d.verifier.RejectStatus()))
 	}
 	if err := d.limit(); err != nil {
+		return s.refuse(x, err)
+	}
+	defer s.answered(x)
+	if err := s.vouch(x, t); err != nil {
 		return s.refuse(x, err)
 	}
 	if answer, err := d.verifier.Handshake(&x.request, d.secrets, verify.Signed, o); err != nil || answer != nil {
@@ -84,6 +86,28 @@ func (s *Starter) verify(x *exchange, t *table, o verify.Options) error {
 	return x.door.verifier.Verify(&x.request, x.door.secrets, o) //nolint:wrapcheck // It is judged by its type.
 }
 
+// vouch says that the request was verified: neither it nor its connection gives way to
+// strangers from now on. It fails where the connection had to before.
+func (s *Starter) vouch(x *exchange, t *table) error {
+	s.release(x)
+	g := x.body.conn
+	g.vouched.Store(true)
+	s.conns.stay(g.held, true)
+	switch {
+	case s.verified.Add(1) > int64(t.config.MaxRequests):
+		return overloaded("more verified requests are in hand than max_requests")
+	case s.conns.evicted(g.held):
+		return overloaded("the connection was closed before the request was verified")
+	}
+	return nil
+}
+
+// answered says that a request that vouch has heard of is answered.
+func (s *Starter) answered(x *exchange) {
+	s.verified.Add(-1)
+	x.body.conn.answered.Store(true)
+}
+
 // identify reads what the request says of its event and gives the event its ID.
 func (d *door) identify(x *exchange) (Incoming, error) {
 	r := &x.request
@@ -93,7 +117,7 @@ func (d *door) identify(x *exchange) (Incoming, error) {
 	read := d.verifier.Identify(r)
 	in := Incoming{Body: r.Body, Live: true, Again: d.profile.Again, Event: event.Event{
 		Source: d.source.Name, Type: read.Type, SenderID: read.ID, Subject: read.Subject, Time: writable(read.Time),
-		DataContentType: string(x.ctx.Request().Header.ContentType()),
+		DataContentType: x.framing.fields.first(fiber.HeaderContentType),
 		Received:        x.began.UTC(),
 	}}
 	in.Event.ID, in.Digest = provider.EventID(d.verifier, d.source.Name, r)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -82,8 +83,10 @@ type Starter struct {
 	lists  *lists
 	// transport is the one of Options.
 	transport http.RoundTripper
-	// inHand counts the requests that are not answered yet.
-	inHand atomic.Int64
+	// conns and bodies bound what is held by clients of whom nothing is verified.
+	conns, bodies *crowd
+	// verified counts the requests that are verified and not answered yet.
+	verified atomic.Int64
 	// admission bounds the starts under way where there is a spool.
 	admission *admission
 	// underWay holds the starts that requests have begun: by the event's name, a
@@ -102,6 +105,9 @@ type Starter struct {
 // headerBytes is the longest header that is taken. Some hold long tokens.
 const headerBytes = 16 << 10
 
+// unverifiedBytes is the memory for all bodies that are not verified yet.
+const unverifiedBytes = 64 << 20
+
 // New makes a receiver. It takes requests when Serve is called.
 func New(o Options) (*Starter, error) {
 	now := o.Now
@@ -115,6 +121,8 @@ func New(o Options) (*Starter, error) {
 		},
 		admission: newAdmission(o.Config.MaxInflight, now, queued, o.Log),
 		spool:     o.Spool, observer: o.Observer, transport: o.Transport, log: o.Log, now: now,
+		conns:  newCrowd(connectionsPerRequest*o.Config.MaxRequests, 0, (*guest).hangUp),
+		bodies: newCrowd(o.Config.MaxRequests, unverifiedBytes, (*guest).stopReading),
 	}
 	s.alive, s.kill = context.WithCancel(context.Background())
 	if err := s.guard(o.Config); err != nil {
@@ -134,10 +142,15 @@ func New(o Options) (*Starter, error) {
 		ReadTimeout:                  t.Header, // The body has its own time, see below.
 		WriteTimeout:                 t.Write,
 		IdleTimeout:                  t.Idle,
-		Concurrency:                  connectionsPerRequest*o.Config.MaxRequests + 1, // Those that Serve lets in, and one.
-		ErrorHandler:                 s.fault,
+		// The connections that Serve lets in, and those that are being closed.
+		Concurrency: 2*connectionsPerRequest*o.Config.MaxRequests + 16,
+		// ReduceMemoryUsage must stay off: with StreamRequestBody, fasthttp 1.51 gives the
+		// buffer away from which the body is still to be read.
+		ErrorHandler: s.fault,
 	})
-	s.app.Server().HeaderReceived = func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
+	s.app.Server().SecureErrorLogMessage = true // Else an error quotes the header.
+	s.app.Server().HeaderReceived = func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+		takeOver(h)
 		return fasthttp.RequestConfig{ReadTimeout: t.Read}
 	}
 	s.app.Server().Handler = s.anyMethod(s.app.Server().Handler)
@@ -168,6 +181,7 @@ func (s *Starter) Reload(c *config.Config) error {
 	if err != nil {
 		return err
 	}
+	s.bodies.bound(c.MaxRequests)
 	s.table.Store(t)
 	return nil
 }
@@ -176,8 +190,11 @@ func (s *Starter) Reload(c *config.Config) error {
 func (s *Starter) Serve(l net.Listener) error {
 	// A Shutdown before this line of the server does not know the listener.
 	defer context.AfterFunc(s.alive, func() { _ = l.Close() })()
-	most := connectionsPerRequest * int64(s.table.Load().config.MaxRequests)
-	if err := s.app.Listener(&bounded{Listener: l, most: most}); err != nil {
+	b := &bounded{
+		Listener: l, conns: s.conns,
+		trusts: func(peer netip.Addr) bool { return within(peer, s.table.Load().config.TrustedProxies) },
+	}
+	if err := s.app.Listener(b); err != nil {
 		return fmt.Errorf("receive on %s: %w", l.Addr(), err)
 	}
 	return nil
@@ -206,6 +223,7 @@ func (s *Starter) anyMethod(next fasthttp.RequestHandler) fasthttp.RequestHandle
 		defer s.app.ReleaseCtx(c)
 		t := s.table.Load()
 		x := s.exchange(c, t)
+		x.framing, _ = readFraming(r) // For its fields; it is refused in any case.
 		why := unknownSource()
 		if name, ok := strings.CutPrefix(c.Path(), "/webhooks/"); ok && t.doors[name] != nil {
 			x.door = t.doors[name]

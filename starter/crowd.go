@@ -1,6 +1,7 @@
 package starter
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"sync"
@@ -154,27 +155,10 @@ func (h *holding) holder() holder { return holder{h.conn.rank(), h.client} }
 
 func bytesOf(h *holding) int64 { return h.bytes }
 
-// giveWay takes up to n holdings out, all of one client: of the lowest rank, and in that
-// the one who holds the most, but no less than the client of newest. The idlest go first.
-// The caller holds the lock and cuts them off.
+// giveWay takes up to n holdings out, all of one client, the idlest first. The caller
+// holds the lock and cuts them off.
 func (c *crowd) giveWay(newest *holding, n int, weight func(*holding) int64) []*holding {
-	total, loose := map[holder]int64{}, map[holder]bool{}
-	for h := range c.held {
-		who := h.holder()
-		total[who] += weight(h)
-		loose[who] = loose[who] || h != newest && !h.stays
-	}
-	own := newest.holder()
-	var worst holder
-	found := false
-	for who := range loose {
-		if !loose[who] || who.rank == own.rank && total[who] < total[own] {
-			continue
-		}
-		if !found || who.rank < worst.rank || who.rank == worst.rank && total[who] > total[worst] {
-			worst, found = who, true
-		}
-	}
+	worst, found := c.worst(newest, weight)
 	if !found {
 		return nil
 	}
@@ -184,12 +168,37 @@ func (c *crowd) giveWay(newest *holding, n int, weight func(*holding) int64) []*
 			out = append(out, h)
 		}
 	}
-	slices.SortFunc(out, func(a, b *holding) int { return int(a.conn.active.Load() - b.conn.active.Load()) })
+	slices.SortFunc(out, func(a, b *holding) int { return cmp.Compare(a.conn.active.Load(), b.conn.active.Load()) })
 	out = out[:min(n, len(out))]
 	for _, h := range out {
 		c.remove(h)
 	}
 	return out
+}
+
+// worst finds the client that is to give way: of the lowest rank, and in that the one who
+// holds the most, but no less than the client of newest; of several, the one with the
+// idlest. The caller holds the lock.
+func (c *crowd) worst(newest *holding, weight func(*holding) int64) (worst holder, found bool) {
+	total, idlest := map[holder]int64{}, map[holder]int64{}
+	for h := range c.held {
+		who := h.holder()
+		total[who] += weight(h)
+		if since := h.conn.active.Load(); h != newest && !h.stays && (idlest[who] == 0 || since < idlest[who]) {
+			idlest[who] = since
+		}
+	}
+	own := newest.holder()
+	for who, since := range idlest {
+		if who.rank == own.rank && total[who] < total[own] {
+			continue
+		}
+		if !found || cmp.Or(cmp.Compare(who.rank, worst.rank), cmp.Compare(total[worst], total[who]),
+			cmp.Compare(since, idlest[worst])) < 0 {
+			worst, found = who, true
+		}
+	}
+	return worst, found
 }
 
 // remove takes a holding out. The caller holds the lock.

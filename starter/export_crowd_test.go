@@ -21,7 +21,7 @@ func Crowd(clients []string, most int) (left []string) {
 	for i, name := range clients {
 		g := &guest{proxied: name == "p"}
 		g.vouched.Store(unicode.IsUpper(rune(name[0])))
-		g.active.Store(int64(i))
+		g.active.Store(int64(i + 1))
 		h := &holding{client: clientOf(name), conn: g, stays: strings.HasSuffix(name, "!")}
 		count[name[:1]]++
 		names[h] = fmt.Sprint(name[:1], count[name[:1]])

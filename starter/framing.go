@@ -43,17 +43,22 @@ func readFraming(c *fasthttp.RequestCtx) (framing, error) {
 			return f.framing, err
 		}
 	}
+	return f.framing, f.judge(h)
+}
+
+// judge refuses what two readers may read differently.
+func (f *frame) judge(h *fasthttp.RequestHeader) error {
 	switch {
 	case f.lengths > 1 || f.codings > 1 || f.lengths+f.codings > 1:
-		return f.framing, errors.New("the length of the body is said twice")
+		return errors.New("the length of the body is said twice")
 	case (h.IsGet() || h.IsHead()) && (f.chunked || f.length > 0):
-		return f.framing, errors.New("a request to read has a body")
+		return errors.New("a request to read has a body")
 	case f.codings > 0 && !h.IsHTTP11():
-		return f.framing, errors.New("chunks are not known to HTTP/1.0")
+		return errors.New("chunks are not known to HTTP/1.0")
 	case f.hosts > 1 || f.hosts == 0 && h.IsHTTP11():
-		return f.framing, errors.New("the host is not said exactly once")
+		return errors.New("the host is not said exactly once")
 	}
-	return f.framing, nil
+	return nil
 }
 
 // frame counts the fields that say where a request ends and whom it is for.

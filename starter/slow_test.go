@@ -100,8 +100,8 @@ func TestBoundOnRequests(t *testing.T) {
 	require.Equal(t, http.StatusOK, <-second)
 }
 
-func TestTheIdlestConnectionMakesRoomForANewOne(t *testing.T) {
-	w := openDoor(t, "max_requests: 1\nsources:\n"+source("a"))
+func TestAnIdleConnectionMakesRoomForANewOne(t *testing.T) {
+	w := openDoor(t, "max_requests: 2\nsources:\n"+source("a"))
 	post := func(c net.Conn) error {
 		_, _ = fmt.Fprintf(c, "POST /webhooks/a HTTP/1.1\r\nHost: x\r\nX-Webhook-Token: %s\r\nContent-Length: 2\r\n\r\n{}", token()[1])
 		res, err := http.ReadResponse(bufio.NewReader(c), nil)
@@ -112,15 +112,19 @@ func TestTheIdlestConnectionMakesRoomForANewOne(t *testing.T) {
 		return res.Body.Close()
 	}
 	var open []net.Conn
-	for range 5 {
+	for range 10 {
 		c, err := net.Dial("tcp", w.addr)
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = c.Close() })
 		require.NoError(t, post(c))
 		open = append(open, c)
 	}
-	require.Error(t, post(open[0]), "four are held, and the first was the idlest of five")
-	for _, c := range open[1:] {
-		require.NoError(t, post(c))
+	dead := 0
+	for _, c := range open {
+		if post(c) != nil {
+			dead++
+		}
 	}
+	require.NoError(t, post(open[9]), "the newest")
+	require.Contains(t, []int{2, 3}, dead, "eight are held; the test's own first one may be among them")
 }

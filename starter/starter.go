@@ -5,6 +5,7 @@ package starter
 import (
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
@@ -142,8 +143,8 @@ func New(o Options) (*Starter, error) {
 		ReadTimeout:                  t.Header, // The body has its own time, see below.
 		WriteTimeout:                 t.Write,
 		IdleTimeout:                  t.Idle,
-		// The connections that Serve lets in, and those that are being closed.
-		Concurrency: 2*connectionsPerRequest*o.Config.MaxRequests + 16,
+		// The crowd of connections is the bound; those that gave way end a little later.
+		Concurrency: math.MaxInt32,
 		// ReduceMemoryUsage must stay off: with StreamRequestBody, fasthttp 1.51 gives the
 		// buffer away from which the body is still to be read.
 		ErrorHandler: s.fault,

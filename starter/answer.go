@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -111,10 +112,8 @@ func (s *Starter) observe(x *exchange, outcome string, status int, r *refusal) {
 		a.Detail = r.cause.Error()
 	}
 	switch {
-	case r != nil && status >= fiber.StatusInternalServerError:
-		s.log.Error("event not taken", x.fields(outcome, r.cause)...)
 	case r != nil:
-		s.log.Warn("request refused", x.fields(outcome, r.cause)...)
+		s.logRefusal(x, outcome, status, r)
 	case outcome == string(Abandoned):
 		s.log.Warn("repeat of an event that somebody ended by hand", x.fields(outcome, nil)...)
 	default:
@@ -142,6 +141,73 @@ func (x *exchange) fields(outcome string, err error) []zap.Field {
 		f = append(f, zap.Error(err))
 	}
 	return f
+}
+
+// logRefusal logs a refusal, unless many of its kind came lately. All are counted.
+func (s *Starter) logRefusal(x *exchange, outcome string, status int, r *refusal) {
+	kind := refusalKind{reason: outcome}
+	if x.door != nil {
+		kind.source = x.door.source.Name
+	}
+	logIt, left := s.refusals.take(kind)
+	if !logIt {
+		return
+	}
+	fields := x.fields(outcome, r.cause)
+	if left > 0 {
+		fields = append(fields, zap.Int("more like it, not logged", left))
+	}
+	if status >= fiber.StatusInternalServerError {
+		s.log.Error("event not taken", fields...)
+		return
+	}
+	s.log.Warn("request refused", fields...)
+}
+
+// sample chooses which refusals are logged: of each kind, by source and reason, some in
+// each period. Strangers can't fill a disk with them.
+type sample struct {
+	now func() time.Time
+
+	mu     sync.Mutex
+	byKind map[refusalKind]*sampled
+}
+
+// refusalKind has as many values as there are sources and reasons: no stranger makes up
+// others.
+type refusalKind struct{ source, reason string }
+
+// sampled is what was logged of a kind, and what was not, since a time.
+type sampled struct {
+	since          time.Time
+	logged, missed int
+}
+
+const (
+	samplePeriod = 10 * time.Second
+	perSample    = 10
+)
+
+// take tells whether to log a refusal, and how many of its kind were not since the last
+// that was.
+func (s *sample) take(kind refusalKind) (logIt bool, left int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := s.byKind[kind]
+	if k == nil {
+		k = &sampled{}
+		s.byKind[kind] = k
+	}
+	if now := s.now(); now.Sub(k.since).Abs() >= samplePeriod {
+		k.since, k.logged = now, 0
+	}
+	if k.logged >= perSample {
+		k.missed++
+		return false, 0
+	}
+	k.logged++
+	left, k.missed = k.missed, 0
+	return true, left
 }
 
 // refusal is the answer to a request that is not taken, and why. The caller hears the

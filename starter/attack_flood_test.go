@@ -181,3 +181,34 @@ func TestALengthAloneTakesNoMemory(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(30<<20), "60 requests that claim 60 MiB")
 }
+
+func TestAFloodOfRefusalsIsLoggedBySampleAndCountedInFull(t *testing.T) {
+	heard, with := listen()
+	w, _ := openFake(t, yaml("", doorSources...), with)
+	refused := func() (lines int, left int64) {
+		for _, l := range w.logs.TakeAll() {
+			if l.Message == "request refused" {
+				lines++
+				n, _ := l.ContextMap()["more like it, not logged"].(int64)
+				left += n
+			}
+		}
+		return lines, left
+	}
+	for range 200 {
+		require.Equal(t, http.StatusUnauthorized, w.post(t, "zoom", "{}").status)
+		require.Equal(t, "missing-signature", (<-heard.heard).Outcome)
+	}
+	lines, left := refused()
+	require.Equal(t, 10, lines)
+	require.Zero(t, left)
+	w.post(t, "github", "{}")
+	<-heard.heard
+	lines, _ = refused()
+	require.Equal(t, 1, lines, "another source has its own")
+	w.now.advance(10 * time.Second)
+	w.post(t, "zoom", "{}")
+	lines, left = refused()
+	require.Equal(t, 1, lines)
+	require.EqualValues(t, 190, left, "what was left out is told")
+}

@@ -2,17 +2,21 @@ package starter_test
 
 import (
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/grapnel/grapnel/starter"
 )
 
 // hidden is a request that an attacker hides in another one, which nobody may
@@ -246,4 +250,138 @@ func TestASenderOfTooMuchHearsIt(t *testing.T) {
 	}
 	chunks := fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body)
 	require.Equal(t, []int{413}, statuses(w.raw(t, "POST /webhooks/zoom HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"+chunks)))
+}
+
+// gzipped is a body compressed, once or again and again.
+func gzipped(t *testing.T, body []byte, times int) string {
+	t.Helper()
+	for range times {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		_, err := z.Write(body)
+		require.NoError(t, err)
+		require.NoError(t, z.Close())
+		body = b.Bytes()
+	}
+	return string(body)
+}
+
+func TestABombThatIsSmallerThanTheBoundOnBodiesTakesNoMemory(t *testing.T) {
+	w, engine := openFake(t, yaml("", doorSource("stream", "stream", goodSecret, "max_body: 100KB")))
+	once := gzipped(t, make([]byte, 64<<20), 1)
+	members := strings.Repeat(gzipped(t, make([]byte, 1<<20), 1), 60)
+	for name, bomb := range map[string]string{"a stream": once, "many streams": members, "a stream within streams": gzipped(t, []byte(once), 3)} {
+		t.Run(name, func(t *testing.T) {
+			require.Less(t, len(bomb), 100_000, "it is read whole and decompressed")
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			for range 20 {
+				r := w.post(t, "stream", bomb, "Content-Encoding", "gzip", "X-Signature", strings.Repeat("0", 64))
+				require.Contains(t, []int{http.StatusRequestEntityTooLarge, http.StatusUnauthorized, http.StatusForbidden}, r.status)
+			}
+			runtime.ReadMemStats(&after)
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(60<<20), "of 1.2 GiB")
+		})
+	}
+	starts, _, _ := engine.calls()
+	require.Zero(t, starts)
+}
+
+func TestTrailersAreNoHeaders(t *testing.T) {
+	w, engine := openFake(t, yaml("", doorSource("zoom", "zoom", goodSecret), doorSource("token", "generic-token", goodSecret)))
+	body := meeting("1")
+	h := signZoom(body, w.now.time(), goodSecret)
+	post := func(source, head, trailer string) []int {
+		return statuses(w.raw(t, fmt.Sprintf("POST /webhooks/%s HTTP/1.1\r\nHost: x\r\n%sTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n%s\r\n%s",
+			source, head, len(body), body, trailer, hidden)))
+	}
+	signed := fmt.Sprintf("%s: %s\r\n%s: %s\r\n", h[0], h[1], h[2], h[3])
+	require.Equal(t, []int{401, 404}, post("zoom", "", signed))
+	require.Equal(t, []int{401, 404}, post("zoom", fmt.Sprintf("Trailer: %s, %s\r\n", h[0], h[2]), signed))
+	require.Equal(t, []int{401, 404}, post("token", "Trailer: X-Webhook-Token\r\n", "X-Webhook-Token: "+goodSecret+"\r\n"))
+	starts, _, _ := engine.calls()
+	require.Zero(t, starts)
+	require.Equal(t, []int{200, 404}, post("zoom", signed, "X-Checksum: 1\r\nContent-Type: text/html\r\n"), "a trailer that is there is left alone")
+	require.Empty(t, engine.last(t).event.DataContentType)
+	for name, trailer := range map[string]string{
+		"a line feed alone": "X-A: b\n", "no field": "nothing\r\n", "a name that is none": "X(A): b\r\n", "too much of it": strings.Repeat("X-A: b\r\n", 2000),
+		"a carriage return": "X-A: b\rc\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := post("zoom", signed, trailer)
+			require.Equal(t, []int{400}, got)
+		})
+	}
+}
+
+func TestChunksThatCanBeReadInTwoWaysAreRefused(t *testing.T) {
+	w, engine := openFake(t, yaml("", doorSource("zoom", "zoom", goodSecret)))
+	body := meeting("1")
+	h := signZoom(body, w.now.time(), goodSecret)
+	post := func(size, end string) []int {
+		return statuses(w.raw(t, fmt.Sprintf("POST /webhooks/zoom HTTP/1.1\r\nHost: x\r\n%s: %s\r\n%s: %s\r\nTransfer-Encoding: chunked\r\n\r\n%s%s%s0\r\n\r\n%s",
+			h[0], h[1], h[2], h[3], size, body, end, hidden)))
+	}
+	size := fmt.Sprintf("%x", len(body))
+	for name, line := range map[string]string{
+		"a line feed in an extension":       size + ";a\nb\r\n",
+		"a line feed before the end":        size + ";\n\r\n",
+		"a carriage return in an extension": size + ";a\rb\r\n",
+		"a NUL":                             size + ";a\x00\r\n",
+		"a line feed alone":                 size + "\n",
+		"a very long extension":             size + ";" + strings.Repeat("a", 300) + "\r\n",
+		"an underscore":                     size[:1] + "_" + size[1:] + "\r\n",
+		"a sign":                            "+" + size + "\r\n",
+		"a space before it":                 " " + size + "\r\n",
+		"past all numbers":                  "1" + strings.Repeat("0", 16) + "\r\n",
+	} {
+		t.Run(name, func(t *testing.T) { require.Equal(t, []int{400}, post(line, "\r\n")) })
+	}
+	require.Equal(t, []int{400}, post(size+"\r\n", "xx"), "no end of the chunk")
+	starts, _, _ := engine.calls()
+	require.Zero(t, starts)
+	require.Equal(t, []int{200, 404}, post(size+";name=value;other=\"text\"\r\n", "\r\n"), "an extension means nothing to us")
+}
+
+func TestARequestLineSaysItsVersion(t *testing.T) {
+	w, engine := openFake(t, yaml("", doorSource("zoom", "zoom", goodSecret)))
+	body := meeting("1")
+	h := signZoom(body, w.now.time(), goodSecret)
+	rest := fmt.Sprintf("Host: x\r\n%s: %s\r\n%s: %s\r\nContent-Length: %d\r\n\r\n%s", h[0], h[1], h[2], h[3], len(body), body)
+	for name, text := range map[string]string{
+		"none":                         "POST /webhooks/zoom\r\n" + rest,
+		"none behind empty lines":      "\r\n\r\nPOST /webhooks/zoom\r\n" + rest,
+		"a line feed alone":            "POST /webhooks/zoom HTTP/1.1\n" + rest,
+		"and no other connection type": "POST /webhooks/zoom HTTP/0.9\r\n" + rest,
+	} {
+		t.Run(name, func(t *testing.T) { require.Equal(t, []int{400}, statuses(w.raw(t, text+hidden))) })
+	}
+	starts, _, _ := engine.calls()
+	require.Zero(t, starts)
+	got := statuses(w.raw(t, "POST /webhooks/zoom HTTP/1.1\r\n"+rest+"POST /webhooks/zoom\r\n"+rest+hidden))
+	require.Equal(t, []int{200, 400}, got, "nor the second of a connection")
+	require.Equal(t, []int{200}, statuses(w.raw(t, "POST /webhooks/zoom HTTP/1.0\r\n"+rest+hidden)))
+}
+
+func FuzzChunks(f *testing.F) {
+	for _, seed := range []string{"3\r\nabc\r\n0\r\n\r\n", "0\r\nA: b\r\n\r\n", "1;x=y\r\na\r\n00\r\n\r\nGET", "fffffffffffffff\r\n"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		in := bytes.NewReader(text)
+		ours, err := io.ReadAll(starter.Chunks(in))
+		if err != nil {
+			return
+		}
+		// What we take, the standard library takes, reads the same, and ends at the same place.
+		r := bufio.NewReader(bytes.NewReader(append([]byte("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"), text...)))
+		req, err := http.ReadRequest(r)
+		require.NoError(t, err)
+		theirs, err := io.ReadAll(req.Body)
+		require.NoError(t, err)
+		require.Equal(t, theirs, ours)
+		rest, err := io.ReadAll(r)
+		require.NoError(t, err)
+		require.Equal(t, len(rest), in.Len())
+	})
 }

@@ -2,6 +2,7 @@ package starter
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -55,3 +56,6 @@ func (b Bytes) Grow(h *Holding, n int64) bool { return b.grow(h, n) }
 
 // Gone tells whether it had to give way.
 func (b Bytes) Gone(h *Holding) bool { return b.evicted(h) }
+
+// Chunks reads a chunked body.
+func Chunks(r io.Reader) io.Reader { return &chunks{from: r} }

@@ -36,7 +36,7 @@ func (s *Starter) receive(c *fiber.Ctx) error {
 		return s.refuse(x, err)
 	}
 	x.whole = s.now()
-	o := verify.Options{Context: s.alive, Now: x.whole, Tolerance: d.source.Tolerance, Fetch: t.fetch}
+	o := verify.Options{Context: s.alive, Now: x.whole, Tolerance: d.source.Tolerance, Fetch: t.fetch, Client: networkOf(x.origin.client).String()}
 	if answer, err := d.verifier.Handshake(&x.request, d.secrets, verify.Unsigned, o); err != nil || answer != nil {
 		return s.handshake(x, answer, err)
 	}

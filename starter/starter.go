@@ -96,6 +96,8 @@ type Starter struct {
 	spool    *spool.Spool
 	observer Observer
 	log      *zap.Logger
+	// refusals chooses which refusals are logged.
+	refusals *sample
 	now      func() time.Time
 	// alive ends with the receiver. Contexts of requests derive from it, because
 	// fasthttp has none that outlives the connection.
@@ -122,8 +124,9 @@ func New(o Options) (*Starter, error) {
 		},
 		admission: newAdmission(o.Config.MaxInflight, now, queued, o.Log),
 		spool:     o.Spool, observer: o.Observer, transport: o.Transport, log: o.Log, now: now,
-		conns:  newCrowd(connectionsPerRequest*o.Config.MaxRequests, 0, (*guest).hangUp),
-		bodies: newCrowd(o.Config.MaxRequests, unverifiedBytes, (*guest).stopReading),
+		refusals: &sample{now: now, byKind: map[refusalKind]*sampled{}},
+		conns:    newCrowd(connectionsPerRequest*o.Config.MaxRequests, 0, (*guest).hangUp),
+		bodies:   newCrowd(o.Config.MaxRequests, unverifiedBytes, (*guest).stopReading),
 	}
 	s.alive, s.kill = context.WithCancel(context.Background())
 	if err := s.guard(o.Config); err != nil {

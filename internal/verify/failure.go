@@ -139,6 +139,9 @@ type Options struct {
 	// Fetch gets a certificate or key set; nil refuses what needs one. It must
 	// check the size and follow no redirect.
 	Fetch Fetch
+	// Client is who sent the request. Fetches that a request asks for before anything of it
+	// is verified are counted by client, so that a stranger uses up its own only.
+	Client string
 	// Certificate is a PEM that is taken as it is instead of one fetched, without
 	// building its chain; its validity at Now is still checked.
 	Certificate []byte

@@ -123,12 +123,48 @@ func TestFetchesAreBounded(t *testing.T) {
 	requireReason(t, verify.UnknownKey, ask(0)) // Remembered, not asked again.
 	require.Equal(t, coded.FetchBurst, fetches)
 	for n := range coded.MaxFailures + 50 {
-		now = now.Add(3 * time.Second)
+		now = now.Add(10 * time.Second)
 		requireReason(t, verify.UnknownKey, ask(1000+n))
 	}
 	docs, failures := coded.CacheSizes(checker)
 	require.Zero(t, docs)
 	require.Equal(t, coded.MaxFailures, failures)
+}
+
+// TestAStrangerKeepsNoSenderFromItsCertificate, neither one who asks for the first time nor one whose
+// certificate is to be read again.
+func TestAStrangerKeepsNoSenderFromItsCertificate(t *testing.T) {
+	p := newSigner(t, "sns.amazonaws.com", 72*time.Hour)
+	const good = "https://sns.us-west-2.amazonaws.com/good.pem"
+	checker, now, fetches := newSNS(t, ""), codedNow, 0
+	judge := func(client, url string) error {
+		return checker.Verify(codedRequest("", p.sign(t, snsFields("Notification", "SigningCertURL", url))), nil, verify.Options{
+			Now: now, Client: client, Fetch: func(_ context.Context, asked string) ([]byte, error) {
+				fetches++
+				if asked != good {
+					return nil, &coded.FetchError{Status: http.StatusNotFound}
+				}
+				return p.pem, nil
+			},
+		})
+	}
+	made := 0
+	flood := func() {
+		for range 50 {
+			made++
+			_ = judge("198.51.100.1", fmt.Sprintf("https://sns.us-west-2.amazonaws.com/%d.pem", made))
+		}
+		requireReason(t, verify.Unavailable, judge("198.51.100.1", "https://sns.us-west-2.amazonaws.com/again.pem"))
+	}
+	flood()
+	require.NoError(t, judge("203.0.113.1", good))
+	before := fetches
+	now = now.Add(25 * time.Hour)
+	flood()
+	for range 100 {
+		require.NoError(t, judge("198.51.100.1", good), "what is known is known to all")
+	}
+	require.Equal(t, 1+coded.FetchBurst, fetches-before, "the known one is read again, once")
 }
 
 // TestFetchEndsWithTheRequest when the server does not answer.

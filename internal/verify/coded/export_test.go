@@ -34,7 +34,7 @@ var (
 const (
 	MaxRemoteBytes = maxRemoteBytes
 	MaxFailures    = maxFailures
-	FetchBurst     = fetchBurst
+	FetchBurst     = clientBurst
 	RefetchAfter   = refetchAfter
 	JWKSFresh      = jwksFresh
 	JWKSStale      = jwksStale

@@ -9,6 +9,9 @@ import (
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/time/rate"
+
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
@@ -17,13 +20,18 @@ const (
 	maxCached = 128
 	// maxFailures bounds the remembered failures of one cache.
 	maxFailures = 512
-	// maxFlights bounds the fetches of one cache under way at once.
-	maxFlights = 8
-	// fetchBurst and fetchEvery are the token bucket for fetches. The URL of a certificate comes from
-	// a request nobody has verified yet, so a stranger can ask for a fetch, though only from a host
-	// we trust.
-	fetchBurst = 20
-	fetchEvery = 3 * time.Second
+	// maxFlights bounds the fetches of documents never seen that are under way at once.
+	maxFlights = 32
+	// clientBurst and clientEvery are the token bucket of each client for fetches of documents never
+	// seen. The URL of a certificate comes from a request nobody has verified yet, so a stranger can
+	// ask for a fetch, though only from a host we trust. It uses up its own bucket, not the senders'.
+	clientBurst = 5
+	clientEvery = 10 * time.Second
+	// maxClients bounds the buckets.
+	maxClients = 4096
+	// fetchBurst and fetchEvery are the bucket of all clients together, for the host's sake.
+	fetchBurst = 100
+	fetchEvery = 100 * time.Millisecond
 	// refetchAfter is the least time between two fetches of one document that were caused by a
 	// key ID we did not know.
 	refetchAfter = 30 * time.Second
@@ -56,8 +64,10 @@ type remoteCache[T any] struct {
 	docs     map[string]remoteDoc[T]
 	failures map[string]remoteFailure
 	flights  map[string]*remoteFlight[T]
-	tokens   float64
-	refilled time.Time
+	// strange counts the flights to documents never seen.
+	strange  int
+	all      *rate.Limiter
+	byClient *lru.LRU[string, *rate.Limiter]
 }
 
 // remoteFailure is a failed fetch and the time until which it is not tried again.
@@ -68,15 +78,17 @@ type remoteFailure struct {
 
 // remoteFlight is a fetch under way; done is closed when doc and err are set.
 type remoteFlight[T any] struct {
-	done chan struct{}
-	doc  remoteDoc[T]
-	err  error
+	done    chan struct{}
+	doc     remoteDoc[T]
+	err     error
+	strange int // 1 when it counts as one to a document never seen
 }
 
 // newRemoteCache returns an empty cache of what parse reads and judges.
 func newRemoteCache[T any](parse func(string, []byte, time.Time) (remoteDoc[T], error)) *remoteCache[T] {
+	byClient, _ := lru.NewLRU[string, *rate.Limiter](maxClients, nil) // It fails for no size but 0.
 	return &remoteCache[T]{
-		parse: parse, tokens: fetchBurst,
+		parse: parse, all: rate.NewLimiter(rate.Every(fetchEvery), fetchBurst), byClient: byClient,
 		docs: map[string]remoteDoc[T]{}, failures: map[string]remoteFailure{}, flights: map[string]*remoteFlight[T]{},
 	}
 }
@@ -91,7 +103,7 @@ func (c *remoteCache[T]) get(o verify.Options, url string, seen time.Time) (remo
 		c.mu.Unlock()
 		return doc, nil
 	}
-	flight, err := c.board(o.Fetch, url, now)
+	flight, err := c.board(o, url, have)
 	c.mu.Unlock()
 	if err == nil {
 		var fresh remoteDoc[T]
@@ -105,38 +117,41 @@ func (c *remoteCache[T]) get(o verify.Options, url string, seen time.Time) (remo
 	return remoteDoc[T]{}, err
 }
 
-// board joins the flight for url or starts one, within the bounds. The lock is held.
-func (c *remoteCache[T]) board(fetch verify.Fetch, url string, now time.Time) (*remoteFlight[T], error) {
+// board joins the flight for url or starts one. A document that is known is read again whatever else
+// is asked for: it was found good once, which no stranger's address is. Others are fetched within the
+// bounds. The lock is held.
+func (c *remoteCache[T]) board(o verify.Options, url string, known bool) (*remoteFlight[T], error) {
+	now := o.Instant()
 	if flight, under := c.flights[url]; under {
 		return flight, nil
 	}
 	if failure, failed := c.failures[url]; failed && now.Before(failure.until) {
 		return nil, failure.err
 	}
-	if fetch == nil {
+	if o.Fetch == nil {
 		return nil, errNoFetch
 	}
-	if len(c.flights) >= maxFlights || !c.spend(now) {
-		return nil, errFetchBusy
-	}
 	flight := &remoteFlight[T]{done: make(chan struct{})}
+	if !known {
+		if c.strange >= maxFlights || !c.spend(o.Client, now) {
+			return nil, errFetchBusy
+		}
+		flight.strange = 1
+		c.strange++
+	}
 	c.flights[url] = flight
-	go c.fly(flight, fetch, url, now)
+	go c.fly(flight, o.Fetch, url, now)
 	return flight, nil
 }
 
-// spend takes a token from the bucket. The lock is held.
-func (c *remoteCache[T]) spend(now time.Time) bool {
-	if passed := now.Sub(c.refilled); passed > 0 {
-		// The bucket starts full, so the time since the zero time does no harm.
-		c.tokens = min(fetchBurst, c.tokens+passed.Seconds()/fetchEvery.Seconds())
-		c.refilled = now
+// spend takes a token from the client's bucket and from that of all. The lock is held.
+func (c *remoteCache[T]) spend(client string, now time.Time) bool {
+	own, ok := c.byClient.Get(client)
+	if !ok {
+		own = rate.NewLimiter(rate.Every(clientEvery), clientBurst)
+		c.byClient.Add(client, own)
 	}
-	if c.tokens < 1 {
-		return false
-	}
-	c.tokens--
-	return true
+	return own.AllowN(now, 1) && c.all.AllowN(now, 1)
 }
 
 // fly fetches on a context of its own, so that a caller who goes away spoils nothing for the others.
@@ -151,6 +166,7 @@ func (c *remoteCache[T]) fly(flight *remoteFlight[T], fetch verify.Fetch, url st
 	defer c.mu.Unlock()
 	defer close(flight.done)
 	delete(c.flights, url)
+	c.strange -= flight.strange
 	if flight.err != nil {
 		evict(c.failures, maxFailures, func(f remoteFailure) time.Time { return f.until })
 		c.failures[url] = remoteFailure{err: flight.err, until: now.Add(retryAfterFailure(flight.err))}

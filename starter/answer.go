@@ -1,14 +1,18 @@
 package starter
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"mime"
 	"os"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
 	"go.uber.org/zap"
@@ -19,24 +23,21 @@ import (
 
 // accept answers the sender of an event that is durable, or not wanted.
 func (s *Starter) accept(x *exchange, o Outcome) error {
-	p := &x.door.profile
-	status := fiber.StatusOK
-	for _, wish := range []int{p.Ack.Status, x.door.source.AckStatus} {
-		if wish != 0 {
-			status = wish
-		}
-	}
+	ack := x.door.verifier.Ack(&x.request)
+	status := cmp.Or(ack.Status, x.door.source.AckStatus, fiber.StatusOK)
 	defer s.observe(x, string(o), status, nil)
-	if p.Ack.Body != "" || status == fiber.StatusNoContent {
-		x.ctx.Set(fiber.HeaderContentType, p.Ack.ContentType)
-		return x.ctx.Status(status).SendString(p.Ack.Body)
-	}
-	if o == Ignored {
+	switch {
+	case ack.Empty || status == fiber.StatusNoContent:
+		return x.ctx.Status(status).Send(nil)
+	case ack.Body != "":
+		x.ctx.Set(fiber.HeaderContentType, ack.ContentType)
+		return x.ctx.Status(status).SendString(ack.Body)
+	case o == Ignored:
 		return x.json(status, success{Success: true, Ignored: true})
 	}
 	return x.json(status, success{
 		Success: true, EventID: x.event.ID,
-		Duplicate: o == Duplicate || o == Abandoned, Replayed: o == Replayed, Queued: o == Queued,
+		Duplicate: o == Duplicate || o == Abandoned || o == Changed, Replayed: o == Replayed, Queued: o == Queued,
 	})
 }
 
@@ -76,9 +77,12 @@ func (s *Starter) fault(c *fiber.Ctx, err error) error {
 	}
 	x := s.exchange(c, s.table.Load())
 	x.framing, _ = readFraming(c.Context()) // For its fields; it is refused in any case.
-	return s.refuse(x, &refusal{
-		status: status, reason: "http-" + strconv.Itoa(status), message: fiber.NewError(status).Message, cause: err,
-	})
+	r := &refusal{status: status, reason: "http-" + strconv.Itoa(status), message: fiber.NewError(status).Message}
+	if status != fiber.StatusNotFound {
+		// Not err: its text can quote what was sent.
+		r.cause = errors.New("the request can't be read as HTTP: " + r.message)
+	}
+	return s.refuse(x, r)
 }
 
 // json answers with v as JSON.
@@ -109,11 +113,14 @@ func (s *Starter) observe(x *exchange, outcome string, status int, r *refusal) {
 		a.Source, a.Secret = x.door.source.Name, x.door.secretHeaders
 	}
 	if r != nil && r.cause != nil {
-		a.Detail = r.cause.Error()
+		a.Detail = x.table.masker.Mask(r.cause.Error())
 	}
 	switch {
 	case r != nil:
 		s.logRefusal(x, outcome, status, r)
+	case outcome == string(Changed):
+		s.log.Warn("repeat of an event with another body: its sender's id is the same, so it counts as the same event and the body is not looked at",
+			x.fields(outcome, nil)...)
 	case outcome == string(Abandoned):
 		s.log.Warn("repeat of an event that somebody ended by hand", x.fields(outcome, nil)...)
 	default:
@@ -138,7 +145,7 @@ func (x *exchange) fields(outcome string, err error) []zap.Field {
 		f = append(f, zap.Stringer("client", x.origin.client))
 	}
 	if err != nil {
-		f = append(f, zap.Error(err))
+		f = append(f, zap.String("error", x.table.masker.Mask(err.Error())))
 	}
 	return f
 }
@@ -336,8 +343,54 @@ func tooMany(g grant) *refusal {
 	}
 }
 
-func notJSON() *refusal {
-	return &refusal{status: fiber.StatusBadRequest, reason: "json", message: "Invalid JSON body"}
+func notJSON(why string) *refusal {
+	return &refusal{status: fiber.StatusBadRequest, reason: "json", message: "Invalid JSON body", cause: errors.New(why)}
+}
+
+func unknownCoding() *refusal {
+	return &refusal{
+		status: fiber.StatusUnsupportedMediaType, reason: "coding", message: "Unsupported content coding",
+		cause:   errors.New("Content-Encoding names a coding that is not known"),
+		headers: map[string]string{fiber.HeaderAcceptEncoding: strings.Join(codings(), ", ")},
+	}
+}
+
+// whyNoJSON says why a body is no JSON, for the owner of the source. It quotes nothing of
+// the body.
+func whyNoJSON(header fields, body []byte) string {
+	label := header.first(fiber.HeaderContentType)
+	kind, params, _ := mime.ParseMediaType(label)
+	form := bytes.HasPrefix(body, []byte("payload=")) || bytes.IndexByte(body, '=') > 0 && !bytes.ContainsAny(body, "{}[]\"<>\x00 \n")
+	switch {
+	case header.first(fiber.HeaderContentEncoding) != "":
+		return "the body is compressed, as Content-Encoding says; let the sender send it plain, or take it with body: bytes"
+	case bytes.HasPrefix(body, []byte{0xff, 0xfe}), bytes.HasPrefix(body, []byte{0xfe, 0xff}):
+		return "the body begins with a byte order mark of UTF-16; JSON is UTF-8 (RFC 8259, section 8.1)"
+	case bytes.HasPrefix(body, []byte{0x1f, 0x8b}):
+		return "the body is gzip, and no Content-Encoding says so"
+	case bytes.IndexByte(body, 0) >= 0 && !utf8.Valid(bytes.ReplaceAll(body, []byte{0}, nil)) || bytes.Count(body, []byte{0}) > len(body)/4:
+		return "the body is not UTF-8: every other byte is NUL, as in UTF-16 or UTF-32"
+	case bytes.IndexByte(body, 0) >= 0:
+		return "the body holds a NUL byte"
+	case kind == fiber.MIMEApplicationForm:
+		return "the body is a form, as its Content-Type says; let the sender send JSON, or take it with body: form or multi"
+	case form:
+		return "the body is a form, though its Content-Type does not say so"
+	case strings.HasPrefix(kind, "multipart/"):
+		return "the body is a form in parts, as its Content-Type says"
+	case params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8") && !utf8.Valid(body):
+		return "the body is not UTF-8 but of another charset, as its Content-Type says"
+	}
+	var v any
+	err := json.Unmarshal(bytes.TrimPrefix(body, []byte("\ufeff")), &v)
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		if strings.HasPrefix(syntax.Error(), "unexpected end") {
+			return fmt.Sprintf("the JSON ends too early, after %d bytes", len(body))
+		}
+		return fmt.Sprintf("the JSON is broken at byte %d", syntax.Offset)
+	}
+	return "the body is no JSON"
 }
 
 // retryAfter is how long senders are told to wait when the trouble is ours.

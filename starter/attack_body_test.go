@@ -62,6 +62,7 @@ func TestStrangeJSONIsTakenAsItCameOrRefused(t *testing.T) {
 		"a member called proto":  `{"event":"x","__proto__":{"a":1},"payload":{"object":{"constructor":1}}}`,
 		"white space":            " \n{ \"event\" : \"x\" }\t\r\n ",
 		"an empty name":          `{"":1,"event":""}`,
+		"a byte order mark":      "\ufeff{\"event\":\"marked\"}",
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.zoom(t, body).taken(t)
@@ -69,7 +70,7 @@ func TestStrangeJSONIsTakenAsItCameOrRefused(t *testing.T) {
 		})
 	}
 	for name, body := range map[string]string{
-		"nested 100,000 deep": nested(100_000), "a NUL": "\x00", "a NUL behind it": "{}\x00", "a byte order mark": "\ufeff{}",
+		"nested 100,000 deep": nested(100_000), "a NUL": "\x00", "a NUL behind it": "{}\x00", "two byte order marks": "\ufeff\ufeff{}",
 		"a comment": `{"a":1}//`, "a comma too much": `{"a":1,}`, "half of it": `{"event":`, "two of it": `{}{}`, "a raw control character": "{\"event\":\"a\nb\"}",
 		"NaN": `{"a":NaN}`, "a form": "a=b", "HTML": "<html>",
 	} {

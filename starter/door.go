@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
+	"net/http"
 	"reflect"
 	"slices"
 	"strings"
@@ -12,6 +13,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/secret"
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
@@ -21,6 +24,8 @@ type table struct {
 	doors  map[string]*door
 	// fetch gets the certificates and key sets that some verifiers need.
 	fetch verify.Fetch
+	// masker hides the configuration's secrets in what is logged.
+	masker *secret.Masker
 }
 
 // door is one source as the receiver sees it.
@@ -34,6 +39,8 @@ type door struct {
 	limits *limits
 	// unnamed warns of proxies that are not trusted.
 	unnamed *unnamedPeers
+	// keep are the patterns of headers that are kept with an event, in canonical form.
+	keep []string
 	// secretHeaders name the headers whose values are masked wherever refusals are shown.
 	secretHeaders []string
 }
@@ -45,7 +52,7 @@ func (s *Starter) newTable(c *config.Config, old *table) (*table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fetch certificates and keys: %w", err)
 	}
-	t := &table{config: c, doors: make(map[string]*door, len(c.Sources)), fetch: fetch}
+	t := &table{config: c, doors: make(map[string]*door, len(c.Sources)), fetch: fetch, masker: c.Masker()}
 	allowed, unnamed := s.lists.allowances(c.Sources), newUnnamedPeers(s.log)
 	for name, source := range c.Sources {
 		d := &door{
@@ -60,6 +67,9 @@ func (s *Starter) newTable(c *config.Config, old *table) (*table, error) {
 		d.secretHeaders = slices.Clone(d.profile.Signature.Headers)
 		if source.Token != nil {
 			d.secretHeaders = append(d.secretHeaders, source.Token.Header)
+		}
+		for _, pattern := range source.KeepHeaders {
+			d.keep = append(d.keep, http.CanonicalHeaderKey(pattern))
 		}
 		t.doors[name] = d
 	}
@@ -123,6 +133,41 @@ func (d *door) limit() error {
 		}
 	}
 	return nil
+}
+
+const (
+	// maxKept, maxKeptBytes bound the headers that an event keeps.
+	maxKept      = 32
+	maxKeptBytes = 8 << 10
+)
+
+// keptHeaders are those of the sender's headers that the source keeps. What holds a
+// credential or a signature is left out, by its name or by what it holds.
+func (d *door) keptHeaders(f fields, m *secret.Masker) map[string]string {
+	if len(d.keep) == 0 {
+		return nil
+	}
+	var kept map[string]string
+	size := 0
+	for _, name := range f.Names() {
+		name := http.CanonicalHeaderKey(name)
+		hidden := slices.ContainsFunc(d.secretHeaders, func(s string) bool { return strings.EqualFold(s, name) })
+		if hidden || config.IsCredentialHeader(name) || !event.MatchAny(d.keep, name) {
+			continue
+		}
+		value := strings.ToValidUTF8(strings.Join(f.Values(name), ", "), "\ufffd")
+		if size += len(name) + len(value); size > maxKeptBytes || len(kept) == maxKept {
+			break
+		}
+		if m.Mask(value) != value {
+			continue
+		}
+		if kept == nil {
+			kept = map[string]string{}
+		}
+		kept[name] = value
+	}
+	return kept
 }
 
 // publicURL is the address that was given to the sender, with the query that it sent.

@@ -18,6 +18,9 @@ import (
 // outcomes is the observer that notes what became of each request.
 type outcomes struct{ heard chan starter.Answer }
 
+// Began implements starter.Observer.
+func (outcomes) Began() {}
+
 func (o outcomes) Answered(a starter.Answer) { o.heard <- a }
 
 // listen gives the door an observer with room for many answers.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -15,6 +16,7 @@ import (
 // exchange is one request, and what is known of it so far.
 type exchange struct {
 	ctx   *fiber.Ctx
+	table *table
 	began time.Time
 	// whole is when the last byte of the body was read.
 	whole   time.Time
@@ -23,6 +25,8 @@ type exchange struct {
 	origin  origin
 	request verify.Request
 	event   *event.Event
+	// coding is the content coding of the body; empty where it has none.
+	coding string
 	// collided is set where another event had the ID.
 	collided bool
 	// body is what the request holds in the crowd of bodies until it is verified; nil
@@ -32,7 +36,10 @@ type exchange struct {
 
 // exchange begins the exchange of a request.
 func (s *Starter) exchange(c *fiber.Ctx, t *table) *exchange {
-	return &exchange{ctx: c, began: s.now(), origin: originOf(c, t.config.TrustedProxies)}
+	if s.observer != nil {
+		s.observer.Began()
+	}
+	return &exchange{ctx: c, table: t, began: s.now(), origin: originOf(c, t.config.TrustedProxies)}
 }
 
 // firstBytes is the most memory that is taken for a body before its bytes are there, as
@@ -46,6 +53,9 @@ const (
 // compressed. A body that is longer than the source allows is refused and never cut. Until
 // the request is verified, it takes part in the crowd of bodies.
 func (s *Starter) read(x *exchange) error {
+	if err := x.readCoding(); err != nil {
+		return err
+	}
 	limit := int64(x.door.source.MaxBody)
 	stream := x.framing.body(x.ctx.Request())
 	g := guestOf(x.ctx.Context().Conn())
@@ -144,6 +154,34 @@ func (s *Starter) decompress(x *exchange) error {
 	case err != nil:
 		return unverified(err, x.door.verifier.RejectStatus())
 	}
+	if r.Body != nil && len(r.Body) != len(x.request.Body) {
+		x.coding = ""
+	}
 	x.request = *r
+	return nil
+}
+
+// codings are the content codings that are known (IANA's registry, and the names that RFC
+// 9110, section 8.4.1, keeps for them).
+func codings() []string {
+	return []string{"gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress"}
+}
+
+// readCoding reads the content coding of a body: it goes on as it came. One that nobody
+// knows is refused.
+func (x *exchange) readCoding() error {
+	var known []string
+	for _, line := range x.framing.fields.Values(fiber.HeaderContentEncoding) {
+		for name := range strings.SplitSeq(line, ",") {
+			switch name = strings.ToLower(strings.TrimSpace(name)); {
+			case name == "" || name == "identity":
+			case !slices.Contains(codings(), name):
+				return unknownCoding()
+			default:
+				known = append(known, name)
+			}
+		}
+	}
+	x.coding = strings.Join(known, ", ")
 	return nil
 }

@@ -14,6 +14,9 @@ import (
 // seenClient is the observer that notes who sent the last request.
 type seenClient struct{ client chan string }
 
+// Began implements starter.Observer.
+func (seenClient) Began() {}
+
 func (s seenClient) Answered(a starter.Answer) { s.client <- a.Client }
 
 func TestClientIsWhoTrustedProxiesSay(t *testing.T) {

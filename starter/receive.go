@@ -59,7 +59,7 @@ func (s *Starter) receive(c *fiber.Ctx) error {
 	if answer, err := d.verifier.Handshake(&x.request, d.secrets, verify.Signed, o); err != nil || answer != nil {
 		return s.handshake(x, answer, err)
 	}
-	in, err := d.identify(x)
+	in, err := d.identify(x, t)
 	if err != nil {
 		return s.refuse(x, err)
 	}
@@ -109,16 +109,18 @@ func (s *Starter) answered(x *exchange) {
 }
 
 // identify reads what the request says of its event and gives the event its ID.
-func (d *door) identify(x *exchange) (Incoming, error) {
-	r := &x.request
+func (d *door) identify(x *exchange, t *table) (Incoming, error) {
+	r, header := &x.request, x.framing.fields
 	if !d.verifier.BodyOK(r) {
-		return Incoming{}, notJSON()
+		return Incoming{}, notJSON(whyNoJSON(header, r.Body))
 	}
 	read := d.verifier.Identify(r)
-	in := Incoming{Body: r.Body, Live: true, Again: d.profile.Again, Event: event.Event{
+	in := Incoming{Body: r.Body, Live: d.source.Revive, Again: d.profile.Again, Event: event.Event{
 		Source: d.source.Name, Type: read.Type, SenderID: read.ID, Subject: read.Subject, Time: writable(read.Time),
-		DataContentType: x.framing.fields.first(fiber.HeaderContentType),
-		Received:        x.began.UTC(),
+		DataContentType:     header.first(fiber.HeaderContentType),
+		DataContentEncoding: x.coding,
+		Headers:             d.keptHeaders(header, t.masker),
+		Received:            x.began.UTC(),
 	}}
 	in.Event.ID, in.Digest = provider.EventID(d.verifier, d.source.Name, r)
 	for _, text := range []*string{&in.Event.Type, &in.Event.SenderID, &in.Event.Subject} {

@@ -43,8 +43,11 @@ type Options struct {
 	Transport http.RoundTripper
 }
 
-// Observer hears of every request once it is answered.
+// Observer hears of every request.
 type Observer interface {
+	// Began hears of a request whose header is read.
+	Began()
+	// Answered hears of it again when it is answered.
 	Answered(Answer)
 }
 

@@ -42,6 +42,9 @@ type Incoming struct {
 	Again time.Duration
 }
 
+// numbered tells whether the sender's ID alone identifies the event, whatever the body.
+func (in *Incoming) numbered() bool { return in.Digest == "" && in.Event.SenderID != "" }
+
 // Outcome is what became of an event that was not refused.
 type Outcome string
 
@@ -51,6 +54,7 @@ const (
 	Duplicate Outcome = "duplicate"
 	Abandoned Outcome = "abandoned" // A duplicate of a run that somebody ended by hand.
 	Replayed  Outcome = "replayed"  // A duplicate of a dead letter, which is replayed.
+	Changed   Outcome = "changed"   // A duplicate by its sender's ID, with another body.
 	Queued    Outcome = "queued"    // The spool has it on disk.
 	Ignored   Outcome = "ignored"   // The source does not take its type.
 )
@@ -155,6 +159,9 @@ func (s *intake) options(in Incoming) client.StartWorkflowOptions {
 	if in.Digest != "" {
 		m[event.MemoDigest] = in.Digest
 	}
+	if in.numbered() {
+		m[event.MemoBody] = event.IDByBody(e.Source, in.Body)
+	}
 	return client.StartWorkflowOptions{
 		ID:                                       e.ID,
 		TaskQueue:                                s.taskQueue,
@@ -204,6 +211,9 @@ func (s *intake) judge(ctx context.Context, id string, in Incoming) (Outcome, er
 			return s.revive(ctx, id, info.GetExecution().GetRunId(), info.GetHistoryLength())
 		}
 	default:
+	}
+	if body := memo[string](info.GetMemo(), event.MemoBody); in.numbered() && body != "" && body != event.IDByBody(in.Event.Source, in.Body) {
+		return Changed, nil
 	}
 	return Duplicate, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
@@ -16,9 +17,8 @@ import (
 // Observer hears how events end, once for each task that ends one; a task that
 // is lost on its way to the engine is heard of again.
 type Observer interface {
-	// Handled is an event all of whose routes are done, and how long that took
-	// since it was received.
-	Handled(e event.Event, took time.Duration)
+	// Handled is an event with which nothing is left to do.
+	Handled(e event.Event, end End)
 	// Died is an event that became a dead letter.
 	Died(e event.Event, letter event.Letter)
 	// Replayed is a dead letter that is replayed.
@@ -27,61 +27,100 @@ type Observer interface {
 	Attempted(a Attempt)
 }
 
+// End is how an event was handled.
+type End struct {
+	// Took is the time since it was received, or since it was replayed: the time as a
+	// dead letter is none of processing.
+	Took time.Duration
+	// Replayed is set where it was a dead letter before.
+	Replayed bool
+	// Ignored is set where no route takes it and its source says to ignore that.
+	Ignored bool
+}
+
 // observe makes an interceptor that tells the observer.
 func observe(o Observer) interceptor.WorkerInterceptor {
 	if o == nil {
 		return &interceptor.WorkerInterceptorBase{}
 	}
-	return &observing{to: o}
+	return &observing{to: o, ignored: newIgnored()}
 }
 
 type observing struct {
 	interceptor.WorkerInterceptorBase
-	to Observer
+	to      Observer
+	ignored *lru.Cache[string, struct{}]
+}
+
+// newIgnored makes the memory of events whose plan says to ignore them, from the plan to
+// the end of the same task.
+func newIgnored() *lru.Cache[string, struct{}] {
+	ignored, _ := lru.New[string, struct{}](1 << 12) // It fails for no size but 0.
+	return ignored
 }
 
 func (i *observing) InterceptWorkflow(
 	_ workflow.Context, next interceptor.WorkflowInboundInterceptor,
 ) interceptor.WorkflowInboundInterceptor {
-	inbound := &inbound{to: i.to}
+	inbound := &inbound{observing: i}
 	inbound.Next = next
 	return inbound
 }
 
 type inbound struct {
 	interceptor.WorkflowInboundInterceptorBase
-	to Observer
+	*observing
 }
 
 func (i *inbound) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (any, error) {
 	out, err := i.Next.ExecuteWorkflow(ctx, in)
-	if !workflow.IsReplaying(ctx) && len(in.Args) > 2 {
-		if e, ok := in.Args[0].(event.Event); ok {
-			i.tell(ctx, e, in.Args[2], err)
-		}
+	if !workflow.IsReplaying(ctx) {
+		i.tell(ctx, in.Args, err)
 	}
 	return out, err
 }
 
-func (i *inbound) tell(ctx workflow.Context, e event.Event, third any, err error) {
+// tell tells how a run has ended. What it is about is told from its arguments by their
+// types.
+func (i *inbound) tell(ctx workflow.Context, args []any, err error) {
+	var e *event.Event
+	var past *event.Past
+	var letter *event.Letter
+	for _, a := range args {
+		switch a := a.(type) {
+		case event.Event:
+			e = &a
+		case event.Past:
+			past = &a
+		case event.Letter:
+			letter = &a
+		}
+	}
 	var next *workflow.ContinueAsNewError
 	goesOn := errors.As(err, &next)
-	switch letter, dead := third.(event.Letter); {
-	case dead && goesOn:
+	switch {
+	case e == nil:
+	case letter != nil && goesOn:
 		if next.WorkflowType.Name == event.ProcessEvent {
-			i.to.Replayed(e)
+			i.to.Replayed(*e)
 		}
-	case dead:
+	case letter != nil:
 		// A run that only stands in another's place is no event that died, and a
 		// reset that came too late ends without an error.
 		if err != nil && letter.Instead == nil {
-			i.to.Died(e, letter)
+			i.to.Died(*e, *letter)
 		}
-	case err == nil:
+	case past != nil && err == nil:
+		end := End{Replayed: len(past.Replays) > 0, Ignored: i.ignored.Remove(e.ID)}
+		since := e.Received
+		if end.Replayed {
+			since = workflow.GetInfo(ctx).WorkflowStartTime
+		}
 		// The clock on the wall: the time of the workflow stands still within a
 		// task, and the first attempt is made in one. It goes to the observer
 		// alone, never into the run, and a replay does not come here.
-		i.to.Handled(e, time.Since(e.Received)) //workflowcheck:ignore
+		end.Took = time.Since(since) //workflowcheck:ignore
+		i.to.Handled(*e, end)
 	}
 }
 
@@ -112,20 +151,22 @@ const (
 func (i *observing) InterceptActivity(
 	_ context.Context, next interceptor.ActivityInboundInterceptor,
 ) interceptor.ActivityInboundInterceptor {
-	inbound := &attempting{to: i.to}
+	inbound := &attempting{observing: i}
 	inbound.Next = next
 	return inbound
 }
 
 type attempting struct {
 	interceptor.ActivityInboundInterceptorBase
-	to Observer
+	*observing
 }
 
 func (i *attempting) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	task, ok := taskOf(in)
 	if !ok {
-		return i.Next.ExecuteActivity(ctx, in)
+		out, err := i.Next.ExecuteActivity(ctx, in)
+		i.notePlan(in, out)
+		return out, err
 	}
 	number, began := task.Before+int(activity.GetInfo(ctx).Attempt), time.Now()
 	out, err := i.Next.ExecuteActivity(ctx, in)
@@ -133,6 +174,17 @@ func (i *attempting) ExecuteActivity(ctx context.Context, in *interceptor.Execut
 		Event: task.Event, Route: task.Route.Name, Number: number, Result: resultOf(err), Err: err, Took: time.Since(began),
 	})
 	return out, err
+}
+
+// notePlan remembers the plan to ignore an event.
+func (i *attempting) notePlan(in *interceptor.ExecuteActivityInput, out any) {
+	plan, ok := out.(event.Plan)
+	if !ok || !plan.Ignore || len(in.Args) == 0 {
+		return
+	}
+	if ask, ok := in.Args[0].(event.Ask); ok {
+		i.ignored.Add(ask.Event.ID, struct{}{})
+	}
 }
 
 // taskOf tells the activities that are attempts at a route from the others.

@@ -90,7 +90,7 @@ func On[T any](t *Table, source, typ string, fn func(context.Context, Event[T]) 
 	}
 	if fn != nil {
 		b.Run = func(ctx context.Context, e Attributes, attempt int, body []byte) error {
-			payload, err := decode[T](body)
+			payload, err := decode[T](e.DataContentType, body)
 			if err != nil {
 				return Permanent(fmt.Errorf("the body of %s does not fit %T: %w", e.Name(), payload, err))
 			}
@@ -100,14 +100,14 @@ func On[T any](t *Table, source, typ string, fn func(context.Context, Event[T]) 
 	t.add(b)
 }
 
-func decode[T any](body []byte) (payload T, err error) {
+func decode[T any](contentType string, body []byte) (payload T, err error) {
 	switch p := any(&payload).(type) {
 	case *[]byte:
 		*p = body
 	case *json.RawMessage:
 		*p = body
 	default:
-		err = json.Unmarshal(body, &payload)
+		err = json.Unmarshal(event.JSON(contentType, body), &payload)
 	}
 	return payload, err
 }

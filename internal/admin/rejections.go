@@ -4,8 +4,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
+
+	"github.com/grapnel/grapnel/internal/secret"
 )
 
 // Rejection is one request that the door refused.
@@ -61,6 +64,7 @@ type Bounds struct {
 // It is safe for concurrent use.
 type Rejections struct {
 	bounds Bounds
+	mask   atomic.Pointer[secret.Masker]
 
 	mu    sync.Mutex
 	rings map[string][]Rejection // the oldest first
@@ -79,13 +83,16 @@ func NewRejections(b Bounds) *Rejections {
 	return &Rejections{bounds: b, rings: map[string][]Rejection{}, sizes: map[string]int{}}
 }
 
+// Hide sets which secrets are hidden in what is kept from now on.
+func (r *Rejections) Hide(m *secret.Masker) { r.mask.Store(m) }
+
 // Add keeps a refusal, masked and cut to size. All that it keeps it copies, so
 // the caller may use its buffers again.
 func (r *Rejections) Add(x Rejection) {
 	if r == nil {
 		return
 	}
-	x = kept(x)
+	x = kept(x, r.mask.Load())
 	cost := x.cost()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -148,16 +155,20 @@ func (r *Rejections) largest() string {
 }
 
 // kept is what of a refusal is kept, in memory of its own.
-func kept(x Rejection) Rejection {
+func kept(x Rejection, m *secret.Masker) Rejection {
 	path, _, _ := strings.Cut(x.Path, "?")
+	// As much more is masked as a secret is long, so that no cut leaves half of one.
+	hide := func(text string, n int) string { return cut(m.Mask(text[:min(len(text), n+m.Longest())]), n) }
+	body := string(x.Body[:min(len(x.Body), maxBody+m.Longest())])
+	body = m.Mask(body)
 	y := Rejection{
 		Time: x.Time, Source: cut(x.Source, maxName), Client: cut(x.Client, maxName), Reason: cut(x.Reason, maxName),
-		Status: x.Status, Detail: cut(x.Detail, maxValue), Method: cut(x.Method, maxName), Path: cut(path, maxValue),
-		Body: Excerpt(slices.Clone(x.Body[:min(len(x.Body), maxBody)])), BodySize: max(x.BodySize, len(x.Body)),
+		Status: x.Status, Detail: hide(x.Detail, maxValue), Method: cut(x.Method, maxName), Path: hide(path, maxValue),
+		Body: Excerpt(body[:min(len(body), maxBody)]), BodySize: max(x.BodySize, len(x.Body)),
 	}
 	y.Headers = make([]Header, 0, min(len(x.Headers), maxHeaders))
 	for _, h := range x.Headers[:min(len(x.Headers), maxHeaders)] {
-		y.Headers = append(y.Headers, Header{cut(h.Name, maxName), cut(mask(h, x.Secret), maxValue)})
+		y.Headers = append(y.Headers, Header{hide(h.Name, maxName), hide(mask(h, x.Secret), maxValue)})
 	}
 	return y
 }

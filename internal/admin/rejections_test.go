@@ -1,6 +1,8 @@
 package admin_test
 
 import (
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/grapnel/grapnel/internal/admin"
+	"github.com/grapnel/grapnel/internal/secret"
 )
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
@@ -197,4 +200,24 @@ func FuzzRejections(f *testing.F) {
 		require.True(t, utf8.Valid(out))
 		require.NotContains(t, r.List("")[0].Path, "?")
 	})
+}
+
+func TestAConfiguredSecretIsHiddenWhereverItStands(t *testing.T) {
+	const it = "a-secret-of-the-configuration"
+	r := admin.NewRejections(admin.Bounds{})
+	r.Hide(secret.NewMasker(it))
+	encoded := base64.StdEncoding.EncodeToString([]byte("user:" + it))
+	long := strings.Repeat("x", 1010) + it
+	for _, body := range []string{it, encoded, hex.EncodeToString([]byte(it)), long} {
+		r.Add(admin.Rejection{
+			Source: "a", Detail: "near " + it, Path: "/webhooks/" + it, Body: admin.Excerpt(body),
+			Headers: []admin.Header{{Name: "X-Custom", Value: it}, {Name: "X-Other", Value: encoded}},
+		})
+	}
+	text, err := json.Marshal(r.List(""))
+	require.NoError(t, err)
+	for _, hidden := range []string{it, it[:14], encoded[4:30], hex.EncodeToString([]byte(it))} {
+		require.NotContains(t, string(text), hidden)
+	}
+	require.Equal(t, len(long), r.List("")[0].BodySize)
 }

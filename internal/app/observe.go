@@ -38,9 +38,11 @@ func newObserver(c *config.Config, log *zap.Logger) (*observer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &observer{
+	o := &observer{
 		log: log, metrics: m, stats: stats, flow: flow, rejections: admin.NewRejections(admin.Bounds{}),
-	}, nil
+	}
+	o.rejections.Hide(c.Masker())
+	return o, nil
 }
 
 // labels are the sources: whatever else comes in is counted as other.
@@ -48,8 +50,12 @@ func labels(c *config.Config) telemetry.Labels {
 	return telemetry.Labels{Sources: slices.Sorted(maps.Keys(c.Sources))}
 }
 
+// Began implements starter.Observer.
+func (o *observer) Began() { o.metrics.InFlight(1) }
+
 // Answered implements starter.Observer.
 func (o *observer) Answered(a starter.Answer) {
+	o.metrics.InFlight(-1)
 	if a.Refused {
 		o.flow.Refused(a.Source, a.Outcome, a.Took)
 		o.rejections.Add(rejection(a))
@@ -61,7 +67,7 @@ func (o *observer) Answered(a starter.Answer) {
 	case starter.Abandoned:
 		o.flow.Repeated(a.Source, a.Outcome, a.Took)
 		o.metrics.Abandoned(a.Source)
-	case starter.Duplicate:
+	case starter.Duplicate, starter.Changed:
 		o.flow.Repeated(a.Source, a.Outcome, a.Took)
 	default:
 		o.flow.Ignored(a.Source, a.Outcome, a.Took)
@@ -83,9 +89,18 @@ func rejection(a starter.Answer) admin.Rejection {
 }
 
 // Handled implements worker.Observer.
-func (o *observer) Handled(e event.Event, took time.Duration) {
-	o.flow.Handled(e.Source, e.Type, took)
-	o.log.Info("event handled", append(about(e), zap.Duration("took", took))...)
+func (o *observer) Handled(e event.Event, end worker.End) {
+	fields := append(about(e), zap.Duration("took", end.Took))
+	switch {
+	case end.Ignored:
+		o.log.Info("event ignored: no route takes it, and its source says unmatched: ignore", fields...)
+	case end.Replayed:
+		o.flow.Recovered(e.Source, e.Type, end.Took)
+		o.log.Info("replayed event handled", fields...)
+	default:
+		o.flow.Handled(e.Source, e.Type, end.Took)
+		o.log.Info("event handled", fields...)
+	}
 }
 
 // Died implements worker.Observer.
@@ -99,7 +114,10 @@ func (o *observer) Died(e event.Event, letter event.Letter) {
 		}
 		why = append(why, fmt.Sprintf("%s: %s (attempts: %d)", f.Route, f.Message, f.Attempts))
 	}
-	o.flow.Died(e.Source, e.Type, time.Since(e.Received), reasons...)
+	if len(letter.Replays) == 0 {
+		// An event that dies again has been counted.
+		o.flow.Died(e.Source, e.Type, time.Since(e.Received), reasons...)
+	}
 	o.log.Warn("event is a dead letter", append(about(e), zap.Strings("failures", why))...)
 }
 

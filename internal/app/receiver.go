@@ -77,6 +77,7 @@ func (p *process) reconfigure(s *starter.Starter, a *activities.Activities, c *c
 		}
 	}
 	p.observer.metrics.SetLabels(labels(c))
+	p.observer.rejections.Hide(c.Masker())
 	if a == nil {
 		return nil
 	}

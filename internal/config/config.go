@@ -247,3 +247,12 @@ func host(d *destination.Spec) string {
 	}
 	return u.Scheme + "://" + u.Host
 }
+
+// Masker hides every secret of the configuration in texts.
+func (c *Config) Masker() *secret.Masker {
+	var all []string
+	for _, s := range c.read.secrets {
+		all = append(all, s.Reveal())
+	}
+	return secret.NewMasker(all...)
+}

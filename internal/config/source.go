@@ -35,6 +35,14 @@ type Source struct {
 	MaxBody Size `yaml:"max_body"`
 	// AckStatus is the status of an accepted event; the preset's, else 200.
 	AckStatus int `yaml:"ack_status"`
+	// Ack is what the sender is answered when its event is taken, where that is not what
+	// the preset says. Its status is that of ack_status too.
+	Ack SourceAck `yaml:"ack"`
+	// Revive replays a dead letter when its sender sends the event again.
+	Revive bool `yaml:"revive"`
+	// KeepHeaders are the sender's headers that are kept with an event, patterns allowed.
+	// Credentials and signatures never are; the body's type and coding always are.
+	KeepHeaders []string `yaml:"keep_headers"`
 	// BasicAuth and Token are credentials asked for beside the signature.
 	BasicAuth *BasicAuth `yaml:"basic_auth"`
 	Token     *Token     `yaml:"token"`
@@ -55,6 +63,17 @@ type Source struct {
 
 	// Verifier is the profile with everything above merged in, compiled.
 	Verifier *verify.Verifier `yaml:"-" json:"-"`
+}
+
+// SourceAck is the answer to an event that was taken.
+type SourceAck struct {
+	Status int `yaml:"status"`
+	// Body is the whole body, of ContentType; application/json where it is not given and
+	// the body is JSON, else text/plain.
+	Body        string `yaml:"body"`
+	ContentType string `yaml:"content_type"`
+	// Empty answers without a body.
+	Empty bool `yaml:"empty"`
 }
 
 // SourceSecret is one secret of a source: in the file a string, or a mapping
@@ -165,6 +184,7 @@ type Identity struct {
 func (s *Source) SetDefaults() {
 	s.Unmatched = UnmatchedDeadLetter
 	s.MaxBody = 1 << 20
+	s.Revive = true
 	s.AllowIPs = AllowIPs{Key: "hooks", Refresh: time.Hour}
 }
 

@@ -1,11 +1,13 @@
 package config
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +34,8 @@ func (c *Config) source(s *Source, path string) {
 	if r.given(join(path, "ack_status")) && (s.AckStatus < 200 || s.AckStatus > 299) {
 		r.fault(join(path, "ack_status"), "must be from 200 to 299; senders take any other as a failure and send again")
 	}
+	c.checkAck(s, path)
+	c.checkKeepHeaders(s, path)
 	if s.Tolerance != nil && (*s.Tolerance < time.Second || *s.Tolerance > 24*time.Hour) {
 		r.fault(join(path, "tolerance"), "must be between 1s and 1d")
 	}
@@ -47,6 +51,58 @@ func (c *Config) source(s *Source, path string) {
 	c.credentials(s, path)
 	c.guards(s, path)
 	c.resolve(s, path)
+}
+
+// maxAck bounds the body of an answer.
+const maxAck = 64 << 10
+
+// checkAck checks the answer to events, and fills in what is not given.
+func (c *Config) checkAck(s *Source, path string) {
+	a, p := &s.Ack, join(path, "ack")
+	switch {
+	case a.Status != 0 && (a.Status < 200 || a.Status > 299):
+		c.read.fault(join(p, "status"), "must be from 200 to 299; senders take any other as a failure and send again")
+	case a.Status != 0 && s.AckStatus != 0 && a.Status != s.AckStatus:
+		c.read.fault(join(p, "status"), "differs from ack_status, which says the same thing; remove one of them")
+	case a.Status != 0:
+		s.AckStatus = a.Status
+	}
+	if a.Empty && a.Body != "" {
+		c.read.fault(join(p, "empty"), "can't be true beside a body; remove one of them")
+	}
+	if len(a.Body) > maxAck {
+		c.read.fault(join(p, "body"), fmt.Sprintf("is over %s; a sender wants an acknowledgement, not a page", Size(maxAck)))
+	}
+	switch {
+	case a.ContentType == "" && json.Valid([]byte(a.Body)):
+		a.ContentType = "application/json"
+	case a.ContentType == "":
+		a.ContentType = "text/plain; charset=utf-8"
+	case a.Body == "":
+		c.read.fault(join(p, "content_type"), "has no effect without a body; give body too")
+	case !httpguts.ValidHeaderFieldValue(a.ContentType):
+		c.read.fault(join(p, "content_type"), "must be a media type, as application/json or text/xml")
+	}
+}
+
+// checkKeepHeaders checks the names of headers that are kept.
+func (c *Config) checkKeepHeaders(s *Source, path string) {
+	for i, name := range s.KeepHeaders {
+		at := fmt.Sprintf("%s[%d]", join(path, "keep_headers"), i)
+		switch plain := strings.ReplaceAll(name, "*", "x"); {
+		case !httpguts.ValidHeaderFieldName(plain):
+			c.read.fault(at, "must be the name of a header, or a pattern such as X-GitHub-*")
+		case IsCredentialHeader(name):
+			c.read.fault(at, "names a credential or a signature, which is never kept; remove it")
+		}
+	}
+}
+
+// IsCredentialHeader tells whether a header holds a credential or a signature by its name.
+func IsCredentialHeader(name string) bool {
+	name = strings.ToLower(name)
+	return slices.ContainsFunc([]string{"authorization", "cookie", "signature", "hmac", "secret", "password", "token"},
+		func(word string) bool { return strings.Contains(name, word) })
 }
 
 func (c *Config) checkDedupe(s *Source, path string) {
@@ -197,6 +253,9 @@ func merge(p verify.Profile, s *Source) verify.Profile {
 	}
 	if s.AckStatus != 0 {
 		p.Ack.Status = s.AckStatus
+	}
+	if s.Ack.Body != "" || s.Ack.Empty {
+		p.Ack.Body, p.Ack.ContentType, p.Ack.Empty, p.Ack.Cases = s.Ack.Body, s.Ack.ContentType, s.Ack.Empty, nil
 	}
 	id := &p.Identity
 	override(&id.Type, s.Identity.Type)

@@ -72,6 +72,9 @@ func setAttributes(h http.Header, e event.Event) {
 	if e.DataContentType != "" && httpguts.ValidHeaderFieldValue(e.DataContentType) {
 		h.Set("Content-Type", e.DataContentType)
 	}
+	if e.DataContentEncoding != "" && httpguts.ValidHeaderFieldValue(e.DataContentEncoding) {
+		h.Set("Content-Encoding", e.DataContentEncoding)
+	}
 }
 
 // encode writes text for a header as section 3.1.3.2 of CloudEvents' HTTP

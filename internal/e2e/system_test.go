@@ -93,6 +93,9 @@ type answers struct {
 }
 
 // Answered implements starter.Observer.
+// Began implements starter.Observer.
+func (*answers) Began() {}
+
 func (a *answers) Answered(one starter.Answer) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

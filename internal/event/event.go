@@ -29,6 +29,12 @@ type Event struct {
 	Time time.Time `json:"time,omitzero"`
 	// DataContentType is the media type of the body as sent.
 	DataContentType string `json:"datacontenttype,omitempty"`
+	// DataContentEncoding is the coding of the body as sent, gzip for instance; empty
+	// where it has none.
+	DataContentEncoding string `json:"datacontentencoding,omitempty"`
+	// Headers are those of the sender's headers that its source keeps, by their names in
+	// canonical form. None holds a credential or a signature.
+	Headers map[string]string `json:"headers,omitempty"`
 	// Received is when the receiver had read the body, by its own clock.
 	Received time.Time `json:"received,omitzero"`
 	// Corrected is when an operator replaced the body, for the routes that get it;

@@ -51,6 +51,7 @@ type document struct {
 // parse reads a JSON text. encoding/json judges it, so that the reader only
 // ever sees what is valid and of a bounded depth.
 func parse(body []byte) (d *document, root node, ok bool) {
+	body = bytes.TrimPrefix(body, []byte(byteOrderMark))
 	if len(body) > math.MaxInt32 || !json.Valid(body) {
 		return nil, node{}, false
 	}

@@ -214,6 +214,8 @@ const (
 const (
 	// MemoDigest tells two events of one key apart: see Digest.
 	MemoDigest = "digest"
+	// MemoBody is the digest of the body of an event that its sender numbers.
+	MemoBody = "body"
 	// MemoReplayed is when a dead letter was last played again; absent if never.
 	MemoReplayed = "replayed"
 	// MemoSummary is Event.Summary.

@@ -90,6 +90,14 @@ func (f *Flow) Handled(source, typ string, took time.Duration) {
 	f.series.Add(series.Handled+source, 1)
 }
 
+// Recovered counts an event that was a dead letter, has been replayed and is handled. took
+// is the time since its replay.
+func (f *Flow) Recovered(source, typ string, took time.Duration) {
+	f.stats.Recovered(took)
+	f.metrics.Processed(source, typ, took)
+	f.series.Add(series.Handled+source, 1)
+}
+
 // Died counts an event that became a dead letter, for the reasons given.
 func (f *Flow) Died(source, typ string, took time.Duration, reasons ...string) {
 	f.stats.Failed(took)

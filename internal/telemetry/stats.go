@@ -43,6 +43,14 @@ func (s *Stats) Processed(took time.Duration) { s.settle(Processed, took) }
 // Failed counts an event that became a dead letter and how long it took.
 func (s *Stats) Failed(took time.Duration) { s.settle(Failed, took) }
 
+// Recovered counts an event as handled that was counted as failed before.
+func (s *Stats) Recovered(took time.Duration) {
+	s.mu.Lock()
+	s.tally.Failed = max(s.tally.Failed-1, 0)
+	s.mu.Unlock()
+	s.settle(Processed, took)
+}
+
 // Health is the figures as of now.
 func (s *Stats) Health() Health {
 	s.mu.Lock()

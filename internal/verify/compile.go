@@ -240,6 +240,7 @@ func (c *compiler) kinds() {
 	if s := c.p.Ack.Status; s != 0 && (s < 200 || s > 299) {
 		c.fault("ack.status", "must be a status from 200 to 299")
 	}
+	c.ackCases()
 	if s := c.p.Ack.Reject; s != 0 && (s < 400 || s > 499) {
 		c.fault("ack.reject", "must be a status from 400 to 499")
 	}

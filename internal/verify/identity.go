@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"encoding/json"
 	"mime"
 	"slices"
@@ -168,13 +169,16 @@ func (q *reading) readApart(j *joint) (string, presence) {
 func (v *Verifier) BodyOK(r *Request) bool {
 	switch v.p.Body {
 	case bodyJSON:
-		return len(r.Body) == 0 || json.Valid(r.Body)
+		return len(r.Body) == 0 || validJSON(r.Body)
 	case bodyMulti:
-		return len(r.Body) == 0 || !isJSONType(r) || json.Valid(r.Body)
+		return len(r.Body) == 0 || !isJSONType(r) || validJSON(r.Body)
 	default:
 		return true
 	}
 }
+
+// validJSON tells whether a body is JSON, with or without a byte order mark before it.
+func validJSON(body []byte) bool { return json.Valid(bytes.TrimPrefix(body, []byte(byteOrderMark))) }
 
 func isJSONType(r *Request) bool {
 	text, _ := single(r.Header.Values("Content-Type"))

@@ -66,13 +66,14 @@ type span struct{ from, to int }
 // doubled true: other decoders take the first, and a signature over one of them
 // must not vouch for the other.
 func (p jsonPath) find(body []byte, strict bool) (at span, found, doubled bool) {
-	s := scanner{b: body}
+	s := scanner{b: bytes.TrimPrefix(body, []byte(byteOrderMark))}
+	shift := len(body) - len(s.b)
 	s.space()
 	h, ok := s.seek(p, strict)
 	if !ok || h.doubled {
 		return span{}, false, h.doubled
 	}
-	return h.at, h.found, false
+	return span{h.at.from + shift, h.at.to + shift}, h.found, false
 }
 
 // exactText is jsonText of what one text alone is read from. Bytes that are no UTF-8
@@ -81,6 +82,9 @@ func exactText(raw []byte) (string, bool) {
 	text, ok := jsonText(raw)
 	return text, ok && !strings.ContainsRune(text, utf8.RuneError)
 }
+
+// byteOrderMark may stand before UTF-8.
+const byteOrderMark = "\ufeff"
 
 // jsonText is the text of a scalar: a string's content, a number or a boolean
 // as it is written. null, objects and arrays have none.

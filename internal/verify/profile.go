@@ -138,8 +138,21 @@ type Ack struct {
 	Status      int    `yaml:"status"`
 	ContentType string `yaml:"content_type"`
 	Body        string `yaml:"body"`
+	// Empty answers with no body at all.
+	Empty bool `yaml:"empty"`
+	// Cases are other answers to some events; the first whose conditions hold counts.
+	Cases []AckCase `yaml:"cases"`
 	// Reject is the status a sender expects for a wrong signature; 0 is 401.
 	Reject int `yaml:"reject"`
+}
+
+// AckCase is the answer to events of which each source has the given text.
+type AckCase struct {
+	Equals      map[string]string `yaml:"equals"`
+	Status      int               `yaml:"status"`
+	ContentType string            `yaml:"content_type"`
+	Body        string            `yaml:"body"`
+	Empty       bool              `yaml:"empty"`
 }
 
 // Setting describes one of a preset's parameters.

@@ -2,6 +2,8 @@ package verify
 
 import (
 	"hash"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,6 +32,7 @@ type Verifier struct {
 	forms                    forms
 
 	identity   identity
+	ackCases   []ackCase
 	handshakes []handshake
 
 	keysMu   sync.Mutex
@@ -98,4 +101,48 @@ func (v *Verifier) RejectStatus() int {
 		return v.p.Ack.Reject
 	}
 	return 401
+}
+
+// ackCase is an AckCase, compiled.
+type ackCase struct {
+	equals []sourceText
+	ack    Ack
+}
+
+type sourceText struct {
+	source source
+	text   string
+}
+
+func (c *compiler) ackCases() {
+	for i := range c.p.Ack.Cases {
+		it := &c.p.Ack.Cases[i]
+		if it.Status != 0 && (it.Status < 200 || it.Status > 299) {
+			c.fault("ack.cases", "must have a status from 200 to 299")
+		}
+		compiled := ackCase{ack: Ack{Status: it.Status, ContentType: it.ContentType, Body: it.Body, Empty: it.Empty, Reject: c.p.Ack.Reject}}
+		for _, name := range slices.Sorted(maps.Keys(it.Equals)) {
+			compiled.equals = append(compiled.equals, sourceText{c.source("ack.cases", name), it.Equals[name]})
+		}
+		c.v.ackCases = append(c.v.ackCases, compiled)
+	}
+}
+
+// Ack is what the sender expects as the answer to an event that was taken.
+func (v *Verifier) Ack(r *Request) Ack {
+	if len(v.ackCases) == 0 {
+		return v.p.Ack
+	}
+	q := v.open(r)
+	defer q.close()
+	for i := range v.ackCases {
+		holds := func(e sourceText) bool {
+			text, n := q.read(e.source)
+			return n == once && text == e.text
+		}
+		if c := &v.ackCases[i]; !slices.ContainsFunc(c.equals, func(e sourceText) bool { return !holds(e) }) {
+			return c.ack
+		}
+	}
+	return v.p.Ack
 }

@@ -81,6 +81,9 @@ func newDoor(t testing.TB, e engine, described map[string]string) *door {
 // nobody hears of answers.
 type nobody struct{}
 
+// Began implements starter.Observer.
+func (nobody) Began() {}
+
 func (nobody) Answered(starter.Answer) {}
 
 // add takes a source, described as in grapnel.yaml, into the configuration, and

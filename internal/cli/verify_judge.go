@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -53,18 +54,18 @@ func (u rule) judge(r *verify.Request, o verify.Options) (ruling, error) {
 	if err != nil {
 		return u.refused(nil, o, err)
 	}
-	answer, err := u.verifier.Handshake(r, u.secrets, verify.Unsigned, o)
-	switch {
-	case err != nil:
-		return u.refused(r, o, err)
-	case answer != nil && answer.Refused != nil:
-		return u.refused(r, o, answer.Refused)
-	case answer != nil:
-		return ruling{Valid: true, Detail: fmt.Sprintf("the handshake %s, answered with %d and the body %q",
-			answer.Name, answer.Status, answer.Body)}, nil
+	if out, is, err := u.handshake(r, verify.Unsigned, o); is {
+		return out, err
+	}
+	if !u.verifier.IsEvent(r.Method) {
+		return ruling{Step: "method", Reason: "method", Detail: "no event of this sender comes by " + r.Method +
+			"; the receiver answers 405"}, nil
 	}
 	if err := u.verifier.Verify(r, u.secrets, o); err != nil {
 		return u.refused(r, o, err)
+	}
+	if out, is, err := u.handshake(r, verify.Signed, o); is {
+		return out, err
 	}
 	if !u.verifier.BodyOK(r) {
 		return ruling{Step: "body", Reason: "json", Detail: "the sender is right, but it sends JSON and this body is none"}, nil
@@ -74,6 +75,25 @@ func (u rule) judge(r *verify.Request, o verify.Options) (ruling, error) {
 	return ruling{
 		Valid: true, Signed: u.signed(r), Event: &e, EventID: id, Type: e.Type, Bearer: u.verifier.Traits().Bearer,
 	}, nil
+}
+
+// handshake is the ruling on a request that is one of a phase; is tells whether it is.
+func (u rule) handshake(r *verify.Request, ph verify.Phase, o verify.Options) (out ruling, is bool, err error) {
+	// A subscription to SNS is confirmed by a visit, which is the receiver's to make.
+	o.Fetch = func(context.Context, string) ([]byte, error) { return nil, nil }
+	answer, err := u.verifier.Handshake(r, u.secrets, ph, o)
+	switch {
+	case err != nil:
+		out, err = u.refused(r, o, err)
+	case answer == nil:
+		return ruling{}, false, nil
+	case answer.Refused != nil:
+		out, err = u.refused(r, o, answer.Refused)
+	default:
+		out = ruling{Valid: true, Detail: fmt.Sprintf("the handshake %s, answered with %d and the body %q",
+			answer.Name, answer.Status, answer.Body)}
+	}
+	return out, true, err
 }
 
 // signed is what the sender must have signed, where that can be said.

@@ -273,3 +273,18 @@ func sameChecksum(body []byte, text string) []byte {
 	}
 	return made
 }
+
+func TestACapturedHandshakeIsNoEvent(t *testing.T) {
+	l := newLawful(t, "twitch")
+	for _, kind := range []string{"webhook_callback_verification", "notification", ""} {
+		r := &verify.Request{
+			Method: http.MethodPost, URL: "https://hooks.example.com/t", Header: verify.HTTPHeader{"Twitch-Eventsub-Message-Type": {kind}},
+			Body: []byte(`{"challenge":"pogchamp","subscription":{"type":"channel.follow"}}`),
+		}
+		signed, err := l.sign(r)
+		require.NoError(t, err)
+		require.NoError(t, l.v.Verify(signed, l.secrets, l.options))
+		_, _, ok := l.event(signed)
+		require.False(t, ok, "its type stands in a header that nobody signed")
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 
 	"github.com/grapnel/grapnel/internal/verify"
@@ -137,6 +138,9 @@ func (x *Vector) judge(res *VectorResult) (*verify.Answer, error) {
 	secrets := x.secrets()
 	if a, err := v.Handshake(r, secrets, verify.Unsigned, o); a != nil || err != nil {
 		return refusedAnswer(a, err)
+	}
+	if !v.IsEvent(r.Method) {
+		return &verify.Answer{Status: http.StatusMethodNotAllowed}, verify.Refuse(verify.MalformedSignature, "no event of this sender comes by "+r.Method)
 	}
 	if err := v.Verify(r, secrets, o); err != nil {
 		return &verify.Answer{Status: v.RejectStatus()}, err

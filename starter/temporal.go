@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/api/common/v1"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
@@ -208,7 +209,7 @@ func (s *intake) judge(ctx context.Context, id string, in Incoming) (Outcome, er
 		return Abandoned, nil
 	case enums.WORKFLOW_EXECUTION_STATUS_FAILED:
 		if info.GetType().GetName() == event.DeadLetter && in.Live && s.mayRevive(id, info.GetMemo()) {
-			return s.revive(ctx, id, info.GetExecution().GetRunId(), info.GetHistoryLength())
+			return s.revive(ctx, id, info.GetExecution().GetRunId(), firstTask(info))
 		}
 	default:
 	}
@@ -227,15 +228,23 @@ func (s *intake) mayRevive(id string, m *common.Memo) bool {
 	return s.now().Sub(last).Abs() >= reviveEvery && s.seen.revive(id, reviveEvery)
 }
 
-// revive replays a dead letter. A dead letter fails in its first task, so the last
-// event but one of its history is the end of that task, and a reset to the first
-// workflow task goes there.
-func (s *intake) revive(ctx context.Context, id, run string, historyLength int64) (Outcome, error) {
+// firstTask is the ID of the event that ends the first workflow task of a dead
+// letter, where a reset goes to. A letter of an earlier version does not tell; it
+// has nothing after that event but its failure.
+func firstTask(info *workflowpb.WorkflowExecutionInfo) int64 {
+	if task := memo[event.Outline](info.GetMemo(), event.MemoOutline).Task; task > 0 {
+		return task
+	}
+	return info.GetHistoryLength() - 1
+}
+
+// revive replays a dead letter by a reset to its first workflow task.
+func (s *intake) revive(ctx context.Context, id, run string, task int64) (Outcome, error) {
 	_, err := s.temporal.ResetWorkflowExecution(ctx, &workflowservice.ResetWorkflowExecutionRequest{
 		Namespace:                 s.namespace,
 		WorkflowExecution:         &common.WorkflowExecution{WorkflowId: id, RunId: run},
 		Reason:                    "the sender sent the event again",
-		WorkflowTaskFinishEventId: historyLength - 1,
+		WorkflowTaskFinishEventId: task,
 		RequestId:                 "replay-" + run,
 	})
 	var notFound *serviceerror.NotFound

@@ -118,7 +118,7 @@ func (p *process) parts(ctx context.Context, which Parts, where *banner) ([]part
 			return nil, err
 		}
 		work = a
-		all = append(all, p.workerPart(a))
+		all = append(all, p.workerPart(a), p.renewPart())
 	}
 	file := newReloader(p, func(c *config.Config) error { return p.reconfigure(door, work, c) })
 	admin, server, err := p.admin(ctx, &stopping, file, where.receiver)

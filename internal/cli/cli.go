@@ -84,6 +84,7 @@ Start with 'grapnel up', then 'grapnel send zoom' in another terminal.`,
 	p.add(root, groupOperate,
 		dlqCommand(p),
 		opsCommand(p),
+		sweepCommand(p),
 	)
 	p.add(root, groupTry,
 		sendCommand(p),

@@ -41,6 +41,8 @@ type Config struct {
 	// Retention is how long the engine keeps closed events: the window in which
 	// duplicates are known. At least a day.
 	Retention time.Duration `yaml:"retention"`
+	// DeadLetters says how long events that could not be handled are kept.
+	DeadLetters DeadLetters `yaml:"dead_letters"`
 	// CompressFrom is the size from which payloads are stored compressed where
 	// that is smaller; 0 is never.
 	CompressFrom Size `yaml:"compress_from"`
@@ -80,6 +82,13 @@ type Engine struct {
 	// TrimVisibility drops or narrows the indexes of Temporal's visibility table that
 	// cost an event more than they help anyone who searches; false keeps all of them.
 	TrimVisibility bool `yaml:"trim_visibility"`
+}
+
+// DeadLetters says how long events that could not be handled are kept.
+type DeadLetters struct {
+	// Keep is how long a dead letter is renewed when retention would end it, counted
+	// from its first failure; 0 is for ever.
+	Keep time.Duration `yaml:"keep"`
 }
 
 // Ack bounds the path of one request.

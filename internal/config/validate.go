@@ -93,6 +93,7 @@ func (r report) path(path string) string {
 
 func (c *Config) numbers() {
 	c.duration("retention", c.Retention, minRetention, 10*365*24*time.Hour)
+	c.duration("dead_letters.keep", c.DeadLetters.Keep, 0, 100*365*24*time.Hour)
 	c.duration("ack.budget", c.Ack.Budget, 50*time.Millisecond, maxBudget)
 	c.duration("spool.max_age", c.Spool.MaxAge, time.Minute, 365*24*time.Hour)
 	c.duration("timeouts.header", c.Timeouts.Header, 100*time.Millisecond, time.Minute)

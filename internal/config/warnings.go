@@ -5,12 +5,15 @@ import (
 	"maps"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/grapnel/grapnel/internal/destination"
 	"github.com/grapnel/grapnel/internal/netguard"
+	"github.com/grapnel/grapnel/internal/provider"
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
@@ -35,6 +38,7 @@ func (c *Config) Warnings(now time.Time) []Fault {
 	for _, name := range slices.Sorted(maps.Keys(c.Destinations)) {
 		w.destination(c.Destinations[name], join("destinations", name))
 	}
+	w.retention()
 	w.secrets()
 	return w.found.sorted()
 }
@@ -128,6 +132,39 @@ func (w *warnings) destination(d *destination.Spec, path string) {
 	if len(d.HTTP.Secrets) == 0 {
 		w.warn(join(path, "http"), "events are sent unsigned, so the receiver cannot tell them from forged ones; add secrets: [whsec_…]")
 	}
+}
+
+// retention warns where closed events are forgotten while a destination is still
+// tried, or while a sender may still repeat them: what is forgotten runs again.
+func (w *warnings) retention() {
+	for _, name := range slices.Sorted(maps.Keys(w.Destinations)) {
+		if longest := w.Destinations[name].Retry.Total(); longest > w.Retention {
+			w.warn("retention", fmt.Sprintf("is %s, shorter than the %s for which destination %s is tried; make it longer, or an event may be repeated that is still under way",
+				short(w.Retention), short(longest.Round(time.Minute)), name))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.Sources)) {
+		preset, ok := provider.Lookup(w.Sources[name].Provider)
+		if longest := repeatsFor(preset.Verify.Docs.Retries); ok && longest > w.Retention {
+			w.warn("retention", fmt.Sprintf("is %s, shorter than the %s for which the sender of %s repeats an event; make it longer, or a late repeat is handled twice",
+				short(w.Retention), short(longest), name))
+		}
+	}
+}
+
+// spans are the lengths of time in what a preset says of its sender's repeats.
+var spans = regexp.MustCompile(`(\d+) (days|h|min)\b`)
+
+// repeatsFor is the longest of them: for how long the sender repeats an event.
+func repeatsFor(said string) (longest time.Duration) {
+	units := map[string]time.Duration{"days": 24 * time.Hour, "h": time.Hour, "min": time.Minute}
+	for _, span := range spans.FindAllStringSubmatch(said, -1) {
+		n, err := strconv.Atoi(span[1])
+		if err == nil {
+			longest = max(longest, time.Duration(n)*units[span[2]])
+		}
+	}
+	return longest
 }
 
 // secrets warns of secrets that are known, short, shared or exposed.

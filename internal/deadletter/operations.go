@@ -103,7 +103,11 @@ func (s *Store) Operations(ctx context.Context, most int) ([]Status, error) {
 	}
 	all := make([]Status, 0, len(r.GetExecutions()))
 	for _, info := range r.GetExecutions() {
-		all = append(all, s.status(ctx, info))
+		st := s.status(ctx, info)
+		if st.Action == event.ActionRenew && st.Total == 0 && st.Over() {
+			continue // The schedule looks often, and mostly there is nothing to do.
+		}
+		all = append(all, st)
 	}
 	return all, nil
 }

@@ -49,7 +49,7 @@ type Operation struct {
 	Deed
 	// Body replaces the body of the only letter; nil leaves it.
 	Body []byte `json:"body,omitempty"`
-	// Keep and Within say what ActionRenew takes: what will expire within that time,
+	// Keep and Within say what ActionRenew takes: what ended so long ago as Within,
 	// unless it has been dead for longer than Keep; 0 keeps for ever.
 	Keep   time.Duration `json:"keep,omitempty"`
 	Within time.Duration `json:"within,omitempty"`

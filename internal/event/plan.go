@@ -35,6 +35,14 @@ func (r Retry) Wait(n int) time.Duration {
 	return time.Duration(d)
 }
 
+// Total is how long a route is tried at most, the attempts themselves left out.
+func (r Retry) Total() (d time.Duration) {
+	for n := 1; n < r.Attempts; n++ {
+		d += time.Duration(float64(r.Wait(n)) * (1 + r.Jitter))
+	}
+	return d
+}
+
 // Route is a handler or a destination as the plan of one event names it.
 type Route struct {
 	// Name is stable over deploys: replay finds the route by it.

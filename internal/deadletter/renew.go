@@ -1,0 +1,79 @@
+package deadletter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/grapnel/grapnel/internal/event"
+)
+
+// Schedule is the ID of the schedule that renews dead letters.
+const Schedule = "grapnel-renew-dead-letters"
+
+// A letter is renewed when half of retention is over, and looked at so often that
+// a schedule that fails several times in a row still comes in time.
+const (
+	renewAfter  = 2
+	looksIn     = 8
+	shortestGap = time.Minute
+	longestGap  = 24 * time.Hour
+)
+
+// KeepRenewing sees to it that a schedule renews what retention would end, up to
+// keep after its first failure; 0 is for ever. It can be called by every worker.
+func (s *Store) KeepRenewing(ctx context.Context, keep time.Duration) error {
+	r, err := s.temporal.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: s.namespace})
+	if err != nil {
+		return fmt.Errorf("look up the retention of namespace %s: %w", s.namespace, err)
+	}
+	retention := r.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration()
+	spec := client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{
+		{Every: min(max(retention/looksIn, shortestGap), longestGap)},
+	}}
+	action := &client.ScheduleWorkflowAction{
+		ID: "operation-renew", Workflow: event.WorkflowOperation, TaskQueue: s.taskQueue,
+		Args: []any{s.renewal(keep, retention/renewAfter)},
+	}
+	_, err = s.temporal.ScheduleClient().Create(ctx, client.ScheduleOptions{
+		ID: Schedule, Spec: spec, Action: action, Overlap: enumspb.SCHEDULE_OVERLAP_POLICY_SKIP, CatchupWindow: retention / looksIn,
+		Note: "Renews dead letters that retention would end.",
+	})
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, temporal.ErrScheduleAlreadyRunning) {
+		return fmt.Errorf("make the schedule that renews dead letters: %w", err)
+	}
+	err = s.temporal.ScheduleClient().GetHandle(ctx, Schedule).Update(ctx, client.ScheduleUpdateOptions{
+		DoUpdate: func(in client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
+			now := in.Description.Schedule
+			now.Spec, now.Action = &spec, action
+			return &client.ScheduleUpdate{Schedule: &now}, nil
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("change the schedule that renews dead letters: %w", err)
+	}
+	return nil
+}
+
+// renewal is the operation that the schedule starts.
+func (s *Store) renewal(keep, within time.Duration) event.Operation {
+	return event.Operation{
+		Action: event.ActionRenew, Rate: 2 * event.DefaultRate, Share: 1, Keep: keep, Within: within,
+		Deed: event.Deed{Actor: "grapnel", Reason: "retention would end them"},
+	}
+}
+
+// Renew begins to renew all dead letters whose runs ended that long ago, as the
+// schedule does.
+func (s *Store) Renew(ctx context.Context, keep, ended time.Duration) (string, error) {
+	return s.Begin(ctx, s.renewal(keep, ended), "")
+}

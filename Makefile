@@ -24,7 +24,7 @@ export PATH := $(PATH):$(BIN)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build grapnel temporal temporal-server test check vet tidy lint fmt workflowcheck unit fuzz bench chaos histories up down clean
+.PHONY: help run build grapnel temporal temporal-server test check vet tidy lint fmt workflowcheck unit fuzz bench chaos preset histories up down clean
 
 help: ## Print this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -93,6 +93,13 @@ chaos: temporal ## Kill processes and step clocks for CHAOS (2m) in each test, a
 		$(GO) test -count=1 -p 1 -timeout 2h -v -run 'Kill|Chaos|Clock' $(TESTFLAGS) ./internal/spool ./internal/chaos
 
 temporal-server: $(SERVER) $(SQLTOOL) $(SCHEMA) ## Build the Temporal server that chaos kills on PostgreSQL: about four minutes, once
+
+preset: ## Add the skeleton of a preset, NAME, and hold it to what every preset is held to
+	@test -n "$(NAME)" || { echo "usage: make preset NAME=acme"; exit 2; }
+	@test ! -e internal/provider/presets/$(NAME).yaml || { echo "internal/provider/presets/$(NAME).yaml is there already"; exit 2; }
+	sed 's/NAME/$(NAME)/' internal/provider/testdata/skeleton.yaml >internal/provider/presets/$(NAME).yaml
+	GRAPNEL_UPDATE_GOLDEN=1 $(GO) test ./internal/provider -run 'TestTheDocumentationListsThePresets|/^$(NAME)$$'
+	@echo "Now write internal/provider/presets/$(NAME).yaml by the sender's own documentation, and add its test vectors to internal/provider/testdata."
 
 histories: temporal ## Record the histories of shapes of run that are new, against a real Temporal server
 	$(GO) test -count=1 $(TESTFLAGS) ./internal/e2e -args -record

@@ -35,18 +35,8 @@ func NewKeyPair(p verify.Profile) (KeyPair, error) {
 		return same("user:" + hex.EncodeToString(seed))
 	case p.Algorithm == "ecdsa-p256-sha256":
 		return newECDSAPair()
-	case p.JWT != nil && slices.Contains(p.JWT.Algorithms, "EdDSA"):
-		return inPEM(private, public)
-	case p.Algorithm == "sns", p.Algorithm == "paypal", p.JWT != nil && !strings.HasPrefix(p.JWT.Algorithms[0], "HS"):
-		key, err := rsa.GenerateKey(rand.Reader, rsaBits)
-		if err != nil {
-			return KeyPair{}, fmt.Errorf("make a key: %w", err)
-		}
-		pair, err := inPEM(key, &key.PublicKey)
-		if p.Algorithm == "paypal" {
-			pair.Verifies = "8PT597110X687430LKGECATA" // The ID of a webhook, which is all that its owner gives.
-		}
-		return pair, err
+	case signsByKey(p):
+		return newSenderPair(p, private)
 	case p.Key == "whsec":
 		return same("whsec_" + b64(seed))
 	case p.Key == "whpk":
@@ -62,6 +52,27 @@ func NewKeyPair(p verify.Profile) (KeyPair, error) {
 	default:
 		return same(b64(seed)[:40])
 	}
+}
+
+// signsByKey tells whether a coded scheme signs with a private key.
+func signsByKey(p verify.Profile) bool {
+	return p.Algorithm == "sns" || p.Algorithm == "paypal" || p.JWT != nil && !strings.HasPrefix(p.JWT.Algorithms[0], "HS")
+}
+
+// newSenderPair is the pair of such a scheme: Ed25519 where it takes that, else RSA.
+func newSenderPair(p verify.Profile, private ed25519.PrivateKey) (KeyPair, error) {
+	if p.JWT != nil && slices.Contains(p.JWT.Algorithms, "EdDSA") {
+		return inPEM(private, private.Public())
+	}
+	key, err := rsa.GenerateKey(rand.Reader, rsaBits)
+	if err != nil {
+		return KeyPair{}, fmt.Errorf("make a key: %w", err)
+	}
+	pair, err := inPEM(key, &key.PublicKey)
+	if p.Algorithm == "paypal" {
+		pair.Verifies = "8PT597110X687430LKGECATA" // The ID of a webhook, which is all that its owner gives.
+	}
+	return pair, err
 }
 
 // rsaBits is the least size of a key that is taken.

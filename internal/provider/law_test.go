@@ -257,9 +257,7 @@ func jsonBodies(body []byte) map[string][]byte {
 		}
 		for how, value := range map[string]string{"other": `"other"`, "null": "null", "a list": "[1]", "an object": "{}"} {
 			changed := map[string]json.RawMessage{}
-			for n, raw := range object {
-				changed[n] = raw
-			}
+			maps.Copy(changed, object)
 			changed[name] = json.RawMessage(value)
 			all[name+" "+how], _ = json.Marshal(changed)
 			delete(changed, name)

@@ -283,6 +283,11 @@ func (c *compiler) dedupe() {
 			c.fault("dedupe", "this sender signs nothing; use dedupe: body")
 		}
 	}
+	c.fields()
+}
+
+// fields checks the members of the object that dedupe: fields hashes.
+func (c *compiler) fields() {
 	for i, f := range c.p.Fields {
 		if f.Key == "" || len(f.From) == 0 {
 			c.fault(fmt.Sprintf("fields[%d]", i), "needs key and from")

@@ -162,12 +162,7 @@ func (c *compiler) fixedBy(f *forms, texts bool) bool {
 	for to > from && c.selfBeginning(to-1, f) {
 		to--
 	}
-	free := -1
-	for i := from; i < to; i++ {
-		if parts[i].kind != partLiteral && (free < 0 || c.freedom(i) > c.freedom(free)) {
-			free = i
-		}
-	}
+	free := c.freest(from, to)
 	for i := from; i < to; i++ {
 		if parts[i].kind == partLiteral || i == free {
 			continue
@@ -183,6 +178,18 @@ func (c *compiler) fixedBy(f *forms, texts bool) bool {
 		f.keep = append(f.keep, keep{part: i, literal: parts[beside].text, before: i > free})
 	}
 	return true
+}
+
+// freest is the part of some that one would forbid the least; -1 where all are
+// literals.
+func (c *compiler) freest(from, to int) int {
+	free := -1
+	for i := from; i < to; i++ {
+		if c.v.content[i].kind != partLiteral && (free < 0 || c.freedom(i) > c.freedom(free)) {
+			free = i
+		}
+	}
+	return free
 }
 
 // freedom ranks the parts by how little one would forbid them.
@@ -241,6 +248,14 @@ func (q *reading) checkForms() *Failure {
 			return Refuse(MalformedSignature, "a signed part of the request holds what parts it from the next")
 		}
 	}
+	if failure := q.checkTexts(f); failure != nil {
+		return failure
+	}
+	return q.checkBody(f)
+}
+
+// checkTexts holds the parts beside the body to what they may hold.
+func (q *reading) checkTexts(f *forms) *Failure {
 	for i := range q.v.content {
 		switch p := &q.v.content[i]; {
 		case p.kind == partBody, p.kind == partSecret, p.kind == partLiteral:
@@ -251,7 +266,7 @@ func (q *reading) checkForms() *Failure {
 			return Refuse(MalformedSignature, "a signed part of the request holds what no such part holds")
 		}
 	}
-	return q.checkBody(f)
+	return nil
 }
 
 // checkBody holds the body to its form.

@@ -1,8 +1,10 @@
 package coded
 
-import "github.com/grapnel/grapnel/internal/verify"
+import (
+	"crypto/x509"
 
-import "crypto/x509"
+	"github.com/grapnel/grapnel/internal/verify"
+)
 
 // What the tests of the coded verifiers reach into.
 

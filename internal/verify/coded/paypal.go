@@ -146,8 +146,10 @@ func (p *paypal) Sign(r *verify.Request, s verify.Secret, now time.Time) (verify
 		return verify.Additions{}, err
 	}
 	return verify.Additions{Headers: []verify.HeaderLine{
-		{Name: "Paypal-Transmission-Id", Value: sent.id}, {Name: "Paypal-Transmission-Time", Value: sent.time},
-		{Name: "Paypal-Transmission-Sig", Value: signature}, {Name: "Paypal-Auth-Algo", Value: "SHA256withRSA"},
+		{Name: "Paypal-Transmission-Id", Value: sent.id},
+		{Name: "Paypal-Transmission-Time", Value: sent.time},
+		{Name: "Paypal-Transmission-Sig", Value: signature},
+		{Name: "Paypal-Auth-Algo", Value: "SHA256withRSA"},
 		{Name: "Paypal-Cert-Url", Value: testCertificate},
 	}}, nil
 }

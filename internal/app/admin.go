@@ -20,16 +20,15 @@ func (p *process) admin(ctx context.Context, stopping *atomic.Bool, file *reload
 	if err != nil {
 		return nil, nil, err
 	}
-	page, err := p.console(watch, log, receiver, ready)
+	store := deadletter.New(p.client, p.settings.Namespace, p.env.TaskQueue)
+	page, err := p.console(watch, log, store, where{receiver, ready})
 	if err != nil {
 		return nil, nil, err
 	}
 	server, err := admin.New(ctx, admin.Options{
 		Listen: p.env.AdminListen, Token: p.env.AdminToken.Reveal(), ReadToken: p.env.AdminReadToken.Reveal(),
-		Hosts: p.env.AdminHosts,
-		Endpoints: []admin.Endpoints{
-			admin.DeadLetters{Store: deadletter.New(p.client, p.settings.Namespace, p.env.TaskQueue)}, p.endpoints(file),
-		},
+		Hosts:      p.env.AdminHosts,
+		Endpoints:  []admin.Endpoints{admin.DeadLetters{Store: store}, watchAPI{alerts: watch.alerts, events: log}, p.endpoints(file)},
 		Metrics:    p.observer.metrics.Handler(),
 		Stats:      func() any { return p.observer.stats.Health() },
 		Ready:      ready,

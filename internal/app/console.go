@@ -11,6 +11,7 @@ import (
 
 	"github.com/grapnel/grapnel/internal/admin"
 	"github.com/grapnel/grapnel/internal/console"
+	"github.com/grapnel/grapnel/internal/deadletter"
 	"github.com/grapnel/grapnel/internal/engine"
 	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/eventlog"
@@ -23,18 +24,26 @@ func (p *process) eventLog() *eventlog.Log {
 	return eventlog.New(p.client, p.settings.Namespace, dc)
 }
 
+// where is what the page says of the process: where it receives, and whether it
+// is ready.
+type where struct {
+	receiver net.Addr
+	ready    func(context.Context) admin.Report
+}
+
 // console makes the operations page.
-func (p *process) console(w *watch, log *eventlog.Log, receiver net.Addr, ready func(context.Context) admin.Report) (*console.Console, error) {
+func (p *process) console(w *watch, log *eventlog.Log, store *deadletter.Store, at where) (*console.Console, error) {
 	ui := ""
 	if p.engine != nil {
 		ui = p.engine.UI
 	}
 	return console.New(console.Options{
 		Series: p.observer.flow.Series(), Events: log, Letters: w.counter.Last, Alerts: w.alerts,
-		Sources:       func() []console.Source { return p.sourceStates(w.file, receiver) },
+		Sources:       func() []console.Source { return p.sourceStates(w.file, at.receiver) },
 		Destinations:  p.destinationStates,
-		Configuration: func() console.Configuration { return p.configurationState(w.file, ready) },
+		Configuration: func() console.Configuration { return p.configurationState(w.file, at.ready) },
 		Rejections:    p.observer.rejections,
+		Operator:      operator{store},
 		WebUI:         ui, Namespace: p.settings.Namespace, Version: "grapnel " + Version(),
 		Sessions: console.NewSessions(p.env.AdminToken.Reveal(), p.env.AdminReadToken.Reveal(), nil),
 		Log:      p.log.Named("page"),

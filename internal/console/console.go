@@ -119,6 +119,8 @@ type Preview struct {
 // Operation is an act on many dead letters.
 type Operation struct {
 	ID, Action, State, Actor, Reason, Filter string
+	// Note says why it is stopped, paused or cancelled.
+	Note string
 	Started, Ended                           time.Time
 	Total, Done, Failed                      int
 	// Results are what became of the items, by outcome.
@@ -139,7 +141,7 @@ type Operator interface {
 	Operations(ctx context.Context) ([]Operation, error)
 	Operation(ctx context.Context, id string) (Operation, error)
 	// Control pauses, resumes or cancels one.
-	Control(ctx context.Context, id, verb string) error
+	Control(ctx context.Context, id, verb, actor string) error
 }
 
 // Console serves the pages. Make one with New.
@@ -270,6 +272,9 @@ type fault struct {
 }
 
 func (f fault) Error() string { return f.text }
+
+// Fault is an error that the page shows with a status.
+func Fault(status int, text string) error { return fault{status, text} }
 
 // show answers a page, or what kept it from being made.
 func (c *Console) show(w http.ResponseWriter, r *http.Request, name string, p page) {

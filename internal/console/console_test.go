@@ -71,7 +71,7 @@ func (w *world) Operation(context.Context, string) (console.Operation, error) {
 	return console.Operation{ID: "op-1", Action: "replay", State: "running", Actor: hostile, Reason: hostile, Started: noon, Total: 3, Done: 1}, nil
 }
 
-func (w *world) Control(_ context.Context, id, verb string) error {
+func (w *world) Control(_ context.Context, id, verb, _ string) error {
 	w.verbs = append(w.verbs, id+" "+verb)
 	return nil
 }

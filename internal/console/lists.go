@@ -339,5 +339,5 @@ func (c *Console) control(r *http.Request) (string, error) {
 		return "", fault{http.StatusBadRequest, "An operation is paused, resumed or cancelled."}
 	}
 	id := r.PathValue("id")
-	return "/operations/" + url.PathEscape(id), c.Operator.Control(r.Context(), id, verb)
+	return "/operations/" + url.PathEscape(id), c.Operator.Control(r.Context(), id, verb, defaultActor())
 }

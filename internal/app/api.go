@@ -46,7 +46,7 @@ type eventsAnswer struct {
 }
 
 // eventAnswer is what /events/{id} answers.
-type eventAnswer struct{ Body eventlog.Full }
+type eventAnswer struct{ Body eventlog.Story }
 
 // Register implements admin.Endpoints.
 func (w watchAPI) Register(api huma.API) {

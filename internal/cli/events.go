@@ -197,7 +197,7 @@ func eventsShow(p Program) *cobra.Command {
 	return c
 }
 
-func printEvent(w io.Writer, f *eventlog.Full, now time.Time) {
+func printEvent(w io.Writer, f *eventlog.Story, now time.Time) {
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
 	say("%s  %s", event.Clean(f.Event.Summary(), 200), f.State)
 	say("event     %s", f.ID)
@@ -227,7 +227,7 @@ func printEvent(w io.Writer, f *eventlog.Full, now time.Time) {
 }
 
 // routeLine says how far a route is: attempt n of m, and what it waits for.
-func routeLine(r eventlog.Route, now time.Time) string {
+func routeLine(r eventlog.RouteState, now time.Time) string {
 	line := r.State
 	if r.Attempt > 0 {
 		line += fmt.Sprintf(", attempt %d", r.Attempt)

@@ -64,7 +64,7 @@ type Options struct {
 // Events finds events.
 type Events interface {
 	List(ctx context.Context, f eventlog.Filter) (rows []eventlog.Row, more bool, err error)
-	Show(ctx context.Context, id string) (*eventlog.Full, error)
+	Show(ctx context.Context, id string) (*eventlog.Story, error)
 }
 
 // Source is a sender as the pages show it.

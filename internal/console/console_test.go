@@ -34,7 +34,7 @@ var (
 // world is what the pages of a test show and what was asked of it.
 type world struct {
 	rows    []eventlog.Row
-	full    *eventlog.Full
+	full    *eventlog.Story
 	asked   []eventlog.Filter
 	started []console.Request
 	paused  []string
@@ -46,7 +46,7 @@ func (w *world) List(_ context.Context, f eventlog.Filter) ([]eventlog.Row, bool
 	return w.rows, false, nil
 }
 
-func (w *world) Show(_ context.Context, id string) (*eventlog.Full, error) {
+func (w *world) Show(_ context.Context, id string) (*eventlog.Story, error) {
 	if w.full == nil || id != anID {
 		return nil, eventlog.ErrUnknown
 	}
@@ -83,11 +83,11 @@ func options(t *testing.T, w *world) console.Options {
 		ID: anID, Run: "r", State: eventlog.Dead, Source: "zoom", Type: hostile, Subject: hostile, Started: noon, Ended: noon,
 		Reason: hostile, Route: "crm", Routes: []string{"crm"},
 	}}
-	w.full = &eventlog.Full{
+	w.full = &eventlog.Story{
 		Row:    w.rows[0],
 		Event:  event.Event{ID: anID, Source: "zoom", Type: hostile, SenderID: hostile, DataContentType: hostile, Received: noon},
 		Body:   []byte(`{"topic":"</pre><script>alert(1)</script>"}`),
-		Routes: []eventlog.Route{{Name: "crm", State: "waiting", Attempt: 2, Attempts: 5, Next: noon.Add(time.Minute), Failure: hostile}},
+		Routes: []eventlog.RouteState{{Name: "crm", State: "waiting", Attempt: 2, Attempts: 5, Next: noon.Add(time.Minute), Failure: hostile}},
 		Steps:  []eventlog.Step{{Time: noon, Kind: "failed", Route: "crm", Text: hostile, Stack: hostile}},
 	}
 	rejections := admin.NewRejections(admin.Bounds{})

@@ -124,7 +124,7 @@ func (c *Console) sourceList() []Source {
 
 // eventData is one event.
 type eventData struct {
-	*eventlog.Full
+	*eventlog.Story
 	BodyView bodyView
 	Newest   []eventlog.Step
 }
@@ -137,10 +137,10 @@ func (c *Console) event(r *http.Request) (any, error) {
 	slices.SortStableFunc(f.Steps, func(a, b eventlog.Step) int { return a.Time.Compare(b.Time) })
 	newest := slices.Clone(f.Steps)
 	slices.Reverse(newest)
-	return eventData{Full: f, BodyView: viewBody(f.Body), Newest: newest}, nil
+	return eventData{Story: f, BodyView: viewBody(f.Body), Newest: newest}, nil
 }
 
-func (c *Console) find(r *http.Request) (*eventlog.Full, error) {
+func (c *Console) find(r *http.Request) (*eventlog.Story, error) {
 	id := r.PathValue("id")
 	if !eventlog.IsID(id) {
 		return nil, fault{http.StatusNotFound, "An event ID has 64 hexadecimal digits."}

@@ -19,14 +19,14 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// Full is all that Temporal knows of one event.
-type Full struct {
+// Story is all that Temporal knows of one event.
+type Story struct {
 	Row
 	Event event.Event `json:"event"`
 	// Body is the body, byte for byte as it was sent.
 	Body []byte `json:"-"`
 	// Routes is the plan, with what became of each route in this run.
-	Routes []Route `json:"routes,omitempty"`
+	Routes []RouteState `json:"routes,omitempty"`
 	// Letter is what a dead letter says.
 	Letter *event.Letter `json:"letter,omitempty"`
 	// Steps are what happened in the run that is shown, the oldest first.
@@ -35,8 +35,8 @@ type Full struct {
 	Runs []Row `json:"runs,omitempty"`
 }
 
-// Route is one route of an event's plan.
-type Route struct {
+// RouteState is one route of an event's plan.
+type RouteState struct {
 	Name string `json:"name"`
 	// State is waiting, running, done or failed.
 	State string `json:"state"`
@@ -68,7 +68,7 @@ type Step struct {
 const maxHistory = 2000
 
 // Show tells all of an event by its latest run.
-func (l *Log) Show(ctx context.Context, id string) (*Full, error) {
+func (l *Log) Show(ctx context.Context, id string) (*Story, error) {
 	d, err := l.temporal.DescribeWorkflowExecution(ctx, id, "")
 	var notFound *serviceerror.NotFound
 	if errors.As(err, &notFound) {
@@ -77,7 +77,7 @@ func (l *Log) Show(ctx context.Context, id string) (*Full, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look up event %s: %w", id, err)
 	}
-	f := &Full{Row: rowOf(d.GetWorkflowExecutionInfo())}
+	f := &Story{Row: rowOf(d.GetWorkflowExecutionInfo())}
 	tasks := map[string]event.Task{}
 	if err := l.read(ctx, f, tasks); err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func (l *Log) others(ctx context.Context, not Row) ([]Row, error) {
 }
 
 // read reads the history of the run, and what each of its activities was asked.
-func (l *Log) read(ctx context.Context, f *Full, tasks map[string]event.Task) error {
+func (l *Log) read(ctx context.Context, f *Story, tasks map[string]event.Task) error {
 	events := l.temporal.GetWorkflowHistory(ctx, f.ID, f.Run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	r := &reader{log: l, full: f, scheduled: map[int64]*historypb.ActivityTaskScheduledEventAttributes{}, began: map[int64]time.Time{}, tasks: tasks}
 	for n := 0; events.HasNext() && n < maxHistory; n++ {
@@ -121,7 +121,7 @@ func (l *Log) read(ctx context.Context, f *Full, tasks map[string]event.Task) er
 // reader turns a history into steps.
 type reader struct {
 	log       *Log
-	full      *Full
+	full      *Story
 	scheduled map[int64]*historypb.ActivityTaskScheduledEventAttributes
 	began     map[int64]time.Time
 	// tasks are what the activities were asked to do, by their IDs.
@@ -211,7 +211,7 @@ func (r *reader) started(e *historypb.HistoryEvent, a *historypb.WorkflowExecuti
 		if decode(2, &past) {
 			replays = past.Replays
 			for _, name := range past.Done {
-				r.full.Routes = append(r.full.Routes, Route{Name: name, State: "done"})
+				r.full.Routes = append(r.full.Routes, RouteState{Name: name, State: "done"})
 			}
 		}
 	}
@@ -223,11 +223,11 @@ func (r *reader) started(e *historypb.HistoryEvent, a *historypb.WorkflowExecuti
 // letter tells what a dead letter knows of its routes.
 func (r *reader) letter(letter event.Letter) {
 	for _, name := range letter.Done {
-		r.full.Routes = append(r.full.Routes, Route{Name: name, State: "done"})
+		r.full.Routes = append(r.full.Routes, RouteState{Name: name, State: "done"})
 	}
 	for _, x := range letter.Failures {
 		if x.Route != "" {
-			r.full.Routes = append(r.full.Routes, Route{
+			r.full.Routes = append(r.full.Routes, RouteState{
 				Name: x.Route, State: "failed", Attempt: x.Attempts, Attempts: x.Attempts, Failure: x.Message,
 			})
 		}
@@ -291,7 +291,7 @@ func (r *reader) planned(e *historypb.HistoryEvent, plan event.Plan) {
 	names := make([]string, 0, len(plan.Routes))
 	for _, rt := range plan.Routes {
 		names = append(names, rt.Name)
-		r.full.Routes = append(r.full.Routes, Route{Name: rt.Name, State: "waiting", Attempts: rt.Retry.Attempts})
+		r.full.Routes = append(r.full.Routes, RouteState{Name: rt.Name, State: "waiting", Attempts: rt.Retry.Attempts})
 	}
 	text := "planned for " + strings.Join(names, ", ")
 	switch {
@@ -342,7 +342,7 @@ func (r *reader) settle(e *historypb.HistoryEvent, scheduled, started int64, f *
 }
 
 // route finds a route of the plan by its name.
-func (r *reader) route(name string) *Route {
+func (r *reader) route(name string) *RouteState {
 	for i := range r.full.Routes {
 		if r.full.Routes[i].Name == name {
 			return &r.full.Routes[i]
@@ -376,7 +376,7 @@ func (r *reader) waits(e *historypb.HistoryEvent) {
 }
 
 // pending adds what the activities under way are waiting for.
-func (f *Full) pending(all []*workflowpb.PendingActivityInfo, tasks map[string]event.Task) {
+func (f *Story) pending(all []*workflowpb.PendingActivityInfo, tasks map[string]event.Task) {
 	for _, p := range all {
 		t := tasks[p.GetActivityId()]
 		for i := range f.Routes {
@@ -389,7 +389,7 @@ func (f *Full) pending(all []*workflowpb.PendingActivityInfo, tasks map[string]e
 
 // await says how far a route has come whose activity is under way; before is the
 // number of attempts made before that.
-func (rt *Route) await(f *Full, p *workflowpb.PendingActivityInfo, before int) {
+func (rt *RouteState) await(f *Story, p *workflowpb.PendingActivityInfo, before int) {
 	rt.Attempt, rt.State = before+int(p.GetAttempt()), "running"
 	next := p.GetNextAttemptScheduleTime()
 	if p.GetState() == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED {

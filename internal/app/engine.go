@@ -14,6 +14,7 @@ import (
 func (p *process) startEngine(ctx context.Context) error {
 	e, err := engine.Start(ctx, engine.EmbeddedOptions{
 		DataDir: p.env.DataDir, Namespace: p.settings.Namespace, Retention: p.config.Retention,
+		Port:        p.env.TemporalPort,
 		KeepIndexes: !p.config.Engine.TrimVisibility,
 		Environ:     p.world.Environ, Logger: telemetry.NewSlog(p.log), CodecEndpoint: p.codecEndpoint(),
 	})

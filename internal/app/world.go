@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -83,4 +84,25 @@ func (w World) Dial(ctx context.Context) (client.Client, error) {
 		return nil, err
 	}
 	return engine.Dial(settings, engine.DialOptions{})
+}
+
+// Variables gives the environment variables by which the Temporal CLI reaches the Temporal that
+// grapnel works with, and has compressed payloads made readable.
+func (w World) Variables(ctx context.Context) ([]string, error) {
+	settings, err := w.Reach(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !settings.Configured() {
+		return nil, errors.New("no Temporal runs here: start 'grapnel up', or set TEMPORAL_ADDRESS")
+	}
+	env, cfg, err := w.Configuration()
+	if err != nil {
+		return nil, err
+	}
+	all := []string{"TEMPORAL_ADDRESS=" + settings.Address, "TEMPORAL_NAMESPACE=" + settings.Namespace}
+	if endpoint := (&process{env: env, config: cfg}).codecEndpoint(); endpoint != "" {
+		all = append(all, "TEMPORAL_CODEC_ENDPOINT="+endpoint)
+	}
+	return all, nil
 }

@@ -94,6 +94,8 @@ Start with 'grapnel up', then 'grapnel send zoom' in another terminal.`,
 		healthCommand(p),
 		eventsCommand(p),
 		spoolCommand(p),
+		temporalCommand(p),
+		envCommand(p),
 		meetingsCommand(p.dial),
 		benchCommand(p),
 	)

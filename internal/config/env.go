@@ -39,6 +39,8 @@ type Env struct {
 	UIOrigin string
 	// DataDir holds the spool and the embedded engine's file; empty is none.
 	DataDir string
+	// TemporalPort is the port of the embedded engine, 0 for one that is free.
+	TemporalPort int
 	// TaskQueue is the Temporal task queue that both halves meet on.
 	TaskQueue string
 	// LogLevel is debug, info, warn or error; LogFormat console or json.
@@ -61,6 +63,7 @@ type variables struct {
 	UIOrigin       string `split_words:"true" desc:"origin of a Temporal Web UI of your own, which may then ask the admin listener to decode"`
 	DataDir        string `split_words:"true" desc:"directory of the spool and the embedded engine; up sets it"`
 	TaskQueue      string `split_words:"true" default:"grapnel" desc:"Temporal task queue"`
+	TemporalPort   string `split_words:"true" desc:"port of the Temporal that up runs, its Web UI's 1000 above; else those of its last run, at first 7233 and 8233"`
 	LogLevel       string `split_words:"true" default:"info" desc:"debug, info, warn or error"`
 	LogFormat      string `split_words:"true" default:"console" desc:"console or json"`
 }
@@ -151,6 +154,12 @@ func (l *envLoader) env() Env {
 	l.tokens(e)
 	if u, err := url.Parse(e.UIOrigin); e.UIOrigin != "" && (err != nil || u.Host == "" || u.Scheme+"://"+u.Host != e.UIOrigin) {
 		l.fault("GRAPNEL_UI_ORIGIN", "must be scheme and host alone, as https://temporal.example.com")
+	}
+	if text := get("TEMPORAL_PORT"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 16)
+		if e.TemporalPort = int(n); err != nil || n == 0 || n > 64535 { //nolint:gosec // Of 16 bits.
+			l.fault("GRAPNEL_TEMPORAL_PORT", "must be a port from 1 to 64535, as 7233; the Web UI's is 1000 above it")
+		}
 	}
 	switch get("LOG_LEVEL") {
 	case "debug", "info", "warn", "error":

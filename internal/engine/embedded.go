@@ -103,12 +103,18 @@ func startLocked(ctx context.Context, o EmbeddedOptions, held *locks, at *ports)
 	if err != nil {
 		return nil, err
 	}
-	usual := at == nil && !o.AnyPorts && held.takeUsual()
+	var wanted ports
+	if at == nil {
+		wanted = o.wantedPorts(held)
+	}
 	choose := func(attempt int) (ports, error) {
 		if at != nil {
 			return *at, nil
 		}
-		return choosePorts(ctx, usual && attempt == 0)
+		if attempt > 0 && o.Port == 0 {
+			return choosePorts(ctx, ports{}, false)
+		}
+		return choosePorts(ctx, wanted, o.Port != 0)
 	}
 	if fresh && !o.keepsIndexes() {
 		// Only the engine can make its tables, and only where there is no file yet. So it

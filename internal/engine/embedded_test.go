@@ -110,6 +110,18 @@ func TestAnEngineKeepsItsStateOverARestart(t *testing.T) {
 		require.NoError(t, err)
 		require.Contains(t, string(line), "--sqlite-pragma\x00synchronous=full")
 	})
+	t.Run("the HTTP port answers nobody", func(t *testing.T) {
+		if runtime.GOOS != "linux" {
+			t.Skip("the command line is read from /proc")
+		}
+		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", first.PID))
+		require.NoError(t, err)
+		_, port, found := strings.Cut(string(line), "--http-port\x00")
+		require.True(t, found)
+		port, _, _ = strings.Cut(port, "\x00")
+		require.Equal(t, http.StatusForbidden, status(t, "http://127.0.0.1:"+port+"/api/v1/namespaces/events"))
+		require.Equal(t, http.StatusForbidden, status(t, "http://localhost:"+port+"/api/v1/namespaces/events"))
+	})
 	t.Run("the web UI answers on loopback", func(t *testing.T) {
 		require.True(t, strings.HasPrefix(first.UI, "http://127.0.0.1:"), first.UI)
 		require.Equal(t, http.StatusOK, status(t, first.UI))
@@ -125,6 +137,8 @@ func TestAnEngineKeepsItsStateOverARestart(t *testing.T) {
 	require.False(t, ok, "a stop is no death: %v", died)
 
 	second := start(t, o)
+	require.Equal(t, first.Address, second.Address, "what was told of the address stays true")
+	require.Equal(t, first.UI, second.UI)
 	_, err := dial(t, second.Settings()).DescribeWorkflowExecution(within(t), "kept", "")
 	require.NoError(t, err)
 }

@@ -37,6 +37,9 @@ type EmbeddedOptions struct {
 	// CodecEndpoint is where the Web UI has compressed payloads made readable, as
 	// http://127.0.0.1:9090/codec; empty means nowhere.
 	CodecEndpoint string
+	// Port fixes the frontend's port, and the Web UI's 1000 above it; 0 keeps those
+	// of the last run on DataDir, and tries the usual ones first.
+	Port int
 	// AnyPorts takes free ports without trying the usual 7233 and 8233.
 	AnyPorts bool
 	// InMemory keeps nothing on disk but the log and the locks; for tests.

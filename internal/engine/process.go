@@ -149,10 +149,10 @@ const loopback = "127.0.0.1"
 // ports are those of one engine, all on loopback.
 type ports struct{ frontend, ui, http, metrics int }
 
-// choosePorts takes the usual ports where they are free and wanted, and free
-// ones else. Another process may take one of them before the engine does; then
-// the engine ends at once and other ports are tried.
-func choosePorts(ctx context.Context, usual bool) (p ports, err error) {
+// choosePorts takes the ports that are wanted where they are free, and free ones
+// else; a fixed one must be free. Another process may take one of them before the
+// engine does; then the engine ends at once and other ports are tried.
+func choosePorts(ctx context.Context, wanted ports, fixed bool) (p ports, err error) {
 	var held []net.Listener
 	defer func() {
 		for _, l := range held {
@@ -162,6 +162,9 @@ func choosePorts(ctx context.Context, usual bool) (p ports, err error) {
 	var listen net.ListenConfig
 	take := func(preferred int) (int, error) {
 		l, err := listen.Listen(ctx, "tcp", loopbackAddress(preferred))
+		if err != nil && fixed && preferred != 0 {
+			return 0, fmt.Errorf("port %d, which GRAPNEL_TEMPORAL_PORT asks for (the Web UI's is 1000 above it), is in use: free it or name another: %w", preferred, err)
+		}
 		if err != nil && preferred != 0 {
 			l, err = listen.Listen(ctx, "tcp", loopbackAddress(0))
 		}
@@ -171,16 +174,38 @@ func choosePorts(ctx context.Context, usual bool) (p ports, err error) {
 		held = append(held, l)
 		return l.Addr().(*net.TCPAddr).Port, nil
 	}
-	wanted := [4]int{}
-	if usual {
-		wanted = [4]int{usualPort, usualUIPort}
-	}
-	for i, port := range []*int{&p.frontend, &p.ui, &p.http, &p.metrics} {
-		if *port, err = take(wanted[i]); err != nil {
+	for _, one := range []struct {
+		port   *int
+		wanted int
+	}{{&p.frontend, wanted.frontend}, {&p.ui, wanted.ui}, {&p.http, 0}, {&p.metrics, 0}} {
+		if *one.port, err = take(one.wanted); err != nil {
 			return ports{}, err
 		}
 	}
 	return p, nil
+}
+
+// wantedPorts gives the ports that an engine would like: the fixed one, else those
+// of its last run on the data directory, so that an address stays good over a
+// restart, else the usual ones where no other grapnel of this machine has them.
+func (o EmbeddedOptions) wantedPorts(held *locks) ports {
+	last := readRecord(held.engine)
+	var wanted ports
+	switch {
+	case o.Port != 0:
+		return ports{frontend: o.Port, ui: o.Port + 1000}
+	case last.Port != 0:
+		wanted.frontend = last.Port
+		if _, port, ok := strings.Cut(strings.TrimPrefix(last.UI, "http://"), ":"); ok {
+			wanted.ui, _ = strconv.Atoi(port) // 0 takes any.
+		}
+	case !o.AnyPorts:
+		wanted = ports{frontend: usualPort, ui: usualUIPort}
+	}
+	if wanted.frontend == usualPort && !held.takeUsual() {
+		return ports{}
+	}
+	return wanted
 }
 
 func loopbackAddress(port int) string {

@@ -30,6 +30,9 @@ func tunings() []tuning {
 	return []tuning{
 		// It does not call home for newer versions.
 		{name: "frontend.enableServerVersionCheck", value: "false", limit: true},
+		// Its HTTP port can't be closed, and takes a POST that a web page sends across sites:
+		// no host name is allowed there, so it answers nobody. All of ours speaks gRPC.
+		{name: "frontend.httpAllowedHosts", value: `["nobody.invalid"]`, limit: true},
 		// It is not limited per second as a cluster of many tenants must be; the disk is
 		// what bounds it.
 		{name: "frontend.rps", value: "100000", limit: true},

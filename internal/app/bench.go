@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -29,18 +30,20 @@ type Plant struct {
 	world    World
 	dir      string
 	config   *config.Config
+	secret   string // Of the one source.
 	file     *os.File
 	log      *zap.Logger
 	settings engine.Settings
-	// engine is nil where one was given.
-	engine *engine.Embedded
+	// engine is nil where one was given, and stock the one beside it that runs as the
+	// Temporal CLI runs it.
+	engine, stock *engine.Embedded
 }
 
 // Plant makes the engine and all that receivers and workers of the bench share, in a directory of
 // the caller.
 func (w World) Plant(ctx context.Context, dir string) (*Plant, bench.Options, error) {
 	o := bench.Options{Secret: rand.Text()}
-	cfg, err := config.Parse("bench.yaml", []byte("sources: {zoom: {provider: zoom, secrets: ["+o.Secret+"]}}\n"), w.Lookup)
+	cfg, err := w.benchConfig(o.Secret, "")
 	if err != nil {
 		return nil, o, err
 	}
@@ -49,7 +52,7 @@ func (w World) Plant(ctx context.Context, dir string) (*Plant, bench.Options, er
 	if err != nil {
 		return nil, o, fmt.Errorf("make a log: %w", err)
 	}
-	pl := &Plant{world: w, dir: dir, config: cfg, file: file}
+	pl := &Plant{world: w, dir: dir, config: cfg, secret: o.Secret, file: file}
 	if pl.log, err = telemetry.NewLogger("info", telemetry.FormatConsole, file); err != nil {
 		return nil, o, err
 	}
@@ -64,17 +67,34 @@ func (w World) Plant(ctx context.Context, dir string) (*Plant, bench.Options, er
 			return nil, o, err
 		}
 		pl.engine, pl.settings = e, e.Settings()
+		pl.stock, err = engine.Start(ctx, engine.EmbeddedOptions{
+			DataDir: filepath.Join(dir, "stock"), AnyPorts: true, Environ: w.Environ, Stock: true,
+		})
+		if err != nil {
+			return nil, o, errors.Join(err, e.Kill()) //nolint:contextcheck // It ends at once.
+		}
+		o.StockPID = pl.stock.PID
 		o.EnginePID, o.EngineDir = e.PID, filepath.Join(dir, "engine")
 	}
 	o.Namespace = pl.settings.Namespace
 	return pl, o, nil
 }
 
+// benchConfig is one source of events, and one destination where a URL is given.
+func (w World) benchConfig(secret, deliver string) (*config.Config, error) {
+	text := "sources: {zoom: {provider: zoom, secrets: [" + secret + "]}}\n"
+	if deliver != "" {
+		text += `destinations: {bench: {events: ["zoom/*"], allow_private: [127.0.0.1/32], http: {url: "` + deliver +
+			`", secrets: [whsec_` + base64.StdEncoding.EncodeToString([]byte(secret)) + "]}}}\n"
+	}
+	return config.Parse("bench.yaml", []byte(text), w.Lookup)
+}
+
 // Close ends the engine that the plant has started, and its log.
 func (p *Plant) Close() error {
 	var err error
 	if p.engine != nil {
-		err = p.engine.Kill() // Nothing of it is kept.
+		err = errors.Join(p.engine.Kill(), p.stock.Kill()) // Nothing of them is kept.
 	}
 	return errors.Join(err, p.file.Close())
 }
@@ -82,6 +102,14 @@ func (p *Plant) Close() error {
 // Client implements bench.Plant.
 func (p *Plant) Client(o ...grpc.DialOption) (client.Client, error) {
 	return engine.Dial(p.settings, engine.DialOptions{GRPC: o})
+}
+
+// Stock implements bench.Plant.
+func (p *Plant) Stock(o ...grpc.DialOption) (client.Client, error) {
+	if p.stock == nil {
+		return p.Client(o...)
+	}
+	return engine.Dial(p.stock.Settings(), engine.DialOptions{GRPC: o})
 }
 
 // Start implements bench.Plant.
@@ -145,7 +173,14 @@ func (p *process) operate(ctx context.Context, parts []part, other *process) (st
 
 // process makes what a process of the bench is made of, with a client of its own.
 func (p *Plant) process(s bench.Setup) (*process, error) {
-	o, err := newObserver(p.config, p.log)
+	cfg := p.config
+	if s.Deliver != "" {
+		var err error
+		if cfg, err = p.world.benchConfig(p.secret, s.Deliver); err != nil {
+			return nil, err
+		}
+	}
+	o, err := newObserver(cfg, p.log)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +194,7 @@ func (p *Plant) process(s bench.Setup) (*process, error) {
 	})
 	return &process{
 		env:    config.Env{Listen: "127.0.0.1:0", TaskQueue: s.Queue},
-		config: p.config, log: p.log, observer: o, settings: p.settings, client: c, world: p.world,
+		config: cfg, log: p.log, observer: o, settings: p.settings, client: c, world: p.world,
 		destinations: destination.NewSet(destination.Deps{}),
 	}, err
 }
@@ -176,11 +211,15 @@ func (p *process) benchReceiver(ctx context.Context, s bench.Setup) (parts []par
 	return []part{h, {name: "drain of the spool", run: door.Drain}}, a.String(), nil
 }
 
-// benchWorker makes the worker, whose one handler is the bench's.
+// benchWorker makes the worker, whose one handler is the bench's, where it does not
+// deliver.
 func (p *process) benchWorker(s bench.Setup) (part, error) {
 	a, err := p.activities()
 	if err != nil {
 		return part{}, err
+	}
+	if s.Handle == nil {
+		return p.workerPart(a), nil // WithHandlers would forget the destination.
 	}
 	table := &handler.Table{}
 	handler.On(table, "zoom", "*", func(_ context.Context, e handler.Event[[]byte]) error {

@@ -19,6 +19,9 @@ import (
 type Plant interface {
 	// Client makes a client of the engine; the caller closes it.
 	Client(o ...grpc.DialOption) (client.Client, error)
+	// Stock makes a client of the engine that bare starts and the textbook design are
+	// measured on: one beside ours that runs as the Temporal CLI runs it, else the same.
+	Stock(o ...grpc.DialOption) (client.Client, error)
 	// Start runs receiver and worker as Setup says.
 	Start(ctx context.Context, s Setup) (*Running, error)
 }
@@ -33,8 +36,10 @@ type Setup struct {
 	Spool bool
 	// Idle leaves the engine out: each start succeeds at once, and no worker runs.
 	Idle bool
-	// Handle is the handler of all events.
+	// Handle is the handler of all events; nil where they are delivered.
 	Handle func(body []byte) error
+	// Deliver is the URL of an HTTP destination that takes all events; empty for none.
+	Deliver string
 	// Calls counts the calls to the engine.
 	Calls *Calls
 }
@@ -62,6 +67,8 @@ type Options struct {
 	Only []string
 	// EnginePID is the engine's process, where it is our own; else zero.
 	EnginePID int
+	// StockPID is the process of the stock engine beside it; else zero.
+	StockPID int
 	// EngineDir holds the engine's database, where it is our own.
 	EngineDir string
 	// Progress hears what is being measured.
@@ -72,6 +79,7 @@ type Options struct {
 type bench struct {
 	Options
 	client client.Client
+	stock  client.Client
 	report *Report
 	serial int
 }
@@ -83,7 +91,13 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	defer c.Close()
-	b := &bench{Options: o, client: c, report: newReport(o)}
+	stock, err := o.Plant.Stock()
+	if err != nil {
+		return nil, err
+	}
+	defer stock.Close()
+	b := &bench{Options: o, client: c, stock: stock, report: newReport(o)}
+	machine := newMachine(o)
 	if err := b.describeEngine(ctx); err != nil {
 		return nil, err
 	}
@@ -96,6 +110,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 			return nil, fmt.Errorf("measure %s: %w", m.name, err)
 		}
 	}
+	b.report.Others = machine.others()
 	b.report.EngineRSS, b.report.RSS = rss(o.EnginePID), rss(os.Getpid())
 	b.clean(ctx)
 	return b.report, nil

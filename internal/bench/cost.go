@@ -118,12 +118,80 @@ func rss(pid int) int64 {
 	return kilobytes << 10
 }
 
-// cpu is what this process and the engine have used so far.
-func (b *bench) cpu() [2]time.Duration { return [2]time.Duration{cpuTime(), cpuTimeOf(b.EnginePID)} }
+// use is what this process and an engine have used so far.
+type use struct {
+	here, engine    time.Duration
+	written, writes int64
+}
+
+func (b *bench) use(engine int) use {
+	u := use{here: cpuTime(), engine: cpuTimeOf(engine)}
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(engine) + "/io")
+	if engine == 0 || err != nil {
+		return u
+	}
+	for line := range strings.Lines(string(text)) {
+		_, _ = fmt.Sscanf(line, "wchar: %d", &u.written)
+		_, _ = fmt.Sscanf(line, "syscw: %d", &u.writes)
+	}
+	return u
+}
+
+// machine is what the processors had done when the bench began.
+type machine struct {
+	pids        []int
+	busy, total time.Duration
+	ours        time.Duration
+}
+
+func newMachine(o Options) *machine {
+	m := &machine{pids: []int{os.Getpid(), o.EnginePID, o.StockPID}}
+	m.busy, m.total = processors()
+	m.ours = m.used()
+	return m
+}
+
+func (m *machine) used() (sum time.Duration) {
+	for _, pid := range m.pids {
+		sum += cpuTimeOf(pid)
+	}
+	return sum
+}
+
+// others is the part of the processors that went to neither us nor the engines.
+func (m *machine) others() float64 {
+	busy, total := processors()
+	if total <= m.total {
+		return -1
+	}
+	return max(0, float64(busy-m.busy-(m.used()-m.ours))/float64(total-m.total))
+}
+
+// processors gives how long all of them were busy, and how long there was.
+func processors() (busy, total time.Duration) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, 0
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	for i, field := range strings.Fields(line) {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil || i > 8 { // Guests are part of user and nice.
+			continue
+		}
+		total += time.Duration(n) * tick
+		if i != 4 && i != 5 { // Idle, and waiting for a disk.
+			busy += time.Duration(n) * tick
+		}
+	}
+	return busy, total
+}
+
+// tick is the unit of proc(5), on every Linux.
+const tick = 10 * time.Millisecond
 
 // cpuTimeOf is what another process has used, or zero where that can't be told.
 func cpuTimeOf(pid int) time.Duration {
-	const tick = 10 * time.Millisecond // the unit of proc(5), on every Linux
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	// Utime and stime are the 14th and 15th; the 2nd is a name in brackets.
 	_, rest, ok := strings.Cut(string(text), ") ")

@@ -32,7 +32,37 @@ func (b *bench) latency(ctx context.Context) error {
 		return err
 	}
 	b.report.Latency, b.report.LatencyCalls = newTimes(events.latencies()[warmUp:]), perEvent(calls, events)
-	return nil
+	b.report.Stages, err = b.stages(ctx, events, warmUp)
+	return err
+}
+
+// stages tells by the histories of some events where their time went: until Temporal
+// had started the workflow, from there to the handler (the start's answer brings the
+// first task), and from there to the end.
+func (b *bench) stages(ctx context.Context, events *batch, from int) ([]Stage, error) {
+	const looked = 100
+	var start, task, end []time.Duration
+	for i := from; i < min(from+looked, len(events.requests)); i++ {
+		id, sent, handled := events.ids[i], events.began.Add(time.Duration(events.sent[i].Load())), events.began.Add(time.Duration(events.handled[i].Load()))
+		if id == "" {
+			continue
+		}
+		if err := b.client.GetWorkflow(ctx, id, "").Get(ctx, nil); err != nil {
+			return nil, fmt.Errorf("wait for the end of %s: %w", id, err)
+		}
+		d, err := b.client.DescribeWorkflowExecution(ctx, id, "")
+		if err != nil {
+			return nil, fmt.Errorf("look at %s: %w", id, err)
+		}
+		info := d.GetWorkflowExecutionInfo()
+		began, closed := info.GetStartTime().AsTime(), info.GetCloseTime().AsTime()
+		start, task, end = append(start, began.Sub(sent)), append(task, handled.Sub(began)), append(end, closed.Sub(handled))
+	}
+	return []Stage{
+		{"socket to Temporal's start: read, verify, call", newTimes(start)},
+		{"start to handler: commit, answer, first task", newTimes(task)},
+		{"handler to end", newTimes(end)},
+	}, nil
 }
 
 const (
@@ -157,13 +187,33 @@ func (b *bench) reset(ctx context.Context, id string) error {
 	if info.GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_FAILED {
 		return fmt.Errorf("dead letter %s is %s", id, info.GetStatus())
 	}
+	task, err := b.firstTask(ctx, id, info.GetExecution().GetRunId())
+	if err != nil {
+		return err
+	}
 	_, err = b.client.ResetWorkflowExecution(ctx, &workflowservice.ResetWorkflowExecutionRequest{
 		Namespace: b.Namespace, Reason: "bench", RequestId: "replay-" + info.GetExecution().GetRunId(),
 		WorkflowExecution:         &common.WorkflowExecution{WorkflowId: id, RunId: info.GetExecution().GetRunId()},
-		WorkflowTaskFinishEventId: info.GetHistoryLength() - 1,
+		WorkflowTaskFinishEventId: task,
 	})
 	if err != nil {
 		return fmt.Errorf("replay dead letter %s: %w", id, err)
 	}
 	return nil
+}
+
+// firstTask gives the event at which the first workflow task of a run ended, as a
+// reset of the type FirstWorkflowTask finds it.
+func (b *bench) firstTask(ctx context.Context, id, run string) (int64, error) {
+	history := b.client.GetWorkflowHistory(ctx, id, run, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for history.HasNext() {
+		e, err := history.Next()
+		if err != nil {
+			return 0, fmt.Errorf("read the history of dead letter %s: %w", id, err)
+		}
+		if e.GetEventType() == enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
+			return e.GetEventId(), nil
+		}
+	}
+	return 0, fmt.Errorf("dead letter %s has ended no task", id)
 }

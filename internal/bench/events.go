@@ -28,7 +28,9 @@ type batch struct {
 	handled  []atomic.Int64
 	left     atomic.Int64
 	repeats  atomic.Int64
-	done     chan struct{}
+	// ids are the event IDs that the receiver has answered with.
+	ids  []string
+	done chan struct{}
 }
 
 // bodyBytes is the size of an event.
@@ -41,7 +43,7 @@ const numberMark = `"number":"`
 func newBatch(n int, secret string) *batch {
 	b := &batch{
 		requests: make([]request, n), began: time.Now(), done: make(chan struct{}),
-		sent: make([]atomic.Int64, n), handled: make([]atomic.Int64, n),
+		sent: make([]atomic.Int64, n), handled: make([]atomic.Int64, n), ids: make([]string, n),
 	}
 	b.left.Store(int64(n))
 	token, ts := rand.Text(), strconv.FormatInt(time.Now().Unix(), 10)

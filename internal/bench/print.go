@@ -17,6 +17,9 @@ func (r *Report) Print(w io.Writer) error {
 	t := table{tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
 	t.row("engine", "%s", r.Engine)
 	t.row("machine", "%s, %d CPUs; load generator on the same ones", r.System, r.CPUs)
+	if r.Others >= 0 {
+		t.row("others", "used %.0f %% of the processors meanwhile", 100*r.Others)
+	}
 	t.row("rounds", "%d, medians, ratios round by round; %d events of %d B each", r.Rounds, r.Events, bodyBytes)
 	t.row("\nrate", "per second\tagainst bare\tagainst textbook")
 	for _, line := range r.rates() {
@@ -40,15 +43,18 @@ func (r *Report) printCosts(t table) {
 	t.row("grapnel up, under load", "%.2f\t%d\t%d", r.UpCalls, r.History, r.Bytes)
 	t.row("starter and worker apart", "%.2f\t%d\t", r.SplitCalls, r.History)
 	t.row("handled twice", "%d", r.Repeats)
-	t.row("\nCPU of an event", "here\tengine\tboth, against textbook")
+	t.row("\nCPU of an event", "here\tengine\tagainst bare\tagainst textbook\twritten\twrites")
+	bare := r.BareCPU.Here.Median + r.BareCPU.Engine.Median
 	textbook := r.TextbookCPU.Here.Median + r.TextbookCPU.Engine.Median
 	cpu := func(name string, c CPU) {
 		here, there := c.Here.Median, c.Engine.Median
-		t.row(name, "%s\t%s\t%.2f", short(time.Duration(here)), short(time.Duration(there)), (here+there)/max(textbook, 1))
+		t.row(name, "%s\t%s\t%.2f\t%.2f\t%.0f KB\t%.0f", short(time.Duration(here)), short(time.Duration(there)),
+			(here+there)/max(bare, 1), (here+there)/max(textbook, 1), c.Written.Median/1000, c.Writes.Median)
 	}
 	cpu("bare StartWorkflowExecution", r.BareCPU)
 	cpu("textbook design", r.TextbookCPU)
 	cpu("grapnel up", r.UpCPU)
+	cpu("grapnel up, HTTP destination", r.HTTPCPU)
 	cpu("starter and worker apart", r.SplitCPU)
 }
 
@@ -59,6 +65,9 @@ func (r *Report) printTimes(t table) {
 		t.row(name, "%s\t%s\t%s\t%d", short(all.P50), short(all.P99), short(all.Max), refused)
 	}
 	times("socket to handler, at 50/s", r.Latency, 0)
+	for _, s := range r.Stages {
+		times("  "+s.Name, s.Times, 0)
+	}
 	times("answers in a burst, spool", r.Burst.Answers, r.Burst.Refused)
 	times("answers in a burst, no spool", r.BurstNoSpool.Answers, r.BurstNoSpool.Refused)
 	if r.Hang != nil {
@@ -88,6 +97,7 @@ func (r *Report) rates() []rated {
 		{"textbook design, handled", r.Textbook},
 		{"starter and worker, handled", r.Split},
 		{"grapnel up, handled", r.Up},
+		{"grapnel up, HTTP destination", r.HTTP},
 		{"burst accepted, no spool", r.BurstNoSpool.Accepted},
 		{"burst accepted, spool", r.Burst.Accepted},
 		{"dead letters replayed", r.Replays},

@@ -3,8 +3,10 @@ package bench
 import (
 	"context"
 	"fmt"
+	"net"
 	"time"
 
+	"github.com/valyala/fasthttp"
 	batchpb "go.temporal.io/api/batch/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
@@ -23,6 +25,7 @@ func (b *bench) rates(ctx context.Context) error {
 		{&b.report.Bare, "bare StartWorkflowExecution", b.bare},
 		{&b.report.Textbook, "textbook design", b.textbook},
 		{&b.report.Up, "grapnel up", func(ctx context.Context) (float64, error) { return b.handled(ctx, false) }},
+		{&b.report.HTTP, "grapnel up, HTTP destination", b.delivered},
 		{&b.report.Split, "starter and worker apart", func(ctx context.Context) (float64, error) { return b.handled(ctx, true) }},
 	}
 	for round := range b.Rounds {
@@ -53,13 +56,14 @@ func (b *bench) settle(ctx context.Context) {
 	if b.EnginePID == 0 {
 		return
 	}
+	engines := func() time.Duration { return cpuTimeOf(b.EnginePID) + cpuTimeOf(b.StockPID) }
 	for end := time.Now().Add(restMost); time.Now().Before(end) && ctx.Err() == nil; {
-		used := cpuTimeOf(b.EnginePID)
+		used := engines()
 		select {
 		case <-ctx.Done():
 		case <-time.After(restLook):
 		}
-		if cpuTimeOf(b.EnginePID)-used < restLook/restShare {
+		if engines()-used < restLook/restShare {
 			return
 		}
 	}
@@ -68,9 +72,9 @@ func (b *bench) settle(ctx context.Context) {
 // bare starts workflows that nobody runs.
 func (b *bench) bare(ctx context.Context) (float64, error) {
 	events := newBatch(b.Events, b.Secret)
-	used := b.cpu()
-	s, err := starts(ctx, b.client, events, client.StartWorkflowOptions{TaskQueue: b.queue("bare")}, bareWorkflow)
-	b.report.BareCPU.add(used, b.cpu(), b.Events)
+	used := b.use(b.StockPID)
+	s, err := starts(ctx, b.stock, events, client.StartWorkflowOptions{TaskQueue: b.queue("bare")}, bareWorkflow)
+	b.report.BareCPU.add(used, b.use(b.StockPID), b.Events)
 	return s.perSecond(), err
 }
 
@@ -78,7 +82,7 @@ func (b *bench) bare(ctx context.Context) (float64, error) {
 // the design, not its door, is what is compared.
 func (b *bench) textbook(ctx context.Context) (float64, error) {
 	events, calls := newBatch(max(b.Events/2, 1), b.Secret), &Calls{}
-	c, err := b.Plant.Client(calls.Option())
+	c, err := b.Plant.Stock(calls.Option())
 	if err != nil {
 		return 0, err
 	}
@@ -89,7 +93,7 @@ func (b *bench) textbook(ctx context.Context) (float64, error) {
 		return 0, err
 	}
 	defer stop()
-	began, used := time.Now(), b.cpu()
+	began, used := time.Now(), b.use(b.StockPID)
 	if _, err = starts(ctx, c, events, client.StartWorkflowOptions{TaskQueue: queue}, textbookWorkflow); err != nil {
 		return 0, err
 	}
@@ -97,8 +101,8 @@ func (b *bench) textbook(ctx context.Context) (float64, error) {
 		return 0, err
 	}
 	took := time.Since(began)
-	b.report.TextbookCPU.add(used, b.cpu(), len(events.requests))
-	b.report.TextbookHistory, err = b.historyLength(ctx, queue+"-0")
+	b.report.TextbookCPU.add(used, b.use(b.StockPID), len(events.requests))
+	b.report.TextbookHistory, err = historyLength(ctx, b.stock, queue+"-0")
 	b.report.TextbookCalls = perEvent(calls, events)
 	return float64(len(events.requests)) / took.Seconds(), err
 }
@@ -111,7 +115,7 @@ func (b *bench) handled(ctx context.Context, split bool) (float64, error) {
 		return 0, err
 	}
 	defer run.Stop()
-	began, used := time.Now(), b.cpu()
+	began, used := time.Now(), b.use(b.EnginePID)
 	s, err := send(ctx, run.Addr, events, connections, 0)
 	if err != nil {
 		return 0, err
@@ -121,15 +125,56 @@ func (b *bench) handled(ctx context.Context, split bool) (float64, error) {
 	}
 	took := time.Since(began)
 	if split {
-		b.report.SplitCPU.add(used, b.cpu(), b.Events)
+		b.report.SplitCPU.add(used, b.use(b.EnginePID), b.Events)
 		b.report.SplitCalls = perEvent(calls, events)
 	} else {
-		b.report.UpCPU.add(used, b.cpu(), b.Events)
+		b.report.UpCPU.add(used, b.use(b.EnginePID), b.Events)
 		b.report.UpCalls = perEvent(calls, events)
-		b.report.History, err = b.historyLength(ctx, s.ids[0])
+		b.report.History, err = historyLength(ctx, b.client, s.ids[0])
 	}
 	b.report.Repeats += int(events.repeats.Load())
 	return float64(len(events.requests)) / took.Seconds(), err
+}
+
+// delivered hands events to an HTTP server, from the socket on.
+func (b *bench) delivered(ctx context.Context) (float64, error) {
+	events := newBatch(b.Events, b.Secret)
+	url, stop, err := listen(ctx, events)
+	if err != nil {
+		return 0, err
+	}
+	defer stop()
+	run, err := b.Plant.Start(ctx, Setup{Queue: b.queue("http"), Spool: true, Deliver: url})
+	if err != nil {
+		return 0, err
+	}
+	defer run.Stop()
+	began, used := time.Now(), b.use(b.EnginePID)
+	if _, err := send(ctx, run.Addr, events, connections, 0); err != nil {
+		return 0, err
+	}
+	if err := events.await(ctx); err != nil {
+		return 0, err
+	}
+	took := time.Since(began)
+	b.report.HTTPCPU.add(used, b.use(b.EnginePID), b.Events)
+	b.report.Repeats += int(events.repeats.Load())
+	return float64(len(events.requests)) / took.Seconds(), nil
+}
+
+// listen serves a destination that takes what it is given.
+func listen(ctx context.Context, events *batch) (url string, stop func(), err error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, fmt.Errorf("listen: %w", err)
+	}
+	server := &fasthttp.Server{Handler: func(c *fasthttp.RequestCtx) {
+		if err := events.handle(c.PostBody()); err != nil {
+			c.Error(err.Error(), fasthttp.StatusBadRequest)
+		}
+	}}
+	go func() { _ = server.Serve(l) }()
+	return "http://" + l.Addr().String() + "/", func() { _ = server.Shutdown() }, nil
 }
 
 // perEvent is the number of calls that each event took. The answer to the last
@@ -137,11 +182,11 @@ func (b *bench) handled(ctx context.Context, split bool) (float64, error) {
 func perEvent(c *Calls, b *batch) float64 { return float64(c.Count()) / float64(len(b.requests)) }
 
 // historyLength waits until a workflow is closed and gives its history's length.
-func (b *bench) historyLength(ctx context.Context, id string) (int64, error) {
-	if err := b.client.GetWorkflow(ctx, id, "").Get(ctx, nil); err != nil {
+func historyLength(ctx context.Context, c client.Client, id string) (int64, error) {
+	if err := c.GetWorkflow(ctx, id, "").Get(ctx, nil); err != nil {
 		return 0, fmt.Errorf("wait for the end of %s: %w", id, err)
 	}
-	d, err := b.client.DescribeWorkflowExecution(ctx, id, "")
+	d, err := c.DescribeWorkflowExecution(ctx, id, "")
 	if err != nil {
 		return 0, fmt.Errorf("look at %s: %w", id, err)
 	}

@@ -21,6 +21,8 @@ type Report struct {
 	Textbook Series `json:"textbook"`
 	// Up is receiver and worker in one process, from the socket to handled.
 	Up Series `json:"up"`
+	// HTTP is the same with an HTTP destination in the place of a handler.
+	HTTP Series `json:"http"`
 	// Split is receiver and worker with a client each.
 	Split Series `json:"split"`
 	// Repeats counts events that were handled twice.
@@ -36,7 +38,13 @@ type Report struct {
 	BareCPU     CPU `json:"bareCPU"`
 	TextbookCPU CPU `json:"textbookCPU"`
 	UpCPU       CPU `json:"upCPU"`
+	HTTPCPU     CPU `json:"httpCPU"`
 	SplitCPU    CPU `json:"splitCPU"`
+	// Others is the part of the machine's processors that neither this process nor the
+	// engines used while the bench ran; negative where it can't be told.
+	Others float64 `json:"others"`
+	// Stages are where the time between socket and end goes at 50 events/s.
+	Stages []Stage `json:"stages,omitempty"`
 	// Latency is from the socket to the handler, at 50 events/s.
 	Latency      Times   `json:"latency"`
 	LatencyCalls float64 `json:"latencyCalls"`
@@ -142,14 +150,26 @@ func (s Series) Ratio(to Series) float64 {
 	return rounds.Median
 }
 
-// CPU is what an event takes of the processors, in nanoseconds: Here is this
-// process, load generator included, Engine the engine where it is our own.
+// CPU is what an event takes: Here is the processor time of this process, load
+// generator included, Engine that of the engine where it is our own, both in
+// nanoseconds; Written are the bytes that the engine writes, Writes how often.
 type CPU struct {
-	Here   Series `json:"here"`
-	Engine Series `json:"engine"`
+	Here    Series `json:"here"`
+	Engine  Series `json:"engine"`
+	Written Series `json:"written"`
+	Writes  Series `json:"writes"`
 }
 
-func (c *CPU) add(from, to [2]time.Duration, events int) {
-	c.Here.add(float64(to[0]-from[0]) / float64(events))
-	c.Engine.add(float64(to[1]-from[1]) / float64(events))
+func (c *CPU) add(from, to use, events int) {
+	n := float64(events)
+	c.Here.add(float64(to.here-from.here) / n)
+	c.Engine.add(float64(to.engine-from.engine) / n)
+	c.Written.add(float64(to.written-from.written) / n)
+	c.Writes.add(float64(to.writes-from.writes) / n)
+}
+
+// Stage is a part of the way of an event.
+type Stage struct {
+	Name  string `json:"name"`
+	Times Times  `json:"times"`
 }

@@ -103,7 +103,8 @@ func (s *sender) one(req *fasthttp.Request, res *fasthttp.Response, i int, mine 
 	switch res.StatusCode() {
 	case fasthttp.StatusOK:
 		mine.accepted++
-		mine.ids = append(mine.ids, eventID(res.Body()))
+		s.batch.ids[i] = eventID(res.Body()) // No other connection has this event.
+		mine.ids = append(mine.ids, s.batch.ids[i])
 		if bytes.Contains(res.Body(), []byte(`"queued":true`)) {
 			mine.queued++
 		}

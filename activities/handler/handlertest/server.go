@@ -132,8 +132,8 @@ func (s *server) settle(id string) (end, error) {
 	return dead(letter, app.Message()), nil
 }
 
-// replay resets the dead letter to its first workflow task, whose end is the last
-// event but one.
+// replay resets the dead letter to its first workflow task, whose end its outline
+// tells.
 func (s *server) replay(id string) error {
 	ctx := context.Background()
 	d, err := s.DescribeWorkflowExecution(ctx, id, "")
@@ -141,11 +141,15 @@ func (s *server) replay(id string) error {
 		return fmt.Errorf("describe the dead letter: %w", err)
 	}
 	info := d.GetWorkflowExecutionInfo()
+	var outline event.Outline
+	if err := converter.GetDefaultDataConverter().FromPayload(info.GetMemo().GetFields()[event.MemoOutline], &outline); err != nil {
+		return fmt.Errorf("read the outline of the dead letter: %w", err)
+	}
 	_, err = s.ResetWorkflowExecution(ctx, &workflowservice.ResetWorkflowExecutionRequest{
 		Namespace:                 s.namespace,
 		WorkflowExecution:         &common.WorkflowExecution{WorkflowId: id, RunId: info.GetExecution().GetRunId()},
 		Reason:                    "handlertest",
-		WorkflowTaskFinishEventId: info.GetHistoryLength() - 1,
+		WorkflowTaskFinishEventId: outline.Task,
 		RequestId:                 "handlertest-" + info.GetExecution().GetRunId(),
 	})
 	if err != nil {

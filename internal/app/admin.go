@@ -3,10 +3,13 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"sync/atomic"
+	"time"
 
 	"github.com/grapnel/grapnel/internal/admin"
+	"github.com/grapnel/grapnel/internal/alert"
 	"github.com/grapnel/grapnel/internal/deadletter"
 	"github.com/grapnel/grapnel/internal/engine"
 )
@@ -14,11 +17,15 @@ import (
 // admin makes the part that those who run grapnel look at. ready turns false
 // when the process stops.
 func (p *process) admin(ctx context.Context, stopping *atomic.Bool, file *reloader, receiver net.Addr) ([]part, *admin.Server, error) {
-	ready := func(ctx context.Context) admin.Report { return p.ready(ctx, stopping, file) }
 	log := p.eventLog()
 	watch, err := p.newWatch(file, log)
 	if err != nil {
 		return nil, nil, err
+	}
+	ready := func(ctx context.Context) admin.Report {
+		r := p.ready(ctx, stopping, file)
+		r.Checks["worker"] = workerCheck(watch.polled(), p.env.TaskQueue, time.Now())
+		return r
 	}
 	store := deadletter.New(p.client, p.settings.Namespace, p.env.TaskQueue)
 	page, err := p.console(watch, log, store, where{receiver, ready})
@@ -52,6 +59,17 @@ func (p *process) admin(ctx context.Context, stopping *atomic.Bool, file *reload
 		}
 	}
 	return []part{watch.part(), {name: "admin", run: run}}, server, nil
+}
+
+// workerCheck tells whether a worker asks for work. It makes no process unready: events
+// are taken without one, and wait in Temporal.
+func workerCheck(polled time.Time, queue string, now time.Time) admin.Check {
+	if silent := now.Sub(polled); !polled.IsZero() && silent > alert.Defaults().Poll {
+		return admin.Check{Detail: fmt.Sprintf(
+			"no worker has asked for work on task queue %s for %s; events wait in Temporal until one does: start grapnel worker",
+			queue, silent.Round(time.Second))}
+	}
+	return admin.Check{OK: true}
 }
 
 // ready tells whether the process can do its part now. A receiver with a spool

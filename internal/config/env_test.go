@@ -96,5 +96,5 @@ func TestDescribeEnv(t *testing.T) {
 	require.NoError(t, config.DescribeEnv(&b))
 	require.Contains(t, b.String(), "| `GRAPNEL_LISTEN` | `:8080` |")
 	require.Contains(t, b.String(), "| `GRAPNEL_ADMIN_TOKEN` |  |")
-	require.Equal(t, 13, strings.Count(b.String(), "\n"))
+	require.Equal(t, 14, strings.Count(b.String(), "\n"))
 }

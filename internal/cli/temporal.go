@@ -23,6 +23,9 @@ grapnel works with: that of TEMPORAL_ADDRESS, else the one beside 'grapnel up'.
 		DisableFlagParsing: true, // They are the Temporal CLI's.
 		Args:               cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 || len(args) == 1 && (args[0] == "--help" || args[0] == "-h") {
+				return c.Help() // Of ours: 'grapnel temporal workflow --help' is the Temporal CLI's.
+			}
 			variables, err := p.Variables(c.Context())
 			if err != nil {
 				return err

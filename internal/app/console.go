@@ -44,6 +44,7 @@ func (p *process) console(w *watch, log *eventlog.Log, store *deadletter.Store, 
 		Configuration: func() console.Configuration { return p.configurationState(w.file, at.ready) },
 		Rejections:    p.observer.rejections,
 		Operator:      operator{store},
+		Pause:         p.pause,
 		WebUI:         ui, Namespace: p.settings.Namespace, Version: "grapnel " + Version(),
 		Sessions: console.NewSessions(p.env.AdminToken.Reveal(), p.env.AdminReadToken.Reveal(), nil),
 		Log:      p.log.Named("page"),
@@ -91,6 +92,13 @@ func (p *process) destinationStates() []console.Destination {
 		all = append(all, x)
 	}
 	return all
+}
+
+// pause stops or starts a destination for the page.
+func (p *process) pause(ctx context.Context, name string, paused bool, actor, reason string) error {
+	return p.pauses.Set(ctx, event.PauseDestination, name, event.PauseChange{
+		Paused: paused, Pause: event.Pause{Since: time.Now().UTC(), Actor: actor, Reason: reason},
+	})
 }
 
 // readyWithin is how long the parts are given to say whether they work.

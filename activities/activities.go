@@ -84,7 +84,9 @@ type table struct {
 type target struct {
 	route   event.Route
 	matches func(event.Event) bool
-	run     func(ctx context.Context, t event.Task, attempt int, body []byte) error
+	// admit lets an event through to a route on another task queue; nil is always.
+	admit func(slot time.Time) error
+	run   func(ctx context.Context, t event.Task, attempt int, body []byte) error
 }
 
 // Configure takes another configuration. Plans made before it stay as they are.
@@ -103,6 +105,7 @@ func (a *Activities) Configure(c Configuration) {
 		t.targets = append(t.targets, target{
 			route:   d.Route(),
 			matches: d.Matches,
+			admit:   d.Admit,
 			run:     deliverTo(d),
 		})
 	}
@@ -133,6 +136,7 @@ func (a *Activities) Register(r worker.ActivityRegistry) {
 	register(event.ActivityRoute, a.Route)
 	register(event.ActivityTry, a.Try)
 	register(event.ActivityDeliver, a.Try)
+	register(event.ActivityAdmit, a.Admit)
 	register(event.ActivityDeleteRun, a.DeleteRun)
 	register(event.ActivityIndex, a.Index)
 	register(event.ActivityFreeze, a.OperationFreeze)

@@ -39,6 +39,21 @@ func (a *Activities) Try(ctx context.Context, t event.Task, body converter.RawVa
 	}))
 }
 
+// Admit lets an event through to a route on another task queue, whose worker knows
+// nothing of pauses and rates. The error says until when it waits, or that the
+// route is gone.
+func (a *Activities) Admit(_ context.Context, t event.Task) error {
+	now := a.table.Load()
+	target, ok := now.target(t.Route.Name)
+	switch {
+	case !ok:
+		return now.failed(t, t.Before+1, now.missing(t.Route.Name))
+	case target.admit == nil:
+		return nil
+	}
+	return now.failed(t, t.Before+1, target.admit(t.Slot))
+}
+
 // goneAfter is how long a configuration has to be in force before a route that it
 // does not have counts as gone: other workers may have read it a little earlier.
 const goneAfter = 30 * time.Second

@@ -40,14 +40,21 @@ func try(ctx workflow.Context, t event.Task, body converter.RawValue) error {
 	return workflow.ExecuteLocalActivity(ctx, event.ActivityTry, t, body).Get(ctx, nil)
 }
 
+// admit asks whether an event may go to a route on another task queue now.
+func admit(ctx workflow.Context, t event.Task) error {
+	return workflow.ExecuteLocalActivity(local(ctx, localTimeout, t.Route.Name), event.ActivityAdmit, t).Get(ctx, nil)
+}
+
 // attempt makes the attempts at a route that are left, under a retry policy.
 func attempt(ctx workflow.Context, t event.Task, body converter.RawValue) error {
 	retry := t.Route.Retry
 	initial := max(retry.Wait(t.Before+1), time.Millisecond)
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		TaskQueue:           t.Route.TaskQueue,
-		StartToCloseTimeout: t.Route.Timeout + grace,
-		Summary:             event.Clean(t.Route.Name, maxSummary),
+		TaskQueue: t.Route.TaskQueue,
+		// Without a time-out to start within, an event waits for ever for a worker.
+		ScheduleToStartTimeout: t.Route.StartWithin,
+		StartToCloseTimeout:    t.Route.Timeout + grace,
+		Summary:                event.Clean(t.Route.Name, maxSummary),
 		// The activity names each retry delay itself, with jitter and with what the
 		// other side asked for; the policy remains for crashes and time-outs.
 		RetryPolicy: &temporal.RetryPolicy{

@@ -46,6 +46,8 @@ func message(err error) string {
 		return app.Message()
 	case errors.As(err, &timeout) && timeout.TimeoutType() == enumspb.TIMEOUT_TYPE_START_TO_CLOSE:
 		return "no end within the time-out: it hung, or its worker died"
+	case errors.As(err, &timeout) && timeout.TimeoutType() == enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START:
+		return "no worker took it in time: does one run on its task queue?"
 	default:
 		return err.Error()
 	}

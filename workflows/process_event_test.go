@@ -40,6 +40,7 @@ func processing(t *testing.T, plan func() (event.Plan, error), run func(event.Ta
 	attempt := func(_ context.Context, task event.Task, _ converter.RawValue) error { return run(task) }
 	register(event.ActivityTry, attempt)
 	register(event.ActivityDeliver, attempt)
+	register(event.ActivityAdmit, func(context.Context, event.Task) error { return nil })
 	return env
 }
 

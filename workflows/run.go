@@ -184,6 +184,11 @@ func (r *run) attempts(ctx workflow.Context, p *event.Pending, local bool) error
 		retryDelay(ctx, t, err)
 		t.Slot = time.Time{}
 	}
+	if p.Route.TaskQueue != "" {
+		if err := admit(ctx, t); err != nil {
+			return err
+		}
+	}
 	r.budget.take(ctx, len(r.body.Payload().GetData()))
 	return attempt(ctx, t, r.body)
 }

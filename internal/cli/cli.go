@@ -85,6 +85,8 @@ Start with 'grapnel up', then 'grapnel send zoom' in another terminal.`,
 		dlqCommand(p),
 		opsCommand(p),
 		sweepCommand(p),
+		pauseCommand(p),
+		resumeCommand(p),
 	)
 	p.add(root, groupTry,
 		sendCommand(p),

@@ -227,7 +227,7 @@ func (c *Config) WriteSummary(out io.Writer) error {
 	for _, name := range slices.Sorted(maps.Keys(c.Destinations)) {
 		d := c.Destinations[name]
 		_, _ = fmt.Fprintf(t, "destination %s\t%s\tsecrets %s\tattempts %d\ttime-out %s\n",
-			name, host(d), countSet(len(d.HTTP.Secrets)), d.Retry.Attempts, short(d.HTTP.Timeout))
+			name, host(d), signed(d), d.Retry.Attempts, short(d.Timeout()))
 	}
 	_, _ = fmt.Fprintf(t, "retention %s\tcompress from %s\ttls %t\trate store %s\n", short(c.Retention), orNever(c.CompressFrom), c.TLS != nil, c.RateStore)
 	return t.Flush()
@@ -248,8 +248,19 @@ func countSet(n int) string {
 	return fmt.Sprintf("set (%d)", n)
 }
 
+// signed says whether deliveries are signed.
+func signed(d *destination.Spec) string {
+	if d.HTTP == nil {
+		return "not used"
+	}
+	return countSet(len(d.HTTP.Secrets))
+}
+
 // host is where a destination is, without path and query: they may hold tokens.
 func host(d *destination.Spec) string {
+	if d.Activity != nil {
+		return "activity " + d.Activity.Name + " on " + d.Activity.TaskQueue
+	}
 	u, err := url.Parse(d.HTTP.URL.Reveal())
 	if err != nil {
 		return "http"

@@ -256,7 +256,7 @@ func unavailable(t reflect.Type, key string) (why string, ok bool) {
 		return "", false
 	}
 	switch key {
-	case "activity", "workflow":
+	case "workflow":
 		return "destinations of this kind are not available yet; use http, or a handler in activities/handlers.go", true
 	}
 	return "", false

@@ -147,5 +147,15 @@ func (d *Destination) Deliver(ctx context.Context, one Delivery) error {
 	return err
 }
 
+// Admit lets an event through to a destination that somebody else delivers to, or
+// says by a *Deferred until when it waits.
+func (d *Destination) Admit(slot time.Time) error {
+	err := d.gate.admit(slot)
+	if wait, ok := errors.AsType[*Deferred](err); ok {
+		d.deps.Observer.Deferred(wait)
+	}
+	return err
+}
+
 // Close lets go of what is idle. Deliveries under way go on.
 func (d *Destination) Close() { d.kind.Close() }

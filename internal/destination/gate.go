@@ -102,6 +102,28 @@ type pass struct {
 	circuit *circuit
 }
 
+// admit lets an event through that is not delivered here: only a pause and the rate
+// hold it back.
+func (g *gate) admit(slot time.Time) error {
+	if until, why, paused := g.deps.Paused(g.name); paused {
+		return &Deferred{Destination: g.name, Until: until, Why: WhyPaused, Reason: why}
+	}
+	g.mu.Lock()
+	limit := g.limit
+	g.mu.Unlock()
+	if at, ok := g.fits(limit, slot, g.deps.Now()); !ok {
+		return g.outOfRate(at, limit)
+	}
+	return nil
+}
+
+func (g *gate) outOfRate(at time.Time, l Limit) *Deferred {
+	return &Deferred{
+		Destination: g.name, Until: at, Slot: true, Why: WhyRate,
+		Reason: fmt.Sprintf("its rate of %g a second is used up", l.Rate),
+	}
+}
+
 // enter lets an event through or says until when it waits. slot is the place in
 // the rate that the event was given when it last asked; zero without one.
 func (g *gate) enter(slot time.Time) (*pass, error) {
@@ -118,10 +140,7 @@ func (g *gate) enter(slot time.Time) (*pass, error) {
 		}
 	}
 	if at, ok := g.fits(limit, slot, now); !ok {
-		return nil, &Deferred{
-			Destination: g.name, Until: at, Slot: true, Why: WhyRate,
-			Reason: fmt.Sprintf("its rate of %g a second is used up", limit.Rate),
-		}
+		return nil, g.outOfRate(at, limit)
 	}
 	p, ok := g.begin(limit, now)
 	if !ok {
@@ -214,9 +233,11 @@ func (p *pass) end() {
 const (
 	// minRoom is the shortest wait for room: a wait costs Temporal more than a
 	// quick delivery does.
-	minRoom = 200 * time.Millisecond
-	// minGap keeps events that waited apart when their destination is back.
-	minGap = 10 * time.Millisecond
+	minRoom = 500 * time.Millisecond
+	// minGap keeps events that waited apart when their destination is back, and leaves
+	// Temporal room for others while it is not: every event that asks again costs it a
+	// workflow task.
+	minGap = 25 * time.Millisecond
 	// maxGap is the longest gap that is guessed from how long deliveries take.
 	maxGap = 5 * time.Second
 )

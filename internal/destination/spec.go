@@ -18,6 +18,8 @@ type Spec struct {
 	Events []string `yaml:"events"`
 	// HTTP is the endpoint that events are posted to.
 	HTTP *HTTP `yaml:"http"`
+	// Activity is an activity on another task queue, which runs it in place of us.
+	Activity *Activity `yaml:"activity"`
 	// Retry is when a failed delivery is tried again.
 	Retry event.Retry `yaml:"retry"`
 	// Breaker says when it is left alone for a while.
@@ -74,16 +76,30 @@ type kindSpec interface {
 
 // kind is the one kind that is given, with its key in the file; nil without one.
 func (s *Spec) kind() (key string, spec kindSpec) {
-	if s.HTTP != nil {
+	switch {
+	case s.HTTP != nil:
 		return "http", s.HTTP
+	case s.Activity != nil:
+		return "activity", s.Activity
 	}
 	return "", nil
 }
 
-// Kind is the key of its kind in the file: http.
+// Kind is the key of its kind in the file: http or activity.
 func (s *Spec) Kind() string {
 	key, _ := s.kind()
 	return key
+}
+
+// Timeout is how long one attempt may take.
+func (s *Spec) Timeout() time.Duration {
+	switch {
+	case s.HTTP != nil:
+		return s.HTTP.Timeout
+	case s.Activity != nil:
+		return s.Activity.Timeout
+	}
+	return 0
 }
 
 // Check reports everything that is wrong with the description. What it looks at
@@ -111,9 +127,12 @@ func (s *Spec) Check(r Report) {
 	key, spec := s.kind()
 	if spec == nil {
 		if !r.Broken("") {
-			r.Fault("", "says nothing of where events go; add http: {url: https://…}")
+			r.Fault("", "says nothing of where events go; add http: {url: https://…} or activity: {name: …, task_queue: …}")
 		}
 		return
+	}
+	if s.HTTP != nil && s.Activity != nil {
+		r.Fault("activity", "stands beside http; a destination is of one kind, so make it two destinations")
 	}
 	spec.check(s, r)
 	if r.Broken("") {

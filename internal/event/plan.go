@@ -53,6 +53,9 @@ type Route struct {
 	TaskQueue string `json:"taskQueue,omitempty"`
 	// Timeout is how long one attempt may take.
 	Timeout time.Duration `json:"timeout"`
+	// StartWithin is how long a route on another task queue waits for a worker that
+	// takes it; 0 is for ever.
+	StartWithin time.Duration `json:"startWithin,omitempty"`
 	// Retry is when it is tried again.
 	Retry Retry `json:"retry"`
 }
@@ -190,6 +193,9 @@ const (
 	ActivityTry = "Try"
 	// ActivityDeliver takes an event to a destination of the configuration.
 	ActivityDeliver = "Deliver"
+	// ActivityAdmit lets an event through to a route on another task queue, or says
+	// until when it waits.
+	ActivityAdmit = "Admit"
 	// ActivityDeleteRun finds out whether the dead letter that a reset started from
 	// was replayed since, and removes its run. Histories hold the name.
 	ActivityDeleteRun = "DeleteRun"

@@ -1,0 +1,70 @@
+package destination
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/grapnel/grapnel/internal/event"
+)
+
+// Activity is an activity that a worker of any Temporal SDK runs on a task queue of
+// its own. It gets two arguments: a JSON object whose members event, route, before
+// and slot are those of event.Task, and the body as it came.
+type Activity struct {
+	// Name is the type of the activity.
+	Name string `yaml:"name"`
+	// TaskQueue is where its worker looks for work.
+	TaskQueue string `yaml:"task_queue"`
+	// Timeout is how long one attempt may take.
+	Timeout time.Duration `yaml:"timeout"`
+	// StartWithin is how long an event waits for a worker that takes it; past it the
+	// event is a dead letter that says so.
+	StartWithin time.Duration `yaml:"start_within"`
+}
+
+// SetDefaults fills in what holds when a key is not given.
+func (a *Activity) SetDefaults() { a.Timeout, a.StartWithin = time.Minute, 24*time.Hour }
+
+func (a *Activity) check(_ *Spec, r Report) {
+	if a.Name == "" {
+		r.Fault("activity.name", "is missing; give the type of the activity, as its worker registers it")
+	}
+	if a.TaskQueue == "" {
+		r.Fault("activity.task_queue", "is missing; give the task queue of the activity's worker")
+	}
+	r.Duration("activity.timeout", a.Timeout, shortest, 24*time.Hour)
+	r.Duration("activity.start_within", a.StartWithin, time.Second, longest)
+	for _, key := range []string{"breaker", "limit.concurrency"} {
+		if r.Given(key) {
+			r.Fault(key, "has no effect on an activity, whose own worker bounds what it takes; remove the setting")
+		}
+	}
+}
+
+func (a *Activity) open(s *Spec, _ Deps) (Kind, error) { return &queued{name: s.Name, spec: *a}, nil }
+
+// queued is an activity destination that is ready.
+type queued struct {
+	name string
+	spec Activity
+}
+
+// Route implements Kind.
+func (q *queued) Route(r *event.Route) {
+	r.Activity, r.TaskQueue, r.Timeout, r.StartWithin = q.spec.Name, q.spec.TaskQueue, q.spec.Timeout, q.spec.StartWithin
+}
+
+// Deliver implements Kind. Temporal itself takes events to the activity's worker.
+func (q *queued) Deliver(context.Context, Delivery) error {
+	return &Error{
+		Destination: q.name, URL: q.Target(), Permanent: true,
+		Err: errors.New("an activity is run by its own worker"),
+	}
+}
+
+// Target implements Kind.
+func (q *queued) Target() string { return "activity " + q.spec.Name + " on " + q.spec.TaskQueue }
+
+// Close implements Kind.
+func (q *queued) Close() {}

@@ -15,17 +15,18 @@ type Alerts struct {
 	// FailureShare is the part of the events of the last 15 minutes that may fail,
 	// where they are more than MinEvents.
 	FailureShare float64 `yaml:"failure_share"`
-	MinEvents    int     `yaml:"min_events"`
+	// MinEvents is the number of events from which their failures count.
+	MinEvents int `yaml:"min_events"`
 	// DeadLetterGrowth is how many more dead letters there may be than an hour ago.
 	DeadLetterGrowth int `yaml:"dead_letter_growth"`
 	// DeadLetterAge is how long one may wait.
 	DeadLetterAge time.Duration `yaml:"dead_letter_age"`
 	// Expiry is how long before the end of retention a dead letter is warned of.
 	Expiry time.Duration `yaml:"expiry"`
-	// SpoolAge is how long an event may wait on disk, SpoolFull the part of the
-	// spool that may be used.
-	SpoolAge  time.Duration `yaml:"spool_age"`
-	SpoolFull float64       `yaml:"spool_full"`
+	// SpoolAge is how long an event may wait on disk.
+	SpoolAge time.Duration `yaml:"spool_age"`
+	// SpoolFull is the part of the spool that may be used.
+	SpoolFull float64 `yaml:"spool_full"`
 	// NoWorker is how long there may be no worker.
 	NoWorker time.Duration `yaml:"no_worker"`
 	// Usual is the number of events in the same hour last week from which an hour

@@ -38,7 +38,7 @@ type Config struct {
 	// Examples names the worked examples whose handlers take events too; there is
 	// one, meetings, which keeps a ledger of each of Zoom's meetings.
 	Examples []string `yaml:"examples"`
-	// Retention is how long the engine keeps closed events: the window in which
+	// Retention is how long Temporal keeps closed events: the window in which
 	// duplicates are known. At least a day.
 	Retention time.Duration `yaml:"retention"`
 	// DeadLetters says how long events that could not be handled are kept.
@@ -50,9 +50,9 @@ type Config struct {
 	Spool Spool `yaml:"spool"`
 	// Ack bounds what a request may spend before its answer.
 	Ack Ack `yaml:"ack"`
-	// TLS is the public listener's own; nil serves plain HTTP.
+	// TLS is the public listener's own; without it that serves plain HTTP.
 	TLS *TLS `yaml:"tls"`
-	// MaxInflight is the most starts under way to the engine at once.
+	// MaxInflight is the most starts under way to Temporal at once.
 	MaxInflight int `yaml:"max_inflight"`
 	// MaxRequests is the most requests in hand at once; more get 503.
 	MaxRequests int `yaml:"max_requests"`
@@ -93,7 +93,7 @@ type DeadLetters struct {
 
 // Ack bounds the path of one request.
 type Ack struct {
-	// Budget is what all engine calls of a request together may take; what is
+	// Budget is what all calls of Temporal for a request together may take; what is
 	// unfinished then goes to the spool.
 	Budget time.Duration `yaml:"budget"`
 }
@@ -101,8 +101,10 @@ type Ack struct {
 // TLS names the files of the public listener's certificate, read again when
 // they change.
 type TLS struct {
+	// CertFile is a PEM file of the certificate, with those of its issuers.
 	CertFile string `yaml:"cert_file"`
-	KeyFile  string `yaml:"key_file"`
+	// KeyFile is a PEM file of the certificate's private key.
+	KeyFile string `yaml:"key_file"`
 	// ClientCA is a file of certificate authorities; when given, clients must
 	// show a certificate of one of them.
 	ClientCA string `yaml:"client_ca"`
@@ -110,10 +112,12 @@ type TLS struct {
 
 // Timeouts bound what a slow client can hold on to.
 type Timeouts struct {
-	// Header is the time for a request's header, Read for all of the request.
+	// Header is the time for a request's header.
 	Header time.Duration `yaml:"header"`
-	Read   time.Duration `yaml:"read"`
-	Write  time.Duration `yaml:"write"`
+	// Read is the time for all of a request.
+	Read time.Duration `yaml:"read"`
+	// Write is the time for an answer.
+	Write time.Duration `yaml:"write"`
 	// Idle is how long a connection is kept for the next request.
 	Idle time.Duration `yaml:"idle"`
 }

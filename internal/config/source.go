@@ -15,21 +15,22 @@ import (
 type Source struct {
 	// Name is its key in the file.
 	Name string `yaml:"-"`
-	// Provider names a preset; Verify is the same grammar written out. Exactly
-	// one of them is given.
-	Provider string          `yaml:"provider"`
-	Verify   *verify.Profile `yaml:"verify" json:"-"`
+	// Provider names a preset, one of those that `grapnel providers` lists. Either
+	// this or Verify is given.
+	Provider string `yaml:"provider"`
+	// Verify is the rule of a sender that has no preset, in the grammar of the presets.
+	Verify *verify.Profile `yaml:"verify" json:"-"`
 	// Params are the values of the settings that a preset asks for.
 	Params map[string]Secret `yaml:"params"`
 	// Secrets are tried all, the newest first.
 	Secrets []SourceSecret `yaml:"secrets"`
 	// Events are the types that are taken, patterns allowed; empty takes all.
 	Events []string `yaml:"events"`
-	// Unmatched says what becomes of an event that no route takes.
+	// Unmatched says what becomes of an event that no route takes: dead_letter or ignore.
 	Unmatched Unmatched `yaml:"unmatched"`
 	// Dedupe is how events are told apart; the preset's where it is not given.
 	Dedupe Dedupe `yaml:"dedupe"`
-	// Tolerance replaces the preset's window around now; nil leaves it.
+	// Tolerance replaces the preset's window around now.
 	Tolerance *time.Duration `yaml:"tolerance"`
 	// MaxBody is the longest body that is taken.
 	MaxBody Size `yaml:"max_body"`
@@ -43,15 +44,17 @@ type Source struct {
 	// KeepHeaders are the sender's headers that are kept with an event, patterns allowed.
 	// Credentials and signatures never are; the body's type and coding always are.
 	KeepHeaders []string `yaml:"keep_headers"`
-	// BasicAuth and Token are credentials asked for beside the signature.
+	// BasicAuth asks for a user name and a password beside the signature.
 	BasicAuth *BasicAuth `yaml:"basic_auth"`
-	Token     *Token     `yaml:"token"`
+	// Token asks for a header with a fixed value beside the signature.
+	Token *Token `yaml:"token"`
 	// RequireHTTPS refuses requests that did not come by TLS.
 	RequireHTTPS bool `yaml:"require_https"`
 	// AllowIPs are the clients that may send; none given allows all.
 	AllowIPs AllowIPs `yaml:"allow_ips"`
-	// RateLimit counts verified requests, RateLimitIP each client's before that.
-	RateLimit   Rate `yaml:"rate_limit"`
+	// RateLimit bounds the verified requests of the source.
+	RateLimit Rate `yaml:"rate_limit"`
+	// RateLimitIP bounds the requests of each client address, before verification.
 	RateLimitIP Rate `yaml:"rate_limit_ip"`
 	// OrderBy is reserved for ordered handling and must be empty.
 	OrderBy string `yaml:"order_by"`
@@ -67,10 +70,12 @@ type Source struct {
 
 // SourceAck is the answer to an event that was taken.
 type SourceAck struct {
+	// Status is that of the answer.
 	Status int `yaml:"status"`
 	// Body is the whole body, of ContentType; application/json where it is not given and
 	// the body is JSON, else text/plain.
-	Body        string `yaml:"body"`
+	Body string `yaml:"body"`
+	// ContentType is the media type of Body.
 	ContentType string `yaml:"content_type"`
 	// Empty answers without a body.
 	Empty bool `yaml:"empty"`
@@ -79,9 +84,11 @@ type SourceAck struct {
 // SourceSecret is one secret of a source: in the file a string, or a mapping
 // when its time is bounded or the sender names its keys.
 type SourceSecret struct {
+	// Value is the text that the sender shows or was given.
 	Value Secret `yaml:"value"`
-	// ValidFrom and ValidUntil bound the time it counts; zero is open.
-	ValidFrom  time.Time `yaml:"valid_from"`
+	// ValidFrom is when the secret begins to count; not given: at once.
+	ValidFrom time.Time `yaml:"valid_from"`
+	// ValidUntil is when the secret no longer counts; not given: never.
 	ValidUntil time.Time `yaml:"valid_until"`
 	// KeyID is the sender's name of the key.
 	KeyID string `yaml:"key_id"`
@@ -115,11 +122,12 @@ const (
 	UnmatchedIgnore Unmatched = "ignore"
 )
 
-// Dedupe is how events of a source are told apart.
+// Dedupe is how events of a source are told apart: in the file one of the words id,
+// fields, body and none, or a mapping with fields of your own.
 type Dedupe struct {
-	// Mode is one of the constants below, never empty after Load.
+	// Mode is id, fields, body or none.
 	Mode DedupeMode `yaml:"mode"`
-	// Fields make the key when Mode is DedupeFields.
+	// Fields make the key when Mode is fields.
 	Fields []event.Field `yaml:"fields"`
 }
 
@@ -137,19 +145,24 @@ const (
 
 // BasicAuth are the credentials of HTTP Basic authentication.
 type BasicAuth struct {
+	// Username is what the sender has to name.
 	Username string `yaml:"username"`
+	// Password belongs to it.
 	Password Secret `yaml:"password"`
 }
 
 // Token is a header that must hold a value.
 type Token struct {
+	// Header is the name of the header.
 	Header string `yaml:"header"`
-	Value  Secret `yaml:"value"`
+	// Value is what it must hold.
+	Value Secret `yaml:"value"`
 }
 
 // AllowIPs are the clients that may send: in the file a list of CIDRs and
 // addresses, or a mapping when more of them are read from elsewhere.
 type AllowIPs struct {
+	// CIDRs are networks and addresses.
 	CIDRs []netip.Prefix `yaml:"cidrs"`
 	// From is file:PATH, a relative one starting at the configuration's directory,
 	// or an https URL with CIDRs, a line each, or JSON.
@@ -166,16 +179,22 @@ func (a AllowIPs) Given() bool { return len(a.CIDRs) > 0 || a.From != "" }
 
 // Rate is a token bucket: Rate a second, Burst at once. A Rate of 0 is none.
 type Rate struct {
-	Rate  float64 `yaml:"rate"`
-	Burst int     `yaml:"burst"`
+	// Rate is how many a second; 0 is no limit.
+	Rate float64 `yaml:"rate"`
+	// Burst is how many at once.
+	Burst int `yaml:"burst"`
 }
 
 // Identity says where an event's attributes stand: header:X or body:path.
 type Identity struct {
-	Type    string `yaml:"type"`
-	ID      string `yaml:"id"`
+	// Type is where the event's type stands.
+	Type string `yaml:"type"`
+	// ID is where the sender's own ID of the event stands.
+	ID string `yaml:"id"`
+	// Subject is where it stands what the event is about.
 	Subject string `yaml:"subject"`
-	Time    string `yaml:"time"`
+	// Time is where it stands when it happened.
+	Time string `yaml:"time"`
 	// TimeFormat is rfc3339, s, ms or a layout of Go's time package.
 	TimeFormat string `yaml:"time_format"`
 }

@@ -21,7 +21,8 @@ type Breaker struct {
 	Window time.Duration `yaml:"window"`
 	// Open is how long the circuit is open at first. It doubles each time that
 	// the destination is tried out and still down, up to MaxOpen.
-	Open    time.Duration `yaml:"open"`
+	Open time.Duration `yaml:"open"`
+	// MaxOpen is the longest that the circuit is open.
 	MaxOpen time.Duration `yaml:"max_open"`
 	// Probes is how many deliveries try the destination out, and have to succeed
 	// before the others follow.

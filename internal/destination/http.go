@@ -31,10 +31,11 @@ type HTTP struct {
 	Timeout time.Duration `yaml:"timeout"`
 	// Headers are added to each delivery.
 	Headers map[string]secret.Secret `yaml:"headers"`
-	// SuccessOn lists statuses that mean the event was taken, beside 2xx, and
-	// FailureOn those that mean it was not and should be tried again, whatever
-	// else they would mean: 404, 5xx or 200-204.
+	// SuccessOn lists statuses that mean the event was taken, beside 2xx: 404, 5xx or
+	// 200-204.
 	SuccessOn []string `yaml:"success_on"`
+	// FailureOn lists statuses that mean the event was not taken and should be tried
+	// again, whatever else they would mean.
 	FailureOn []string `yaml:"failure_on"`
 }
 

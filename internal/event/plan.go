@@ -5,24 +5,25 @@ import (
 	"time"
 )
 
-// Retry says how often a route is tried and how long it rests in between.
+// Retry says how often a route is tried, and the retry delays in between.
 type Retry struct {
 	// Attempts is the number of attempts in all, the first one included.
 	Attempts int `json:"attempts"`
-	// Initial is the rest after the first failed attempt.
+	// Initial is the retry delay after the first failed attempt.
 	Initial time.Duration `json:"initial,omitempty"`
-	// Multiplier is what each rest is longer than the one before it.
+	// Multiplier is the number that the delay is multiplied by after each further one.
 	Multiplier float64 `json:"multiplier,omitempty"`
-	// Max is the longest rest.
+	// Max is the longest delay.
 	Max time.Duration `json:"max,omitempty"`
-	// Schedule lists the rests one by one and goes before the three above; its
-	// last one is repeated.
+	// Schedule lists the delays one by one, in the place of the three above. The last
+	// one is repeated.
 	Schedule []time.Duration `json:"schedule,omitempty"`
-	// Jitter spreads each rest evenly over this part of it to either side.
+	// Jitter spreads each delay evenly over this part of it to either side: 0.2 is
+	// 20 % shorter to 20 % longer.
 	Jitter float64 `json:"jitter,omitempty"`
 }
 
-// Wait is the rest after the nth attempt has failed, n counted from 1, before
+// Wait is the retry delay after the nth attempt has failed, n counted from 1, before
 // jitter.
 func (r Retry) Wait(n int) time.Duration {
 	if len(r.Schedule) > 0 {

@@ -8,30 +8,35 @@ import (
 // Handshake is a request by which a sender tries out an endpoint, and its
 // answer.
 type Handshake struct {
+	// Name is the handshake's, for metrics.
 	Name string `yaml:"name"`
-	// Signed handshakes count only after the signature was verified.
-	Signed bool  `yaml:"signed"`
-	Match  Match `yaml:"match"`
+	// Signed says that the handshake counts only after the signature was verified.
+	Signed bool `yaml:"signed"`
+	// Match says which requests are the handshake.
+	Match Match `yaml:"match"`
 	// Challenge is the source of {challenge}.
 	Challenge string `yaml:"challenge"`
-	// Token is a source that must equal Expect: {param:x}, else one of the
-	// secrets. When it does not, the answer is 403.
-	Token  string `yaml:"token"`
+	// Token is a source that must equal Expect.
+	Token string `yaml:"token"`
+	// Expect is what Token must equal: {param:x}, else one of the secrets. Where it does
+	// not, the answer is 403.
 	Expect string `yaml:"expect"`
 	// SelfSigned is a source that holds the very key the request is signed with
 	// (Notion's first request). The answer is given, nothing of it is trusted,
 	// and the owner is shown the key.
 	SelfSigned string `yaml:"self_signed"`
-	Answer     Reply  `yaml:"answer"`
+	// Answer is the template of the answer.
+	Answer Reply `yaml:"answer"`
 }
 
 // Match says which requests are the handshake: all that is given must hold.
 type Match struct {
 	// Method defaults to POST.
 	Method string `yaml:"method"`
-	// Present are sources that must be there, Equals sources and their values.
-	Present []string          `yaml:"present"`
-	Equals  map[string]string `yaml:"equals"`
+	// Present are sources that must be there.
+	Present []string `yaml:"present"`
+	// Equals are sources and the values that they must have.
+	Equals map[string]string `yaml:"equals"`
 	// Absent are sources that must not be there.
 	Absent []string `yaml:"absent"`
 }
@@ -41,10 +46,14 @@ type Match struct {
 // under the key derived from a QQ bot's secret; {body:path}, {query:x},
 // {header:X} and {param:x}. In a JSON answer they are escaped as JSON strings.
 type Reply struct {
-	Status      int               `yaml:"status"`
-	ContentType string            `yaml:"content_type"`
-	Headers     map[string]string `yaml:"headers"`
-	Body        string            `yaml:"body"`
+	// Status is that of the answer.
+	Status int `yaml:"status"`
+	// ContentType is the answer's.
+	ContentType string `yaml:"content_type"`
+	// Headers are added to the answer.
+	Headers map[string]string `yaml:"headers"`
+	// Body is that of the answer, with places.
+	Body string `yaml:"body"`
 }
 
 // Answer is what a handshake is answered with. Challenges are echoed as

@@ -1,10 +1,14 @@
 # One static binary in an empty image: no shell, no package manager, a numeric user without rights.
-FROM golang:1.26.8-bookworm AS build
+# Built for another architecture than this machine's, Go compiles across: docker buildx build --platform linux/arm64 .
+FROM --platform=$BUILDPLATFORM golang:1.26.8-bookworm AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /out/grapnel ./cmd/grapnel && mkdir /out/data
+# What `grapnel version` says; the checkout's history does not come into the image.
+ARG VERSION COMMIT DATE TARGETOS TARGETARCH
+RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
+	-ldflags="-s -w -X main.version=$VERSION -X main.commit=$COMMIT -X main.date=$DATE" -o /out/grapnel ./cmd/grapnel && mkdir /out/data
 
 FROM scratch
 # Destinations and Temporal Cloud are reached over TLS.

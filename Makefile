@@ -5,6 +5,8 @@
 
 TEMPORAL_CLI_VERSION    := v1.5.1
 TEMPORAL_SERVER_VERSION := v1.29.1
+TEMPORAL_UI_VERSION     := v2.42.1
+COMPOSE_VERSION         := v2.40.3
 GOLANGCI_LINT_VERSION   := v2.15.0
 WORKFLOWCHECK_VERSION   := v0.6.0
 
@@ -15,6 +17,13 @@ WFCHECK   := bin/workflowcheck-$(WORKFLOWCHECK_VERSION)
 SERVER    := bin/temporal-server-$(TEMPORAL_SERVER_VERSION)
 SQLTOOL   := bin/temporal-sql-tool-$(TEMPORAL_SERVER_VERSION)
 SCHEMA    := bin/temporal-schema-$(TEMPORAL_SERVER_VERSION)
+UI        := bin/temporal-ui-$(TEMPORAL_UI_VERSION)
+# Docker's own compose, or one that is built here where there is none.
+COMPOSE   := $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo $(BIN)/docker-compose-$(COMPOSE_VERSION))
+COMPOSE_BUILT := $(filter $(BIN)/%,$(COMPOSE))
+# What the image says of itself.
+IMAGE     := GRAPNEL_VERSION=$$(git describe --tags --always --dirty 2>/dev/null) GRAPNEL_COMMIT=$$(git rev-parse HEAD 2>/dev/null) \
+             GRAPNEL_DATE=$$(git log -1 --format=%cI 2>/dev/null)
 FUZZTIME  ?= 60s
 CHAOS     ?= 2m
 BENCH     ?=
@@ -24,7 +33,7 @@ export PATH := $(PATH):$(BIN)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build grapnel temporal temporal-server test check vet tidy lint fmt workflowcheck unit fuzz bench chaos preset histories up down clean
+.PHONY: help run build grapnel temporal temporal-server test check vet tidy lint fmt workflowcheck unit fuzz bench chaos preset histories up down image e2e-cluster cluster-run cluster-images clean
 
 help: ## Print this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -104,11 +113,39 @@ preset: ## Add the skeleton of a preset, NAME, and hold it to what every preset 
 histories: temporal ## Record the histories of shapes of run that are new, against a real Temporal server
 	$(GO) test -count=1 $(TESTFLAGS) ./internal/e2e -args -record
 
-up: ## Start the whole cluster of docker-compose.yml and wait until it is healthy
-	docker compose up --build --detach --wait
+up: $(COMPOSE_BUILT) ## Start the whole cluster of docker-compose.yml and wait until it is healthy
+	@deploy/compose/secrets.sh
+	$(IMAGE) $(COMPOSE) up --build --detach --wait
 
-down: ## Stop that cluster; its volumes stay
-	docker compose down
+down: $(COMPOSE_BUILT) ## Stop that cluster; its volumes stay
+	$(COMPOSE) down
+
+image: $(COMPOSE_BUILT) ## Build the container image grapnel:local
+	@deploy/compose/secrets.sh
+	$(IMAGE) $(COMPOSE) build setup
+
+# Needs root where images have to be made: mmdebstrap, nsenter and mount are used.
+e2e-cluster: ## Run docker-compose.yml for real and break it, where a Docker engine answers; CLUSTER_FAULT=60s holds each fault longer
+	@if ! docker info >/dev/null 2>&1; then \
+		echo "==> SKIPPED: no Docker engine answers, so docker-compose.yml was not run"; exit 0; fi; \
+	$(MAKE) --no-print-directory cluster-run
+
+cluster-run: cluster-images image
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/cluster/sink ./internal/e2e/cluster/sink
+	printf 'FROM scratch\nCOPY sink /sink\nENTRYPOINT ["/sink"]\n' | docker build --quiet --tag grapnel-e2e-sink:local --file - bin/cluster
+	GRAPNEL_IMAGE=grapnel:next GRAPNEL_VERSION=next $(COMPOSE) build setup
+	CLUSTER_COMPOSE="$(COMPOSE)" CLUSTER_NEXT_IMAGE=grapnel:next CLUSTER_REPORT=$(BIN) \
+		$(GO) test -count=1 -timeout 40m -v $(TESTFLAGS) ./internal/e2e/cluster
+
+# Makes the images that docker-compose.yml names under the same names. One that is there, pulled before, stays.
+cluster-images: temporal $(SERVER) $(SQLTOOL) $(SCHEMA) $(UI)
+	@mkdir -p bin/cluster && rm -rf bin/cluster/temporal-schema
+	@cp "$$(command -v temporal)" bin/cluster/temporal
+	@cp $(SERVER) bin/cluster/temporal-server
+	@cp $(SQLTOOL) bin/cluster/temporal-sql-tool
+	@cp $(UI) bin/cluster/ui-server
+	@cp -r $(SCHEMA) bin/cluster/temporal-schema
+	internal/e2e/cluster/images/build.sh bin/cluster
 
 clean: ## Remove what the build made, tools included
 	rm -rf bin
@@ -132,6 +169,16 @@ $(SQLTOOL):
 	@echo "==> building temporal-sql-tool $(TEMPORAL_SERVER_VERSION) into bin/"
 	GOBIN="$(BIN)" $(GO) install go.temporal.io/server/cmd/tools/sql@$(TEMPORAL_SERVER_VERSION)
 	@mv bin/sql $@
+
+$(UI):
+	@echo "==> building Temporal's Web UI $(TEMPORAL_UI_VERSION) into bin/"
+	GOBIN="$(BIN)" CGO_ENABLED=0 $(GO) install github.com/temporalio/ui-server/v2/cmd/server@$(TEMPORAL_UI_VERSION)
+	@mv bin/server $@
+
+$(BIN)/docker-compose-$(COMPOSE_VERSION):
+	@echo "==> building docker compose $(COMPOSE_VERSION) into bin/: some minutes, once"
+	GOBIN="$(BIN)" CGO_ENABLED=0 $(GO) install github.com/docker/compose/v2/cmd@$(COMPOSE_VERSION)
+	@mv bin/cmd $@
 
 # Asked for from outside of this module, which does not depend on the server.
 $(SCHEMA):

@@ -1,8 +1,11 @@
 #!/bin/sh
 # Creates Temporal's two databases in PostgreSQL and brings their schemas up to this server's version.
-# Safe to repeat: what exists stays. The connection comes from the SQL_* environment.
+# Safe to repeat: what exists stays. Running it with a newer image is the upgrade of the schema.
+# The connection comes from the SQL_* environment, the password from a file.
 set -eu
 
+SQL_PASSWORD=$(cat /run/secrets/postgres_password)
+export SQL_PASSWORD
 versions=/etc/temporal/schema/postgresql/v12
 
 temporal-sql-tool --db temporal create

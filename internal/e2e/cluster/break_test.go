@@ -1,0 +1,223 @@
+package cluster_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// fault is one way to break the cluster, and how it ends. Where mend is nil the cluster recovers by itself.
+type fault struct {
+	name    string
+	inflict func(c *cluster)
+	mend    func(c *cluster)
+}
+
+// crash kills the process of a container as a machine that loses power would; Docker's restart policy brings
+// it back.
+func crash(service string) fault {
+	return fault{name: "kill -9 " + service, inflict: func(c *cluster) {
+		var pid int
+		_, err := fmt.Sscan(c.docker("inspect", "--format", "{{.State.Pid}}", c.container(service)), &pid)
+		require.NoError(c.t, err)
+		require.NoError(c.t, syscall.Kill(pid, syscall.SIGKILL))
+	}}
+}
+
+// freeze stops a container's processes where they are.
+func freeze(service string) fault {
+	return fault{
+		name:    "pause " + service,
+		inflict: func(c *cluster) { c.docker("pause", c.container(service)) },
+		mend:    func(c *cluster) { c.docker("unpause", c.container(service)) },
+	}
+}
+
+// restart ends a container the ordinary way and starts it again.
+func restart(service string) fault {
+	return fault{name: "restart " + service, inflict: func(c *cluster) { c.run("restart", service) }}
+}
+
+// cut drops every packet between two containers.
+func cut(from, to string) fault {
+	rule := func(c *cluster, action string) {
+		address := c.docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", c.container(to))
+		pid := c.docker("inspect", "--format", "{{.State.Pid}}", c.container(from))
+		for _, way := range [][]string{{"INPUT", "--source"}, {"OUTPUT", "--destination"}} {
+			out, err := c.command("nsenter", "--target", pid, "--net", "iptables", action, way[0], way[1], address, "--jump", "DROP")
+			require.NoError(c.t, err, out)
+		}
+	}
+	return fault{
+		name:    fmt.Sprintf("cut %s from %s", from, to),
+		inflict: func(c *cluster) { rule(c, "--insert") },
+		mend:    func(c *cluster) { rule(c, "--delete") },
+	}
+}
+
+// roll replaces the grapnel containers one by one by those of another image.
+func roll(image string) fault {
+	return fault{name: "roll out " + image, inflict: func(c *cluster) {
+		c.env = append(c.env, "GRAPNEL_IMAGE="+image)
+		for _, service := range []string{"starter-1", "starter-2", "worker-1", "worker-2"} {
+			c.run("up", "--detach", "--no-build", "--no-deps", "--wait", service)
+		}
+		require.Equal(c.t, image, c.docker("inspect", "--format", "{{.Config.Image}}", c.container("worker-2")))
+	}}
+}
+
+// fill leaves no room on the disk of a starter's spool while Temporal is away from it.
+func fill(disk string) fault {
+	away := cut("starter-2", "temporal")
+	return fault{
+		name: "fill the spool of starter-2",
+		inflict: func(c *cluster) {
+			away.inflict(c)
+			zeros := make([]byte, 1<<20)
+			f, err := os.Create(filepath.Join(disk, "filler"))
+			require.NoError(c.t, err)
+			for err == nil {
+				_, err = f.Write(zeros)
+			}
+			require.ErrorIs(c.t, err, syscall.ENOSPC)
+			require.NoError(c.t, f.Close())
+		},
+		mend: func(c *cluster) {
+			require.NoError(c.t, os.Remove(filepath.Join(disk, "filler")))
+			away.mend(c)
+		},
+	}
+}
+
+// smallDisk mounts a disk of 64 MiB for a spool, or says that this machine can't.
+func smallDisk(t *testing.T) (dir string, ok bool) {
+	t.Helper()
+	c := &cluster{t: t, root: "."}
+	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "disk")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	require.NoError(t, os.Truncate(file, 64<<20))
+	if out, err := c.command("mkfs.ext4", "-q", file); err != nil {
+		t.Log("no disk can be filled here:", out)
+		return "", false
+	}
+	if out, err := c.command("mount", "-o", "loop", file, dir); err != nil {
+		t.Log("no disk can be filled here:", out)
+		return "", false
+	}
+	t.Cleanup(func() { _, _ = c.command("umount", dir) })
+	require.NoError(t, os.Chown(dir, 65532, 65532))
+	return dir, true
+}
+
+// TestTheClusterHoldsWhileItBreaks breaks one thing after the other under load. Nothing that was acknowledged may
+// be lost, nothing forged or stale handled, and senders never see a 4xx for trouble of ours. The report says how
+// fast answers were meanwhile and how long recovery took; no limit is set on either, since machines differ.
+func TestTheClusterHoldsWhileItBreaks(t *testing.T) {
+	hold, err := time.ParseDuration(os.Getenv("CLUSTER_FAULT"))
+	if err != nil {
+		hold = 8 * time.Second
+	}
+	disk, canFill := smallDisk(t)
+	if canFill {
+		t.Setenv("CLUSTER_SPOOL", disk)
+	}
+	c := start(t)
+	faults := []fault{
+		crash("worker-1"), crash("starter-1"), crash("temporal"), crash("postgresql"), crash("proxy"),
+		freeze("worker-2"), freeze("starter-2"), freeze("temporal"), freeze("postgresql"),
+		restart("worker-1"), restart("starter-1"), restart("temporal"), restart("postgresql"), restart("proxy"),
+		cut("starter-1", "temporal"), cut("temporal", "postgresql"), cut("worker-1", "temporal"), cut("proxy", "starter-1"),
+	}
+	if canFill {
+		faults = append(faults, fill(disk))
+	}
+	if next := os.Getenv("CLUSTER_NEXT_IMAGE"); next != "" {
+		faults = append(faults, roll(next))
+	}
+	report := &strings.Builder{}
+	l := c.load()
+	c.eventually("events are delivered", func() bool { return len(c.delivered("load")) > rate })
+	for _, f := range faults {
+		was, _, _ := l.counts()
+		f.inflict(c)
+		time.Sleep(hold) // The fault is meant to last.
+		if f.mend != nil {
+			f.mend(c)
+		}
+		mended := time.Now()
+		c.recovered(l)
+		acked, late, slowest := l.counts()
+		line := fmt.Sprintf("%-32s %4d acknowledged, %d of them after more than 1 s, slowest %s; everything handled %s after its end",
+			f.name, acked-was, late, slowest.Round(time.Millisecond), time.Since(mended).Round(time.Second))
+		t.Log(line)
+		fmt.Fprintln(report, line)
+	}
+	l.stop()
+	<-l.done
+	c.account(l, report)
+	if dir := os.Getenv("CLUSTER_REPORT"); dir != "" {
+		require.NoError(t, os.MkdirAll(dir, 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "cluster.txt"), []byte(report.String()), 0o644))
+	}
+}
+
+// recovered waits until an event that is sent now is handled, and everything that was acknowledged before it.
+func (c *cluster) recovered(l *load) {
+	c.t.Helper()
+	c.eventually("events are taken again", func() bool {
+		body, id := zoomEvent("load.sent", fmt.Sprintf("probe-%d", time.Now().UnixNano()))
+		if s := send(c.t.Context(), body, secret, time.Now()); s.status != 200 {
+			return false
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.acked[id] = true
+		return true
+	})
+	l.mu.Lock()
+	want := make([]string, 0, len(l.acked))
+	for id := range l.acked {
+		want = append(want, id)
+	}
+	l.mu.Unlock()
+	c.eventually("what was acknowledged is handled", func() bool { return len(missing(want, c.delivered("load"))) == 0 })
+}
+
+// account holds what the sink got against what was sent. The sink knows nothing of the load, nor the load of it.
+func (c *cluster) account(l *load, report *strings.Builder) {
+	c.t.Helper()
+	got := c.delivered("load")
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var want []string
+	for id := range l.acked {
+		want = append(want, id)
+	}
+	again := 0
+	for id, n := range got {
+		require.True(c.t, l.acked[id] || l.unknown[id], "event %s was handled and never sent as genuine", id)
+		again += n - 1
+	}
+	line := fmt.Sprintf("%d acknowledged, %d handled, %d delivered again after a fault, %d without an answer; %d forged and stale refused; answers: %v",
+		len(want), len(got), again, len(l.unknown), l.refused, l.statuses)
+	c.t.Log(line)
+	fmt.Fprintln(report, line)
+	require.Empty(c.t, missing(want, got), "acknowledged and never handled")
+	require.Empty(c.t, l.wrong)
+}
+
+func missing(want []string, got map[string]int) []string {
+	var out []string
+	for _, id := range want {
+		if got[id] == 0 {
+			out = append(out, id)
+		}
+	}
+	return out
+}

@@ -1,0 +1,94 @@
+package cluster_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const deadLetters = `WorkflowType="DeadLetter" AND ExecutionStatus="Failed"`
+
+// TestAnOperatorsDay goes through what people do with the cluster: events come through the proxy and are
+// handled, dead letters are found and replayed with the stock tools and with ours, the pages open, metrics
+// are scraped, and everything is still there after down and up.
+func TestAnOperatorsDay(t *testing.T) {
+	c := start(t)
+	before := time.Now()
+
+	body, id := zoomEvent("load.sent", "day-1")
+	s := send(t.Context(), body, secret, time.Now())
+	require.NoError(t, s.err)
+	require.Equal(t, http.StatusOK, s.status)
+	require.Equal(t, id, s.eventID)
+	c.eventually("the event is delivered", func() bool { return c.delivered("load")[id] > 0 })
+	require.Equal(t, http.StatusUnauthorized, send(t.Context(), body, "another secret", time.Now()).status)
+	require.Equal(t, http.StatusBadRequest, send(t.Context(), body, secret, before.Add(-time.Hour)).status)
+
+	c.tell("flaky", http.StatusInternalServerError)
+	var letters []string
+	for _, uuid := range []string{"day-2", "day-3"} {
+		body, id := zoomEvent("flaky.sent", uuid)
+		require.Equal(t, http.StatusOK, send(t.Context(), body, secret, time.Now()).status)
+		letters = append(letters, id)
+	}
+	c.eventually("two dead letters in the stock list", func() bool {
+		return strings.Contains(c.temporal("workflow", "count", "--query", deadLetters), "Total: 2")
+	})
+	list := c.grapnel("dlq", "list", "--json")
+	for _, id := range letters {
+		require.Contains(t, list, id)
+	}
+
+	c.tell("flaky", http.StatusOK)
+	c.temporal("workflow", "reset", "--type", "FirstWorkflowTask", "--reason", "mended", "--workflow-id", letters[0])
+	c.eventually("the first is replayed by the stock reset", func() bool { return c.delivered("flaky")[letters[0]] == 1 })
+	c.grapnel("dlq", "replay", letters[1], "--reason", "mended")
+	c.eventually("the second is replayed by our command", func() bool { return c.delivered("flaky")[letters[1]] == 1 })
+	c.eventually("the store is empty", func() bool {
+		return strings.Contains(c.temporal("workflow", "count", "--query", deadLetters), "Total: 0")
+	})
+
+	status, page := c.get(webUI+"/namespaces/default/workflows", false)
+	require.Equal(t, http.StatusOK, status, "Temporal's Web UI")
+	require.Contains(t, page, "<html")
+	status, _ = c.get(admin+"/metrics", false)
+	require.Equal(t, http.StatusUnauthorized, status, "the admin listener asks for its token")
+	status, metrics := c.get(admin+"/metrics", true)
+	require.Equal(t, http.StatusOK, status)
+	require.Contains(t, metrics, "grapnel_")
+
+	c.run("down", "--timeout", "30")
+	c.up()
+	require.Equal(t, http.StatusOK, send(t.Context(), body, secret, time.Now()).status, "a repeat is known after down and up")
+	require.Contains(t, c.temporal("workflow", "describe", "--workflow-id", id), "COMPLETED")
+}
+
+// TestBackupAndRestore does what docs/operations.md says: dump PostgreSQL while events come in, lose it, restore
+// it, and find the events of before in it.
+func TestBackupAndRestore(t *testing.T) {
+	c := start(t)
+	body, id := zoomEvent("load.sent", "backup-1")
+	require.Equal(t, http.StatusOK, send(t.Context(), body, secret, time.Now()).status)
+	c.eventually("the event is delivered", func() bool { return c.delivered("load")[id] > 0 })
+
+	c.run("exec", "-T", "postgresql", "sh", "-c", "pg_dumpall --clean --if-exists --username temporal >/tmp/backup.sql")
+	backup := t.TempDir() + "/backup.sql"
+	c.docker("cp", c.container("postgresql")+":/tmp/backup.sql", backup)
+	c.run("stop", "temporal", "worker-1", "worker-2")
+	c.run("rm", "--stop", "--force", "--volumes", "postgresql")
+	c.docker("volume", "rm", "grapnel-e2e_postgresql")
+
+	// While the database is gone, an event waits on a starter's disk.
+	later, waiting := zoomEvent("load.sent", "backup-2")
+	require.Equal(t, http.StatusOK, send(t.Context(), later, secret, time.Now()).status)
+
+	c.up("postgresql")
+	c.docker("cp", backup, c.container("postgresql")+":/tmp/backup.sql")
+	c.run("exec", "-T", "postgresql", "sh", "-c", "psql --quiet --username temporal --dbname postgres --file /tmp/backup.sql")
+	c.up()
+	require.Contains(t, c.temporal("workflow", "describe", "--workflow-id", id), "COMPLETED")
+	c.eventually("what waited is delivered", func() bool { return c.delivered("load")[waiting] > 0 })
+}

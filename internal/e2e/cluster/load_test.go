@@ -1,0 +1,158 @@
+package cluster_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// secret is the one of grapnel.yaml.
+const secret = "a secret of the cluster tests alone"
+
+// zoomEvent is an event as Zoom writes it, and the ID that the pattern gives it.
+func zoomEvent(kind, uuid string) (body []byte, id string) {
+	const at = 1687276800000
+	body = fmt.Appendf(nil, `{"event":%q,"payload":{"account_id":"a","object":{"uuid":%q}},"event_ts":%d}`, kind, uuid, at)
+	sum := sha256.Sum256(fmt.Appendf(nil, `{"type":%q,"accountId":"a","objectId":%q,"timestamp":%d}`, kind, uuid, at))
+	return body, hex.EncodeToString(sum[:])
+}
+
+// sent is what became of one request.
+type sent struct {
+	status  int
+	eventID string
+	took    time.Duration
+	err     error
+}
+
+// send posts a body through the proxy, signed at a time by a secret.
+func send(ctx context.Context, body []byte, key string, at time.Time) sent {
+	ts := strconv.FormatInt(at.Unix(), 10)
+	mac := hmac.New(sha256.New, []byte(key))
+	mac.Write([]byte("v0:" + ts + ":"))
+	mac.Write(body)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, door+"/webhooks/zoom", bytes.NewReader(body))
+	if err != nil {
+		return sent{err: err}
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-Zm-Request-Timestamp", ts)
+	req.Header.Set("X-Zm-Signature", "v0="+hex.EncodeToString(mac.Sum(nil)))
+	began := time.Now()
+	res, err := (&http.Client{Timeout: 10 * time.Second}).Do(req)
+	if err != nil {
+		return sent{err: err, took: time.Since(began)}
+	}
+	defer res.Body.Close()
+	var said struct {
+		EventID string `json:"eventId"`
+	}
+	err = json.NewDecoder(res.Body).Decode(&said)
+	return sent{status: res.StatusCode, eventID: said.EventID, took: time.Since(began), err: err}
+}
+
+// load sends events until it is stopped and keeps account of them. One in ten is forged, one in ten is stale.
+type load struct {
+	mu       sync.Mutex
+	acked    map[string]bool // events answered 200
+	unknown  map[string]bool // events whose request got no answer, or a failure of ours
+	refused  int             // forged and stale requests that were refused, as they must be
+	statuses map[int]int     // answers to genuine events; 0: none
+	slowest  time.Duration   // of the answers 200
+	late     int             // answers 200 after more than a second
+	wrong    []string        // what must not be
+	stop     context.CancelFunc
+	done     chan struct{}
+}
+
+// rate is how many requests are begun in a second.
+const rate = 20
+
+func (c *cluster) load() *load {
+	ctx, cancel := context.WithCancel(c.t.Context())
+	l := &load{
+		acked: map[string]bool{}, unknown: map[string]bool{}, statuses: map[int]int{},
+		stop: cancel, done: make(chan struct{}),
+	}
+	go func() {
+		defer close(l.done)
+		tick := time.NewTicker(time.Second / rate)
+		defer tick.Stop()
+		var wg sync.WaitGroup
+		run := time.Now().UnixNano()
+		for i := 0; ; i++ {
+			select {
+			case <-ctx.Done():
+				wg.Wait()
+				return
+			case <-tick.C:
+			}
+			wg.Go(func() { l.one(i, fmt.Sprintf("%d-%d", run, i)) })
+		}
+	}()
+	c.t.Cleanup(cancel)
+	return l
+}
+
+// one sends the event of a number.
+func (l *load) one(i int, uuid string) {
+	ctx := context.Background()
+	body, id := zoomEvent("load.sent", uuid)
+	switch i % 10 {
+	case 8:
+		l.bad(send(ctx, body, "another secret", time.Now()), "forged")
+	case 9:
+		l.bad(send(ctx, body, secret, time.Now().Add(-time.Hour)), "stale")
+	default:
+		l.good(id, send(ctx, body, secret, time.Now()))
+	}
+}
+
+func (l *load) bad(s sent, what string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case s.status == http.StatusOK:
+		l.wrong = append(l.wrong, what+" was accepted")
+	case s.status == http.StatusUnauthorized || s.status == http.StatusBadRequest:
+		l.refused++
+	}
+}
+
+func (l *load) good(id string, s sent) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.statuses[s.status]++
+	switch {
+	case s.status == http.StatusOK && s.err == nil:
+		l.acked[id] = true
+		if s.eventID != id {
+			l.wrong = append(l.wrong, fmt.Sprintf("event %s was answered as %s", id, s.eventID))
+		}
+		l.slowest = max(l.slowest, s.took)
+		if s.took > time.Second {
+			l.late++
+		}
+	case s.status >= 400 && s.status < 500:
+		l.wrong = append(l.wrong, fmt.Sprintf("a genuine event was answered %d", s.status))
+	default:
+		l.unknown[id] = true
+	}
+}
+
+// counts gives how many were acknowledged so far, and resets the slowest answer.
+func (l *load) counts() (acked, late int, slowest time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	acked, late, slowest = len(l.acked), l.late, l.slowest
+	l.slowest, l.late = 0, 0
+	return acked, late, slowest
+}

@@ -7,6 +7,7 @@ TEMPORAL_CLI_VERSION    := v1.5.1
 TEMPORAL_SERVER_VERSION := v1.29.1
 TEMPORAL_UI_VERSION     := v2.42.1
 COMPOSE_VERSION         := v2.40.3
+CYCLONEDX_VERSION       := v1.10.0
 GOLANGCI_LINT_VERSION   := v2.15.0
 WORKFLOWCHECK_VERSION   := v0.6.0
 
@@ -33,7 +34,7 @@ export PATH := $(PATH):$(BIN)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build grapnel temporal temporal-server test check vet tidy lint fmt workflowcheck unit fuzz bench chaos preset histories up down image e2e-cluster cluster-run cluster-images clean
+.PHONY: help run build grapnel temporal temporal-server test check vet tidy lint fmt workflowcheck unit fuzz bench chaos preset histories up down image e2e-cluster cluster-run cluster-images dist clean
 
 help: ## Print this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -147,8 +148,11 @@ cluster-images: temporal $(SERVER) $(SQLTOOL) $(SCHEMA) $(UI)
 	@cp -r $(SCHEMA) bin/cluster/temporal-schema
 	internal/e2e/cluster/images/build.sh bin/cluster
 
+dist: ## Make the archives of a release for linux and darwin in dist/; PLATFORMS names fewer, as linux/amd64
+	deploy/dist.sh $(PLATFORMS)
+
 clean: ## Remove what the build made, tools included
-	rm -rf bin
+	rm -rf bin dist
 
 $(GOLANGCI):
 	@echo "==> building golangci-lint $(GOLANGCI_LINT_VERSION) into bin/: about two minutes, once"
@@ -175,10 +179,13 @@ $(UI):
 	GOBIN="$(BIN)" CGO_ENABLED=0 $(GO) install github.com/temporalio/ui-server/v2/cmd/server@$(TEMPORAL_UI_VERSION)
 	@mv bin/server $@
 
+# It can't be installed from outside: its go.mod replaces modules.
 $(BIN)/docker-compose-$(COMPOSE_VERSION):
 	@echo "==> building docker compose $(COMPOSE_VERSION) into bin/: some minutes, once"
-	GOBIN="$(BIN)" CGO_ENABLED=0 $(GO) install github.com/docker/compose/v2/cmd@$(COMPOSE_VERSION)
-	@mv bin/cmd $@
+	@rm -rf bin/compose-src && \
+	dir=$$(cd / && $(GO) mod download -json github.com/docker/compose/v2@$(COMPOSE_VERSION) | sed -n 's/^.*"Dir": "\(.*\)".*$$/\1/p') && \
+	cp -r "$$dir" bin/compose-src && chmod -R u+w bin/compose-src && \
+	(cd bin/compose-src && CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $@ ./cmd) && rm -rf bin/compose-src
 
 # Asked for from outside of this module, which does not depend on the server.
 $(SCHEMA):

@@ -7,9 +7,9 @@ RUN go mod download
 COPY . .
 # What `grapnel version` says; the checkout's history does not come into the image.
 ARG VERSION COMMIT DATE TARGETOS TARGETARCH
-ARG CLI=github.com/grapnel/grapnel/internal/cli
+ARG APP=github.com/grapnel/grapnel/internal/app
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
-	-ldflags="-s -w -X $CLI.version=$VERSION -X $CLI.commit=$COMMIT -X $CLI.date=$DATE" -o /out/grapnel ./cmd/grapnel && mkdir /out/data
+	-ldflags="-s -w -X $APP.version=$VERSION -X $APP.commit=$COMMIT -X $APP.date=$DATE" -o /out/grapnel ./cmd/grapnel && mkdir /out/data
 
 FROM scratch
 # Destinations and Temporal Cloud are reached over TLS.

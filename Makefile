@@ -37,7 +37,7 @@ export PATH := $(PATH):$(BIN)
 .PHONY: help run build grapnel temporal temporal-server test check vet tidy lint fmt workflowcheck unit fuzz bench chaos preset histories up down image e2e-cluster cluster-run cluster-images dist clean
 
 help: ## Print this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
 
 # The example has a secret that everyone knows, so it listens on loopback only.
 run: build ## Build what is missing, then run everything in one process with the example grapnel.yaml

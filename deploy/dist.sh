@@ -33,7 +33,7 @@ for platform in "${platforms[@]}"; do
 	mkdir -p "$dir"
 	echo "==> $name"
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false \
-		-ldflags="-s -w -buildid= -X github.com/grapnel/grapnel/internal/cli.version=$version -X github.com/grapnel/grapnel/internal/cli.commit=$commit -X github.com/grapnel/grapnel/internal/cli.date=$date" \
+		-ldflags="-s -w -buildid= -X github.com/grapnel/grapnel/internal/app.version=$version -X github.com/grapnel/grapnel/internal/app.commit=$commit -X github.com/grapnel/grapnel/internal/app.date=$date" \
 		-o "$dir/grapnel" ./cmd/grapnel
 	build_cli "$dir/temporal"
 	cp grapnel.yaml README.md LICENSE "$dir"

@@ -1,18 +1,67 @@
 package app
 
-import "runtime/debug"
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+)
 
-// Version is that of the module, with the revision it was built from where the
-// build knows it.
-func Version() string {
+// Set by the linker where the build has no checkout to read them from: deploy/dist.sh and the
+// Dockerfile do it. Nothing writes them afterwards.
+var version, commit, date string
+
+// Build says what this program was made from. What is not known is empty.
+type Build struct {
+	// Version is that of the module or release; "(devel)" for a build of a checkout.
+	Version string `json:"version"`
+	// Commit is the revision of the checkout, Date that of the commit in RFC 3339.
+	Commit string `json:"commit,omitempty"`
+	Date   string `json:"date,omitempty"`
+	// Go and SDK are the versions of the toolchain and of Temporal's SDK.
+	Go       string `json:"go"`
+	SDK      string `json:"sdk,omitempty"`
+	Platform string `json:"platform"`
+}
+
+// ReadBuild tells what this program was made from: the linker's word first, else what the Go
+// toolchain recorded.
+func ReadBuild() Build {
+	b := Build{
+		Version: version, Commit: commit, Date: date,
+		Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "unknown"
+		return b
+	}
+	if b.Version == "" {
+		b.Version = info.Main.Version
 	}
 	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return info.Main.Version + " (" + s.Value + ")"
+		switch {
+		case s.Key == "vcs.revision" && b.Commit == "":
+			b.Commit = s.Value
+		case s.Key == "vcs.time" && b.Date == "":
+			b.Date = s.Value
 		}
 	}
-	return info.Main.Version
+	for _, m := range info.Deps {
+		if m.Path == "go.temporal.io/sdk" {
+			b.SDK = m.Version
+		}
+	}
+	return b
+}
+
+// Version names the version and the revision in one line.
+func Version() string {
+	b := ReadBuild()
+	switch {
+	case b.Version == "":
+		return "unknown"
+	case b.Commit == "":
+		return b.Version
+	default:
+		return fmt.Sprintf("%s (%s)", b.Version, b.Commit)
+	}
 }

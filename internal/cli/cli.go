@@ -100,6 +100,7 @@ Start with 'grapnel up', then 'grapnel send zoom' in another terminal.`,
 		envCommand(p),
 		meetingsCommand(p.dial),
 		benchCommand(p),
+		versionCommand(p),
 	)
 	return root
 }

@@ -57,7 +57,7 @@ type variables struct {
 	Config         string `split_words:"true" default:"grapnel.yaml" desc:"path of the configuration file"`
 	Listen         string `split_words:"true" default:":8080" desc:"address of the public listener"`
 	AdminListen    string `split_words:"true" default:"127.0.0.1:9090" desc:"address of the admin listener"`
-	AdminToken     string `split_words:"true" desc:"bearer token of the admin listener; required when it is not on loopback"`
+	AdminToken     string `split_words:"true" desc:"bearer token of the admin listener; required when it is not on loopback; file:/path reads it from there"`
 	AdminReadToken string `split_words:"true" desc:"bearer token for those who may look at the admin listener and change nothing"`
 	AdminHosts     string `split_words:"true" desc:"names by which the admin listener is reached besides localhost and addresses, by commas"`
 	UIOrigin       string `split_words:"true" desc:"origin of a Temporal Web UI of your own, which may then ask the admin listener to decode"`
@@ -122,7 +122,7 @@ func LoadEnv(lookup func(string) (string, bool)) (Env, error) {
 		if !set || value == "" {
 			value = v.fallback
 		}
-		l.values[v.name] = value
+		l.values[v.name] = l.token(v.name, value)
 	}
 	e := l.env()
 	if len(l.faults) > 0 {
@@ -171,6 +171,20 @@ func (l *envLoader) env() Env {
 		l.fault("GRAPNEL_LOG_FORMAT", "must be console or json")
 	}
 	return e
+}
+
+// token gives the text of a file where a token is written file:/path, as secrets in
+// grapnel.yaml may be; any other value stays.
+func (l *envLoader) token(name, value string) string {
+	path, ok := strings.CutPrefix(value, "file:")
+	if !ok || !strings.HasSuffix(name, "_TOKEN") {
+		return value
+	}
+	text, _, err := readSecret(path)
+	if err != nil {
+		l.fault(name, err.Error())
+	}
+	return text
 }
 
 // tokens looks at those of the admin listener.

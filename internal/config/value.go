@@ -230,7 +230,10 @@ func isVariable(name string) bool {
 // readSecret reads the file of a file: reference and takes one line end off it.
 // exposed is set when anyone on the machine may read the file.
 func (r *reading) readSecret(name string) (text string, exposed bool, err error) {
-	name = r.beside(name)
+	return readSecret(r.beside(name))
+}
+
+func readSecret(name string) (text string, exposed bool, err error) {
 	b, mode, err := readFile(name)
 	if err != nil {
 		return "", false, err

@@ -64,6 +64,8 @@ func TestTheClusterHasEveryPart(t *testing.T) {
 		require.True(t, service.ReadOnly, name)
 		require.Equal(t, []string{"ALL"}, service.CapDrop, name)
 		require.Equal(t, "temporal:7233", *service.Environment["TEMPORAL_ADDRESS"], name)
+		require.Equal(t, "json", *service.Environment["GRAPNEL_LOG_FORMAT"], name)
+		require.Equal(t, "file:/run/secrets/admin_token", *service.Environment["GRAPNEL_ADMIN_TOKEN"], name)
 	}
 }
 
@@ -129,14 +131,29 @@ func TestPortsArePublishedOnLoopbackOnly(t *testing.T) {
 			published++
 		}
 	}
-	require.Equal(t, 3, published, "the proxy, the Web UI and Temporal")
+	require.Equal(t, 4, published, "the proxy, the Web UI, Temporal and one admin listener")
 }
 
-func TestPasswordsComeFromTheEnvironment(t *testing.T) {
-	secret := regexp.MustCompile(`(?mi)^\s*\w*(password|pwd|secret|token|key)\w*:\s*(.+)$`)
+func TestPasswordsComeFromFiles(t *testing.T) {
+	secret := regexp.MustCompile(`(?mi)^\s*\w*(password|pwd|token)\w*:[ \t]*(\S.*)$`)
 	matches := secret.FindAllStringSubmatch(read(t, "docker-compose.yml"), -1)
 	require.NotEmpty(t, matches)
 	for _, match := range matches {
-		require.Regexp(t, `^(&\S+ )?\$\{POSTGRES_PASSWORD:-development-only\}$|^\*postgres-password$`, match[2])
+		require.Regexp(t, `^((file:)?/run/secrets|\.secrets)/\w+$|^file: \.secrets/\w+$`, match[2], "%s: a value would stand in `docker inspect`", match[0])
+	}
+	for name, s := range compose(t).Secrets {
+		require.Contains(t, s.File, ".secrets/"+name, "deploy/compose/secrets.sh makes it")
+		require.Contains(t, read(t, "deploy/compose/secrets.sh"), "make_secret "+name)
+	}
+}
+
+func TestEveryServiceIsBounded(t *testing.T) {
+	for name, service := range compose(t).Services {
+		require.Positive(t, service.PidsLimit, name)
+		require.Positive(t, service.MemLimit, name)
+		require.Positive(t, service.CPUS, name)
+		require.Equal(t, "10m", service.Logging.Options["max-size"], "%s: logs rotate", name)
+		require.Equal(t, []string{"no-new-privileges:true"}, service.SecurityOpt, name)
+		require.Equal(t, []string{"ALL"}, service.CapDrop, name)
 	}
 }

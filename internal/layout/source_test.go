@@ -96,12 +96,18 @@ func fixed(decl *ast.GenDecl, spec *ast.ValueSpec, written map[string]bool) bool
 		if name.Name == "_" {
 			continue
 		}
+		if linked(name.Name) && !written[name.Name] {
+			continue
+		}
 		if i >= len(spec.Values) || written[name.Name] || !fixedValue(spec.Values[i], name.IsExported()) {
 			return false
 		}
 	}
 	return true
 }
+
+// linked tells the three names of internal/app/version.go that the linker sets, which a constant can't be.
+func linked(name string) bool { return name == "version" || name == "commit" || name == "date" }
 
 // embedding gives the directives above a declaration.
 func embedding(decl *ast.GenDecl, spec *ast.ValueSpec) string {

@@ -71,7 +71,7 @@ func TestEveryMakeTargetIsPhonyOrAFile(t *testing.T) {
 	phony := regexp.MustCompile(`(?m)^\.PHONY: (.+)$`).FindStringSubmatch(makefile)
 	require.NotNil(t, phony)
 	var targets []string
-	for _, match := range regexp.MustCompile(`(?m)^([a-z-]+):`).FindAllStringSubmatch(makefile, -1) {
+	for _, match := range regexp.MustCompile(`(?m)^([a-z0-9-]+):`).FindAllStringSubmatch(makefile, -1) {
 		targets = append(targets, match[1])
 	}
 	require.ElementsMatch(t, strings.Fields(phony[1]), targets)

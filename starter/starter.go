@@ -112,7 +112,7 @@ type Starter struct {
 const headerBytes = 16 << 10
 
 // unverifiedBytes is the memory for all bodies that are not verified yet.
-const unverifiedBytes = 64 << 20
+const unverifiedBytes = 32 << 20
 
 // New makes a receiver. It takes requests when Serve is called.
 func New(o Options) (*Starter, error) {

@@ -183,7 +183,7 @@ func (d DeadLetters) body(ctx context.Context, in *letterID) (*letterBody, error
 // operationRequest asks for an operation.
 type operationRequest struct {
 	Action event.Action `json:"action" enum:"replay,discard"`
-	Filter event.Filter `json:"filter,omitempty" doc:"which dead letters are meant"`
+	Filter event.Filter `json:"filter,omitempty" doc:"which dead letters are meant"` //nolint:modernize // It makes the member optional in the document.
 	IDs    []string     `json:"ids,omitempty" doc:"their IDs"`
 	DryRun bool         `json:"dry_run,omitempty" doc:"tell what it would do, and do nothing"`
 	Rate   float64      `json:"rate,omitempty" minimum:"0" doc:"events a second, at most; 0 is 50"`

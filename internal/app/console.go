@@ -41,7 +41,7 @@ func (p *process) console(w *watch, log *eventlog.Log, store *deadletter.Store, 
 		Series: p.observer.flow.Series(), Events: log, Letters: w.counter.Last, Alerts: w.alerts,
 		Sources:       func() []console.Source { return p.sourceStates(w.file, at.receiver) },
 		Destinations:  p.destinationStates,
-		Configuration: func() console.Configuration { return p.configurationState(w.file, at.ready) },
+		Configuration: func(ctx context.Context) console.Configuration { return p.configurationState(ctx, w.file, at.ready) },
 		Rejections:    p.observer.rejections,
 		Operator:      operator{store},
 		Pause:         p.pause,
@@ -105,8 +105,8 @@ func (p *process) pause(ctx context.Context, name string, paused bool, actor, re
 const readyWithin = 2 * time.Second
 
 // configurationState is what is in force, and what should be looked at.
-func (p *process) configurationState(file *reloader, ready func(context.Context) admin.Report) console.Configuration {
-	ctx, cancel := context.WithTimeout(context.Background(), readyWithin)
+func (p *process) configurationState(ctx context.Context, file *reloader, ready func(context.Context) admin.Report) console.Configuration {
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
 	state := file.report()
 	c := console.Configuration{Path: p.env.Config, Fingerprint: state.Fingerprint, Loaded: state.Loaded, Fault: state.LastFault, Checks: ready(ctx).Checks}

@@ -2,7 +2,7 @@ package app
 
 import (
 	"net/http"
-	"net/http/pprof" //nolint:gosec // G108: what it adds to the default mux is served nowhere.
+	"net/http/pprof"
 
 	"github.com/grapnel/grapnel/internal/admin"
 )

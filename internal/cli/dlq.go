@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -227,12 +228,7 @@ func (p Program) dlqList(ctx context.Context, s *deadletter.Store, f event.Filte
 }
 
 func contains(all []string, one string) bool {
-	for _, a := range all {
-		if a == one {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(all, one)
 }
 
 // shortID is how much of an ID is shown in a line; a command takes it as well.

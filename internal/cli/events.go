@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -289,10 +290,10 @@ func tail(c *cobra.Command, log *eventlog.Log, f eventlog.Filter, asJSON bool) e
 			return err
 		}
 		var fresh []eventlog.Row
-		for i := len(rows) - 1; i >= 0; i-- {
-			if k := (sight{rows[i].ID, rows[i].State}); !seen[k] {
+		for _, row := range slices.Backward(rows) {
+			if k := (sight{row.ID, row.State}); !seen[k] {
 				seen[k] = true
-				fresh = append(fresh, rows[i])
+				fresh = append(fresh, row)
 			}
 		}
 		if err := printRows(c.OutOrStdout(), fresh, asJSON); err != nil {

@@ -24,8 +24,12 @@ func versionCommand(p Program) *cobra.Command {
 			}
 			t := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
 			for _, line := range [][2]string{
-				{"grapnel", b.Version}, {"commit", b.Commit}, {"date", b.Date},
-				{"Go", b.Go}, {"Temporal SDK", b.SDK}, {"platform", b.Platform},
+				{"grapnel", b.Version},
+				{"commit", b.Commit},
+				{"date", b.Date},
+				{"Go", b.Go},
+				{"Temporal SDK", b.SDK},
+				{"platform", b.Platform},
 			} {
 				if line[1] != "" {
 					_, _ = fmt.Fprintf(t, "%s\t%s\n", line[0], line[1])

@@ -157,7 +157,7 @@ func (l *envLoader) env() Env {
 	}
 	if text := get("TEMPORAL_PORT"); text != "" {
 		n, err := strconv.ParseUint(text, 10, 16)
-		if e.TemporalPort = int(n); err != nil || n == 0 || n > 64535 { //nolint:gosec // Of 16 bits.
+		if e.TemporalPort = int(n); err != nil || n == 0 || n > 64535 {
 			l.fault("GRAPNEL_TEMPORAL_PORT", "must be a port from 1 to 64535, as 7233; the Web UI's is 1000 above it")
 		}
 	}

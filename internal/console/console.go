@@ -46,7 +46,7 @@ type Options struct {
 	// Sources, Destinations and Configuration are read anew for each page.
 	Sources       func() []Source
 	Destinations  func() []Destination
-	Configuration func() Configuration
+	Configuration func(ctx context.Context) Configuration
 	Rejections    *admin.Rejections
 	// Operator acts on dead letters; Pause stops and starts a destination.
 	Operator Operator
@@ -120,9 +120,9 @@ type Preview struct {
 type Operation struct {
 	ID, Action, State, Actor, Reason, Filter string
 	// Note says why it is stopped, paused or cancelled.
-	Note string
-	Started, Ended                           time.Time
-	Total, Done, Failed                      int
+	Note                string
+	Started, Ended      time.Time
+	Total, Done, Failed int
 	// Results are what became of the items, by outcome.
 	Results []Result
 }
@@ -279,8 +279,7 @@ func Fault(status int, text string) error { return fault{status, text} }
 // show answers a page, or what kept it from being made.
 func (c *Console) show(w http.ResponseWriter, r *http.Request, name string, p page) {
 	data, err := p(r)
-	var moved redirect
-	if errors.As(err, &moved) {
+	if moved, ok := errors.AsType[redirect](err); ok {
 		http.Redirect(w, r, string(moved), http.StatusSeeOther)
 		return
 	}

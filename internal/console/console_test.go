@@ -109,11 +109,13 @@ func options(t *testing.T, w *world) console.Options {
 	return console.Options{
 		Series: set, Events: w, Alerts: watch, Operator: w, Rejections: rejections,
 		Letters: func() eventlog.Census { return eventlog.Census{At: noon, Count: 1, Rows: w.rows} },
-		Sources: func() []console.Source { return []console.Source{{Name: "zoom", Provider: "zoom", URL: "https://x.example/webhooks/zoom"}} },
+		Sources: func() []console.Source {
+			return []console.Source{{Name: "zoom", Provider: "zoom", URL: "https://x.example/webhooks/zoom"}}
+		},
 		Destinations: func() []console.Destination {
 			return []console.Destination{{Name: "crm", Kind: "http", Target: hostile, State: "open", Why: hostile, Since: noon, Events: []string{hostile}}}
 		},
-		Configuration: func() console.Configuration {
+		Configuration: func(context.Context) console.Configuration {
 			return console.Configuration{Path: "grapnel.yaml", Fault: hostile, Warnings: []string{hostile}}
 		},
 		Pause: func(_ context.Context, name string, paused bool, _, reason string) error {
@@ -186,7 +188,7 @@ func TestNoPageShowsWhatASenderWroteAsMarkup(t *testing.T) {
 
 func TestABodyIsOfferedAsAFileWithItsExactBytes(t *testing.T) {
 	w := get(t, page(t, options(t, &world{})), "/events/"+anID+"/body")
-	require.Equal(t, `{"topic":"</pre><script>alert(1)</script>"}`, w.Body.String())
+	require.Equal(t, []byte(`{"topic":"</pre><script>alert(1)</script>"}`), w.Body.Bytes())
 	require.Equal(t, "application/octet-stream", w.Header().Get("Content-Type"))
 	require.Contains(t, w.Header().Get("Content-Disposition"), "attachment")
 	require.Equal(t, "nosniff", w.Header().Get("X-Content-Type-Options"))

@@ -95,7 +95,7 @@ func (s *Sessions) judge(token string) string {
 // begin gives a session to who has shown a token.
 func (s *Sessions) begin(w http.ResponseWriter, r *http.Request, role string) {
 	value := role + "." + strconv.FormatInt(s.now().Add(sessionLife).Unix(), 10) + "." + rand.Text()
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // G124: on loopback there is no TLS, and behind it Secure is set.
 		Name: cookieName, Value: value + "." + hex.EncodeToString(mac(s.key, value)), Path: "/", MaxAge: int(sessionLife / time.Second),
 		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https"),
 	})
@@ -153,7 +153,7 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.Sessions.begin(w, r, role)
-	http.Redirect(w, r, next, http.StatusSeeOther)
+	http.Redirect(w, r, next, http.StatusSeeOther) //nolint:gosec // G710: localPath lets no other host through.
 }
 
 func (c *Console) logout(*http.Request) (string, error) { return "/login", nil }

@@ -136,10 +136,10 @@ type pastAlert struct {
 	Since, Ended time.Time
 }
 
-func (c *Console) configuration(*http.Request) (any, error) {
+func (c *Console) configuration(r *http.Request) (any, error) {
 	d := configurationData{}
 	if c.Configuration != nil {
-		d.Configuration = c.Options.Configuration()
+		d.Configuration = c.Configuration(r.Context())
 	}
 	if c.Alerts != nil {
 		for _, a := range c.Alerts.Past() {

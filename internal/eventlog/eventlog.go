@@ -4,11 +4,11 @@
 package eventlog
 
 import (
-	"slices"
 	"context"
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -159,7 +159,7 @@ func (l *Log) List(ctx context.Context, f Filter) (rows []Row, more bool, err er
 	var token []byte
 	for {
 		page, err := l.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-			Namespace: l.namespace, Query: f.query(), PageSize: int32(min(limit+50, 1000)), NextPageToken: token, //nolint:gosec // G115: bounded.
+			Namespace: l.namespace, Query: f.query(), PageSize: int32(min(limit+50, 1000)), NextPageToken: token,
 		})
 		if err != nil {
 			return nil, false, fmt.Errorf("list events: %w", err)

@@ -70,8 +70,7 @@ const maxHistory = 2000
 // Show tells all of an event by its latest run.
 func (l *Log) Show(ctx context.Context, id string) (*Story, error) {
 	d, err := l.temporal.DescribeWorkflowExecution(ctx, id, "")
-	var notFound *serviceerror.NotFound
-	if errors.As(err, &notFound) {
+	if _, gone := errors.AsType[*serviceerror.NotFound](err); gone {
 		return nil, ErrUnknown
 	}
 	if err != nil {

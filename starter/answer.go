@@ -357,6 +357,8 @@ func unknownCoding() *refusal {
 
 // whyNoJSON says why a body is no JSON, for the owner of the source. It quotes nothing of
 // the body.
+//
+//nolint:cyclop // A list of reasons, one after the other.
 func whyNoJSON(header fields, body []byte) string {
 	label := header.first(fiber.HeaderContentType)
 	kind, params, _ := mime.ParseMediaType(label)
@@ -383,8 +385,7 @@ func whyNoJSON(header fields, body []byte) string {
 	}
 	var v any
 	err := json.Unmarshal(bytes.TrimPrefix(body, []byte("\ufeff")), &v)
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		if strings.HasPrefix(syntax.Error(), "unexpected end") {
 			return fmt.Sprintf("the JSON ends too early, after %d bytes", len(body))
 		}

@@ -74,7 +74,7 @@ func (f *fakeTemporal) ExecuteWorkflow(ctx context.Context, o client.StartWorkfl
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	again := o.WorkflowIDReusePolicy == enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
-	if r, ok := f.runs[o.ID]; ok && !(again && r.status != enums.WORKFLOW_EXECUTION_STATUS_RUNNING) {
+	if r, ok := f.runs[o.ID]; ok && (!again || r.status == enums.WORKFLOW_EXECUTION_STATUS_RUNNING) {
 		return nil, serviceerror.NewWorkflowExecutionAlreadyStarted("already started", "", "run")
 	}
 	if f.runs == nil {

@@ -15,7 +15,7 @@ import (
 // its own answer, and the first that fails ends the path. The sender hears success
 // only once its event is durable.
 //
-//nolint:cyclop // A list of checks, one after the other, is read best as one.
+//nolint:funlen // A list of checks, one after the other, is read best as one.
 func (s *Starter) receive(c *fiber.Ctx) error {
 	t := s.table.Load()
 	x := s.exchange(c, t)

@@ -1,7 +1,6 @@
 package workflows_test
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -83,7 +82,7 @@ func TestARunThatWaitsForLongContinuesAsNew(t *testing.T) {
 	require.Equal(t, "d1", past.Failed[0].Route)
 	require.Len(t, past.Pending, 1)
 	require.Equal(t, "d2", past.Pending[0].Route.Name)
-	require.True(t, strings.Contains(past.Pending[0].Reason, "circuit open"))
+	require.Contains(t, past.Pending[0].Reason, "circuit open")
 
 	t.Run("which goes on with what is left alone", func(t *testing.T) {
 		var ran []string

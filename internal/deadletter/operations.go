@@ -95,7 +95,7 @@ func operationID(at time.Time, key string) string {
 // Operations lists operations, the latest first.
 func (s *Store) Operations(ctx context.Context, most int) ([]Status, error) {
 	r, err := s.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-		Namespace: s.namespace, PageSize: int32(min(max(most, 1), pageSize)), //nolint:gosec // G115: it is bounded here.
+		Namespace: s.namespace, PageSize: int32(min(max(most, 1), pageSize)),
 		Query: `WorkflowType="` + event.WorkflowOperation + `" AND ExecutionStatus != "ContinuedAsNew"`,
 	})
 	if err != nil {

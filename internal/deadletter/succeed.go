@@ -46,8 +46,7 @@ func (s *Store) start(ctx context.Context, e event.Event, next successor) (strin
 		Priority:                                 temporal.Priority{PriorityKey: behind},
 	}
 	run, err := s.temporal.ExecuteWorkflow(ctx, o, next.kind, next.args...)
-	var invalid *serviceerror.InvalidArgument
-	if errors.As(err, &invalid) { // Metadata must never cost an event.
+	if _, ok := errors.AsType[*serviceerror.InvalidArgument](err); ok { // Metadata must never cost an event.
 		o.TypedSearchAttributes, o.StaticSummary = temporal.SearchAttributes{}, ""
 		run, err = s.temporal.ExecuteWorkflow(ctx, o, next.kind, next.args...)
 	}

@@ -137,9 +137,9 @@ func (d *Destination) Matches(e event.Event) bool { return event.MatchAny(d.Spec
 // taken. A *Deferred is an event that has to wait, without an attempt used up;
 // every other outcome is an *Error that says when to try again.
 func (d *Destination) Deliver(ctx context.Context, one Delivery) error {
-	p, err := d.gate.enter(one.Slot)
+	p, err := d.gate.enter(one.Slot) //nolint:contextcheck // A limit outlives the delivery that asks for it.
 	if err == nil {
-		err = p.leave(d.kind.Deliver(ctx, one))
+		err = p.leave(d.kind.Deliver(ctx, one)) //nolint:contextcheck // As above.
 	}
 	if wait, ok := errors.AsType[*Deferred](err); ok {
 		d.deps.Observer.Deferred(wait)

@@ -77,8 +77,7 @@ func (h *HTTP) checkURL(s *Spec, r Report) {
 		return
 	}
 	g, _ := netguard.New(s.AllowPrivate) // What it does not take is a fault of allow_private.
-	var refused *netguard.RefusedError
-	if errors.As(g.CheckLiteral(u.Hostname()), &refused) {
+	if refused, ok := errors.AsType[*netguard.RefusedError](g.CheckLiteral(u.Hostname())); ok {
 		r.Fault("http.url", fmt.Sprintf("leads to %s, which is %s and refused; list it under allow_private when that is meant",
 			u.Hostname(), refused.Kind))
 	}

@@ -305,12 +305,12 @@ func TestDeadLettersAreDiscardedCorrectedRenewedAndMoved(t *testing.T) {
 	require.Equal(t, 1, st.Counts[event.BecameSame], "%v", st)
 	wrong, err := letters.Get(t.Context(), ids[1])
 	require.NoError(t, err)
-	require.Equal(t, `{"still":"wrong"}`, string(wrong.Corrected))
+	require.Equal(t, `{"still":"wrong"}`, string(wrong.Corrected)) //nolint:testifylint // To the byte.
 	require.Equal(t, zoomOf(t.Name()+"1", "meeting.started"), string(wrong.Body), "the original stays")
 	require.Equal(t, "ann@desk", wrong.Letter.Correction.Actor)
 	st = do(event.Operation{Action: event.ActionReplay, Filter: event.Filter{IDs: ids[1:2]}, Body: []byte(`{"is":"corrected"}`)})
 	require.Equal(t, 1, st.Counts[event.BecameHandled], "%v", st)
-	require.Equal(t, `{"is":"corrected"}`, got[ids[1]])
+	require.Equal(t, `{"is":"corrected"}`, got[ids[1]]) //nolint:testifylint // To the byte.
 }
 
 func TestAScheduleRenewsDeadLetters(t *testing.T) {

@@ -131,8 +131,10 @@ func Tuning(ctx context.Context, c client.Client, s Settings) ([]Finding, error)
 	findings := []Finding{reuse, ack}
 	info, err := c.WorkflowService().GetClusterInfo(ctx, &workflowservice.GetClusterInfoRequest{})
 	if err == nil && info.GetPersistenceStore() == "sqlite" {
-		findings = append(findings, Finding{"the embedded engine's settings for SQLite", Unknown,
-			"This is a dev server: as the Temporal CLI starts it, an event costs it nearly twice what it costs the one that `grapnel up` runs."})
+		findings = append(findings, Finding{
+			"the embedded engine's settings for SQLite", Unknown,
+			"This is a dev server: as the Temporal CLI starts it, an event costs it nearly twice what it costs the one that `grapnel up` runs.",
+		})
 	}
 	return findings, nil
 }

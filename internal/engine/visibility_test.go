@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/assert" //nolint:depguard // EventuallyWithT has its type.
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/workflowservice/v1"
 

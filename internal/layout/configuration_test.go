@@ -214,7 +214,7 @@ func fresh(typ reflect.Type) reflect.Value {
 
 // defaultOf writes a default, where it says anything.
 func defaultOf(v reflect.Value) string {
-	switch v.Kind() {
+	switch v.Kind() { //nolint:exhaustive // Every other kind is written as it is.
 	case reflect.Pointer, reflect.Map, reflect.Struct:
 		return ""
 	case reflect.Slice:

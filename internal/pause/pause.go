@@ -98,8 +98,7 @@ func (b *Board) Refresh(ctx context.Context) error {
 func (b *Board) read(ctx context.Context) (event.PauseState, error) {
 	state := event.PauseState{}
 	d, err := b.o.Temporal.DescribeWorkflowExecution(ctx, event.PausesID, "")
-	var missing *serviceerror.NotFound
-	if errors.As(err, &missing) {
+	if _, ok := errors.AsType[*serviceerror.NotFound](err); ok {
 		return state, nil
 	}
 	if err != nil {

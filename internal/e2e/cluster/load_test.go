@@ -95,7 +95,7 @@ func (c *cluster) load() *load {
 				return
 			case <-tick.C:
 			}
-			wg.Go(func() { l.one(i, fmt.Sprintf("%d-%d", run, i)) })
+			wg.Go(func() { l.one(i, fmt.Sprintf("%d-%d", run, i)) }) //nolint:contextcheck // A request that is begun is ended.
 		}
 	}()
 	c.t.Cleanup(cancel)
@@ -119,10 +119,10 @@ func (l *load) one(i int, uuid string) {
 func (l *load) bad(s sent, what string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
-	case s.status == http.StatusOK:
+	switch s.status {
+	case http.StatusOK:
 		l.wrong = append(l.wrong, what+" was accepted")
-	case s.status == http.StatusUnauthorized || s.status == http.StatusBadRequest:
+	case http.StatusUnauthorized, http.StatusBadRequest:
 		l.refused++
 	}
 }

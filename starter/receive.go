@@ -14,8 +14,6 @@ import (
 // receive is the path of one event, from the request to its answer. Each check has
 // its own answer, and the first that fails ends the path. The sender hears success
 // only once its event is durable.
-//
-//nolint:funlen // A list of checks, one after the other, is read best as one.
 func (s *Starter) receive(c *fiber.Ctx) error {
 	t := s.table.Load()
 	x := s.exchange(c, t)

@@ -58,7 +58,7 @@ func TestSetupMakesWhatIsMissing(t *testing.T) {
 	require.Equal(t, map[string]engine.Outcome{
 		"namespace made": engine.Made, "search attribute EventSource": engine.Made,
 		"search attribute EventSubject": engine.Made, "search attribute EventTime": engine.Made,
-		"search attribute EventType": engine.Made,
+		"search attribute EventType": engine.Made, "search attribute EventReason": engine.Made, "search attribute EventRoute": engine.Made,
 	}, outcomes(report))
 	require.Equal(t, engine.DefaultRetention, retention(t, server.Client, "made"))
 	require.NoError(t, engine.Ready(within(t), server.Client, "made"))
@@ -275,7 +275,7 @@ func TestSetupSaysWhatItMayNotDo(t *testing.T) {
 			map[string]engine.Outcome{
 				"namespace events": engine.Already, "retention": engine.Denied,
 				"search attribute EventSource": engine.Already, "search attribute EventSubject": engine.Already,
-				"search attribute EventTime": engine.Already, "search attribute EventType": engine.Already,
+				"search attribute EventTime": engine.Already, "search attribute EventType": engine.Already, "search attribute EventReason": engine.Already, "search attribute EventRoute": engine.Already,
 			},
 			[]string{"It is 360h and should be 720h", "tcld namespace retention set --namespace events --retention-days 30"},
 		},
@@ -285,7 +285,7 @@ func TestSetupSaysWhatItMayNotDo(t *testing.T) {
 			map[string]engine.Outcome{
 				"namespace events":             engine.Already,
 				"search attribute EventSource": engine.Denied, "search attribute EventSubject": engine.Denied,
-				"search attribute EventTime": engine.Denied, "search attribute EventType": engine.Denied,
+				"search attribute EventTime": engine.Denied, "search attribute EventType": engine.Denied, "search attribute EventReason": engine.Denied, "search attribute EventRoute": engine.Denied,
 			},
 			[]string{"tcld namespace search-attributes add --namespace events", "--search-attribute EventTime=Datetime", "--name EventTime --type Datetime"},
 		},

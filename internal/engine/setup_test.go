@@ -68,7 +68,7 @@ func TestSetupMakesWhatIsMissing(t *testing.T) {
 		report, err := engine.Setup(within(t), server.Client, o)
 		require.NoError(t, err)
 		require.True(t, report.Complete())
-		require.Len(t, report.Steps, 6)
+		require.Len(t, report.Steps, 8)
 		for _, step := range report.Steps {
 			require.Equal(t, engine.Already, step.Outcome, step.String())
 		}
@@ -177,7 +177,7 @@ func TestManySetupsAtOnceAgree(t *testing.T) {
 	}
 	all.Wait()
 	require.NoError(t, engine.Ready(within(t), server.Client, "crowd"))
-	require.Len(t, aliases(t, server.Client, "crowd"), 4, "an attribute has two columns")
+	require.Len(t, aliases(t, server.Client, "crowd"), 6, "an attribute has two columns")
 }
 
 func TestSetupFreesAColumnThatHoldsAnAttributeTwice(t *testing.T) {
@@ -193,7 +193,7 @@ func TestSetupFreesAColumnThatHoldsAnAttributeTwice(t *testing.T) {
 	_, err = engine.Setup(within(t), server.Client, engine.SetupOptions{Namespace: "twice"})
 	require.NoError(t, err)
 	columns := aliases(t, server.Client, "twice")
-	require.Len(t, columns, 5)
+	require.Len(t, columns, 7)
 	require.Equal(t, event.AttributeSource, columns["Keyword05"])
 	require.Equal(t, "Customer", columns["Keyword03"])
 }

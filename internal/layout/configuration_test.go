@@ -142,9 +142,9 @@ func sentence(comment, name string) string {
 
 // keysFor puts keys in the place of the names that the code has for them.
 func keysFor(text string, typ reflect.Type) string {
-	for i := range typ.NumField() {
-		if key := keyOf(typ.Field(i)); key != "" {
-			text = regexp.MustCompile(`\b`+typ.Field(i).Name+`\b`).ReplaceAllString(text, "`"+key+"`")
+	for field := range typ.Fields() {
+		if key := keyOf(field); key != "" {
+			text = regexp.MustCompile(`\b`+field.Name+`\b`).ReplaceAllString(text, "`"+key+"`")
 		}
 	}
 	return text
@@ -192,8 +192,8 @@ func (r *reference) kind(path string, typ reflect.Type, v reflect.Value) string 
 }
 
 func hasKeys(typ reflect.Type) bool {
-	for i := range typ.NumField() {
-		if keyOf(typ.Field(i)) != "" {
+	for field := range typ.Fields() {
+		if keyOf(field) != "" {
 			return true
 		}
 	}
@@ -206,7 +206,7 @@ func fresh(typ reflect.Type) reflect.Value {
 		return fresh(typ.Elem())
 	}
 	v := reflect.New(typ)
-	if d, ok := v.Interface().(interface{ SetDefaults() }); ok {
+	if d, ok := reflect.TypeAssert[interface{ SetDefaults() }](v); ok {
 		d.SetDefaults()
 	}
 	return v.Elem()
@@ -230,7 +230,7 @@ func defaultOf(v reflect.Value) string {
 	if v.IsZero() {
 		return ""
 	}
-	if d, ok := v.Interface().(time.Duration); ok {
+	if d, ok := reflect.TypeAssert[time.Duration](v); ok {
 		return "`" + spelled(d) + "`"
 	}
 	return fmt.Sprintf("`%v`", v.Interface())

@@ -227,6 +227,26 @@ destinations:
 	require.Equal(t, []time.Duration{time.Second, 2 * time.Minute}, c.Destinations["scheduled"].Retry.Schedule)
 }
 
+// A circuit would keep an event waiting that its owner wants to see dead after its only attempt.
+func TestOneAttemptHasNoCircuitUnlessTheFileAsksForIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		settings string
+		ratio    float64
+	}{
+		"several attempts":              {"", 0.5},
+		"one attempt":                   {", retry: {attempts: 1}", 0},
+		"one attempt and a breaker":     {", retry: {attempts: 1}, breaker: {open: 3s}", 0.5},
+		"several attempts, breaker off": {", breaker: {failure_ratio: 0}", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := parse(t, zoom("")+`
+destinations: {crm: {events: ["zoom/*"], http: {url: "https://example.com/"}`+c.settings+`}}
+`, nil)
+			require.InDelta(t, c.ratio, cfg.Destinations["crm"].Breaker.FailureRatio, 0)
+		})
+	}
+}
+
 func TestAnchorsAndMerges(t *testing.T) {
 	c := parse(t, `
 sources:

@@ -22,7 +22,8 @@ type Spec struct {
 	Activity *Activity `yaml:"activity"`
 	// Retry is when a failed delivery is tried again.
 	Retry event.Retry `yaml:"retry"`
-	// Breaker says when it is left alone for a while.
+	// Breaker says when it is left alone for a while. There is none by default where
+	// an event has one attempt.
 	Breaker Breaker `yaml:"breaker"`
 	// Limit bounds what it is given at once.
 	Limit Limit `yaml:"limit"`
@@ -114,6 +115,11 @@ func (s *Spec) Check(r Report) {
 		}
 	}
 	s.checkRetry(r)
+	if s.Retry.Attempts == 1 && !r.Given("breaker") {
+		// Who asks for one attempt wants to see a dead letter after it. A circuit would
+		// keep the event waiting instead, for as long as the destination is down.
+		s.Breaker.FailureRatio = 0
+	}
 	s.Breaker.check(r)
 	r.Count("limit.concurrency", s.Limit.Concurrency, 0, 100_000)
 	if s.Limit.Rate < 0 || s.Limit.Rate > 100_000 {

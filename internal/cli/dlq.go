@@ -53,6 +53,24 @@ func (p Program) letters(ctx context.Context) (s *deadletter.Store, done func(),
 	return deadletter.New(c, settings.Namespace, queue), c.Close, nil
 }
 
+// overLetters is the run of a command that reads its filter and then the store.
+func (p Program) overLetters(
+	f *filterFlags, ask func(context.Context, *deadletter.Store, event.Filter) error,
+) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, _ []string) error {
+		filter, err := f.read(time.Now())
+		if err != nil {
+			return err
+		}
+		s, done, err := p.letters(c.Context())
+		if err != nil {
+			return err
+		}
+		defer done()
+		return ask(c.Context(), s, filter)
+	}
+}
+
 // filterFlags are the flags that say which dead letters are meant. reason is the
 // name of the one for why they are dead.
 type filterFlags struct {
@@ -175,18 +193,9 @@ func dlqListCommand(p Program) *cobra.Command {
 replays. With --group-by, a line for each reason, route, source, type or day.`,
 		Example: `  grapnel dlq list --group-by reason
   grapnel dlq list --source stripe --since 2h`,
-		RunE: func(c *cobra.Command, _ []string) error {
-			filter, err := f.read(time.Now())
-			if err != nil {
-				return err
-			}
-			s, done, err := p.letters(c.Context())
-			if err != nil {
-				return err
-			}
-			defer done()
-			return p.dlqList(c.Context(), s, filter, by, asJSON)
-		},
+		RunE: p.overLetters(&f, func(ctx context.Context, s *deadletter.Store, filter event.Filter) error {
+			return p.dlqList(ctx, s, filter, by, asJSON)
+		}),
 	}
 	f.add(p, c, "reason")
 	c.Flags().StringVar(&by, "group-by", "", "count by "+strings.Join(deadletter.GroupKeys(), ", "))

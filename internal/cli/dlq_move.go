@@ -3,12 +3,12 @@ package cli
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,23 +25,14 @@ func dlqExportCommand(p Program) *cobra.Command {
 failed and the earlier replays. 'grapnel dlq import' restores them elsewhere. They stay
 where they are.`,
 		Example: `  grapnel dlq export --source stripe > letters.jsonl`,
-		RunE: func(c *cobra.Command, _ []string) error {
-			filter, err := f.read(time.Now())
-			if err != nil {
-				return err
-			}
-			s, done, err := p.letters(c.Context())
-			if err != nil {
-				return err
-			}
-			defer done()
+		RunE: p.overLetters(&f, func(ctx context.Context, s *deadletter.Store, filter event.Filter) error {
 			out := bufio.NewWriter(p.Stdout)
 			line := json.NewEncoder(out)
-			if err := s.Export(c.Context(), filter, func(l deadletter.Full) error { return line.Encode(l) }); err != nil {
+			if err := s.Export(ctx, filter, func(l deadletter.Full) error { return line.Encode(l) }); err != nil {
 				return errors.Join(err, out.Flush())
 			}
 			return out.Flush()
-		},
+		}),
 	}
 	f.add(p, c, "reason")
 	c.Flags().Bool("json", true, "write JSON Lines; there is no other form")

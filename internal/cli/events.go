@@ -102,22 +102,31 @@ func (p Program) eventLog(ctx context.Context) (*eventlog.Log, client.Client, er
 	return eventlog.New(c, settings.Namespace, dc), c, nil
 }
 
+// overEvents is the run of a command that reads its filter and then the events.
+func (p Program) overEvents(
+	f *eventsFlags, ask func(*cobra.Command, *eventlog.Log, eventlog.Filter) error,
+) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, _ []string) error {
+		filter, err := f.filter(time.Now())
+		if err != nil {
+			return err
+		}
+		log, closer, err := p.eventLog(c.Context())
+		if err != nil {
+			return err
+		}
+		defer closer.Close()
+		return ask(c, log, filter)
+	}
+}
+
 func eventsList(p Program) *cobra.Command {
 	var f eventsFlags
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the latest events",
 		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			filter, err := f.filter(time.Now())
-			if err != nil {
-				return err
-			}
-			log, closer, err := p.eventLog(c.Context())
-			if err != nil {
-				return err
-			}
-			defer closer.Close()
+		RunE: p.overEvents(&f, func(c *cobra.Command, log *eventlog.Log, filter eventlog.Filter) error {
 			rows, more, err := log.List(c.Context(), filter)
 			if err != nil {
 				return err
@@ -129,7 +138,7 @@ func eventsList(p Program) *cobra.Command {
 				_, _ = fmt.Fprintf(c.ErrOrStderr(), "There are more; --limit shows more of them.\n")
 			}
 			return nil
-		},
+		}),
 	}
 	f.add(c)
 	c.Flags().StringVar(&f.since, "since", "", "only those that began since then: 2h, 3d, 2026-01-31 or RFC 3339")
@@ -254,18 +263,9 @@ func eventsTail(p Program) *cobra.Command {
 		Use:   "tail",
 		Short: "Follow events as they come and as they end, until Ctrl-C",
 		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			filter, err := f.filter(time.Now())
-			if err != nil {
-				return err
-			}
-			log, closer, err := p.eventLog(c.Context())
-			if err != nil {
-				return err
-			}
-			defer closer.Close()
+		RunE: p.overEvents(&f, func(c *cobra.Command, log *eventlog.Log, filter eventlog.Filter) error {
 			return tail(c, log, filter, f.asJSON)
-		},
+		}),
 	}
 	f.add(c)
 	return c

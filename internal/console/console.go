@@ -6,7 +6,7 @@
 // and the content security policy allows nothing that is not a file of ours, so
 // that what a sender wrote can do no harm even where an escape were forgotten.
 //
-// The plots are our own SVG. github.com/go-analyze/charts was tried: it puts the
+// The plots are our own SVG. github.com/go-analyze/charts was read: it puts the
 // colours into style attributes, which the policy forbids and which know no dark
 // mode, and a mark of it can be neither a link nor have a title. What is needed
 // here are bars and lines, which are a page of code.

@@ -6,8 +6,8 @@
 # usage: build.sh DIR, where DIR holds temporal, temporal-server, temporal-sql-tool, temporal-schema
 # and ui-server (see `make cluster-images`) and keeps what is made once.
 set -euo pipefail
-cd "$(dirname "$0")"
 dir=$(realpath "$1")
+cd "$(dirname "$0")"
 root=$(realpath ../../../..)
 
 here() { docker image inspect "$1" >/dev/null 2>&1; }
@@ -60,7 +60,7 @@ if ! here $ui; then
 fi
 
 # The Go image carries the modules that go.sum names, because a build in a container reaches no network here.
-golang=$(sed -n 's/^FROM \(golang:[^ ]*\) .*$/\1/p' "$root/Dockerfile")
+golang=$(sed -n 's/^FROM .*\(golang:[^ ]*\) .*$/\1/p' "$root/Dockerfile")
 sum=$(sha256sum <"$root/go.sum" | cut -c1-12)
 if ! here "$golang" || [ "$(docker image inspect -f '{{index .Config.Labels "grapnel.modules"}}' "$golang")" != "$sum" ]; then
 	if here "$golang" && [ -z "$(docker image inspect -f '{{index .Config.Labels "grapnel.modules"}}' "$golang")" ]; then

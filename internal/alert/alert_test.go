@@ -44,9 +44,9 @@ func (f *fixture) open(t *testing.T, targets ...alert.Target) {
 	require.NoError(t, err)
 	f.logs = logs
 	f.watch, err = alert.New(alert.Options{
-		Facts: func(context.Context) alert.Facts { return f.facts }, Runbooks: "https://ops.example.com/runbooks",
-		Path: f.path, Metrics: m, Log: zap.New(core), Now: func() time.Time { return f.now },
-	}, alert.Defaults(), targets)
+		Facts: func(context.Context) alert.Facts { return f.facts },
+		Path:  f.path, Metrics: m, Log: zap.New(core), Now: func() time.Time { return f.now },
+	}, alert.Settings{Limits: alert.Defaults(), Runbooks: "https://ops.example.com/runbooks", Targets: targets})
 	require.NoError(t, err)
 }
 

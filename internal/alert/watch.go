@@ -44,12 +44,19 @@ func (c Change) ID() string {
 	return fmt.Sprintf("grapnel-alert-%s-%d-%s", c.Key(), c.Since.Unix(), state)
 }
 
+// Settings are what the configuration says of the alerts.
+type Settings struct {
+	Limits Limits
+	// Runbooks is where the runbooks are, without a slash at its end.
+	Runbooks string
+	// Targets are told of what changes.
+	Targets []Target
+}
+
 // Options say what a Watch works with.
 type Options struct {
 	// Facts gives what is judged.
 	Facts func(context.Context) Facts
-	// Runbooks is where the runbooks are, without a slash at its end.
-	Runbooks string
 	// Path is the file that makes alerts survive a restart, so that none is told
 	// twice; empty is none.
 	Path    string
@@ -62,9 +69,8 @@ type Options struct {
 type Watch struct {
 	o Options
 
-	mu      sync.Mutex
-	limits  Limits
-	targets []Target
+	mu       sync.Mutex
+	settings Settings
 	// found is since when each finding is there, on what is told already.
 	found map[string]time.Time
 	on    map[string]Alert
@@ -74,12 +80,12 @@ type Watch struct {
 // maxPast is how many ended alerts are remembered.
 const maxPast = 100
 
-// New makes a watch with the limits and targets given.
-func New(o Options, l Limits, targets []Target) (*Watch, error) {
+// New makes a watch.
+func New(o Options, s Settings) (*Watch, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	w := &Watch{o: o, limits: l, targets: targets, found: map[string]time.Time{}, on: map[string]Alert{}}
+	w := &Watch{o: o, settings: s, found: map[string]time.Time{}, on: map[string]Alert{}}
 	if err := w.load(); err != nil {
 		return nil, err
 	}
@@ -94,11 +100,17 @@ func New(o Options, l Limits, targets []Target) (*Watch, error) {
 	})
 }
 
-// Configure takes other limits and targets.
-func (w *Watch) Configure(l Limits, targets []Target) {
+// Configure takes other settings. They count from the next look on.
+func (w *Watch) Configure(s Settings) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.limits, w.targets = l, targets
+	w.settings = s
+}
+
+func (w *Watch) inForce() Settings {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.settings
 }
 
 // Active are the alerts that are on, the most urgent first.
@@ -130,12 +142,9 @@ func (w *Watch) Past() []Alert {
 
 // Look judges the facts once, and tells what has changed.
 func (w *Watch) Look(ctx context.Context) []Change {
-	w.mu.Lock()
-	limits := w.limits
-	w.mu.Unlock()
 	facts := w.o.Facts(ctx)
 	facts.Now = w.o.Now()
-	changes := w.changes(Judge(limits, facts), facts.Now)
+	changes := w.changes(Judge(w.inForce().Limits, facts), facts.Now)
 	for _, c := range changes {
 		w.tell(ctx, c)
 	}
@@ -169,7 +178,7 @@ func (w *Watch) changes(findings []Finding, now time.Time) []Change {
 		if now.Sub(w.found[key]) < rule.For {
 			continue
 		}
-		a := Alert{Finding: f, Severity: rule.Severity, Since: w.found[key], Runbook: w.o.Runbooks + "/" + f.Rule}
+		a := Alert{Finding: f, Severity: rule.Severity, Since: w.found[key], Runbook: w.settings.Runbooks + "/" + f.Rule}
 		w.on[key] = a
 		changes = append(changes, Change{Alert: a, On: true})
 	}
@@ -204,28 +213,8 @@ func (w *Watch) tell(ctx context.Context, c Change) {
 		w.o.Log.Info("alert is over: "+c.Text, append(fields, zap.Duration("lasted", c.Ended.Sub(c.Since)))...)
 		w.o.Metrics.Alerted(ctx, c.Rule, "off")
 	}
-	w.mu.Lock()
-	targets := w.targets
-	w.mu.Unlock()
-	for _, t := range targets {
+	for _, t := range w.inForce().Targets {
 		go t.deliver(context.WithoutCancel(ctx), c, w.o.Log)
-	}
-}
-
-// lookEvery is how often the facts are judged.
-const lookEvery = 15 * time.Second
-
-// Run looks until ctx is done.
-func (w *Watch) Run(ctx context.Context) error {
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			w.Look(ctx)
-		}
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 // when the process stops.
 func (p *process) admin(ctx context.Context, stopping *atomic.Bool, file *reloader, receiver net.Addr) ([]part, *admin.Server, error) {
 	log := p.eventLog()
-	watch, err := p.newWatch(file, log)
+	watch, err := p.newWatch(file, log, time.Now)
 	if err != nil {
 		return nil, nil, err
 	}

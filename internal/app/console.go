@@ -113,5 +113,10 @@ func (p *process) configurationState(ctx context.Context, file *reloader, ready 
 	for _, w := range file.inForce().Warnings(time.Now()) {
 		c.Warnings = append(c.Warnings, w.String())
 	}
+	for _, t := range targetsUnder(file.inForce(), p.work) {
+		if t.Fault != "" {
+			c.Unreachable = append(c.Unreachable, t.String()+": "+t.Fault)
+		}
+	}
 	return c
 }

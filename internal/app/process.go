@@ -10,6 +10,8 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.uber.org/zap"
 
+	"github.com/grapnel/grapnel/activities"
+	"github.com/grapnel/grapnel/internal/alert"
 	"github.com/grapnel/grapnel/internal/config"
 	"github.com/grapnel/grapnel/internal/destination"
 	"github.com/grapnel/grapnel/internal/engine"
@@ -38,6 +40,10 @@ type process struct {
 	destinations *destination.Set
 	// pauses shows which sources and destinations are paused.
 	pauses *pause.Board
+	// work is what the worker works with; nil without a worker.
+	work *activities.Activities
+	// alerts are told of a changed configuration; nil until they are made.
+	alerts *alert.Watch
 }
 
 // open reads the configuration and makes the log and the metrics. Nothing is

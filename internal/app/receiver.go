@@ -63,9 +63,14 @@ func (p *process) activities() (*activities.Activities, error) {
 	return a, nil
 }
 
-// reconfigure puts another configuration into force: at the door, for the worker
-// and in the labels of metrics. Either may be nil. It is done whole or not at all.
-func (p *process) reconfigure(s *starter.Starter, a *activities.Activities, c *config.Config) error {
+// reconfigure puts another configuration into force: at the door, which may be nil,
+// for the worker, for the alerts and in the labels of metrics. It is done whole or not
+// at all.
+func (p *process) reconfigure(s *starter.Starter, c *config.Config) error {
+	told, err := p.alertSettings(c)
+	if err != nil {
+		return err
+	}
 	next, err := p.destinations.Open(c.Destinations)
 	if err != nil {
 		return err
@@ -78,10 +83,13 @@ func (p *process) reconfigure(s *starter.Starter, a *activities.Activities, c *c
 	}
 	p.observer.metrics.SetLabels(labels(c))
 	p.observer.rejections.Hide(c.Masker())
-	if a == nil {
+	if p.alerts != nil {
+		p.alerts.Configure(told)
+	}
+	if p.work == nil {
 		return nil
 	}
-	a.Configure(configuration(c, next))
+	p.work.Configure(configuration(c, next))
 	p.destinations.Replace(next)
 	return nil
 }

@@ -40,6 +40,6 @@ func Working(c *config.Config, log *zap.Logger) (*activities.Activities, func(*c
 		return nil, nil, err
 	}
 	p := &process{destinations: destination.NewSet(destination.Deps{}), config: c, log: log, observer: o}
-	a, err := p.activities()
-	return a, func(next *config.Config) error { return p.reconfigure(nil, a, next) }, err
+	p.work, err = p.activities()
+	return p.work, func(next *config.Config) error { return p.reconfigure(nil, next) }, err
 }

@@ -9,7 +9,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/grapnel/grapnel/activities"
 	"github.com/grapnel/grapnel/internal/config"
 	"github.com/grapnel/grapnel/starter"
 )
@@ -111,16 +110,15 @@ func (p *process) parts(ctx context.Context, which Parts, where *banner) ([]part
 		door, where.receiver = s, addr
 		all = append(all, receiver, part{name: "drain of the spool", run: s.Drain})
 	}
-	var work *activities.Activities
 	if which.Worker {
 		a, err := p.activities()
 		if err != nil {
 			return nil, err
 		}
-		work = a
+		p.work = a
 		all = append(all, p.workerPart(a), p.renewPart())
 	}
-	file := newReloader(p, func(c *config.Config) error { return p.reconfigure(door, work, c) })
+	file := newReloader(p, func(c *config.Config) error { return p.reconfigure(door, c) })
 	admin, server, err := p.admin(ctx, &stopping, file, where.receiver)
 	if err != nil {
 		return nil, err

@@ -51,16 +51,23 @@ func (w World) Targets(c *config.Config) ([]Target, error) {
 	if err != nil {
 		return nil, err
 	}
+	return targetsUnder(c, a), nil
+}
+
+// targetsUnder are the targets with the handlers of a worker, of which nil has none.
+func targetsUnder(c *config.Config, a *activities.Activities) []Target {
 	var all []Target
-	for _, b := range a.Bindings(c.Examples) {
-		all = append(all, reach(c, Target{
-			Kind: "handler", Name: b.Name, At: b.At, Events: []string{b.Source + "/" + b.Type},
-		}))
+	if a != nil {
+		for _, b := range a.Bindings(c.Examples) {
+			all = append(all, reach(c, Target{
+				Kind: "handler", Name: b.Name, At: b.At, Events: []string{b.Source + "/" + b.Type},
+			}))
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Destinations)) {
 		all = append(all, reach(c, Target{Kind: "destination", Name: name, Events: c.Destinations[name].Events}))
 	}
-	return all, nil
+	return all
 }
 
 // reach finds the sources that reach a target, and says what is likely to be wrong where none does.

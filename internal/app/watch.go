@@ -33,6 +33,7 @@ type watch struct {
 	file    *reloader
 	counter *eventlog.Counter
 	alerts  *alert.Watch
+	now     func() time.Time
 
 	mu       sync.Mutex
 	lastPoll time.Time
@@ -42,29 +43,34 @@ type watch struct {
 const watchEvery = 15 * time.Second
 
 // newWatch makes it.
-func (p *process) newWatch(file *reloader, log *eventlog.Log) (*watch, error) {
-	w := &watch{p: p, file: file, counter: eventlog.NewCounter(log, nil)}
+func (p *process) newWatch(file *reloader, log *eventlog.Log, now func() time.Time) (*watch, error) {
+	w := &watch{p: p, file: file, counter: eventlog.NewCounter(log, now), now: now}
 	path := ""
 	if p.env.DataDir != "" {
 		path = filepath.Join(p.env.DataDir, "alerts.json")
 	}
-	targets, err := targetsOf(p.config)
+	settings, err := p.alertSettings(p.config)
 	if err != nil {
 		return nil, err
 	}
-	w.alerts, err = alert.New(alert.Options{
-		Facts: w.facts, Runbooks: p.pageURL() + "/runbooks", Path: path, Metrics: p.observer.metrics, Log: p.log,
-	}, p.config.Alerts.Limits(), targets)
+	w.alerts, err = alert.New(alert.Options{Facts: w.facts, Path: path, Metrics: p.observer.metrics, Log: p.log, Now: now}, settings)
 	if err != nil {
 		return nil, err
 	}
+	p.alerts = w.alerts
 	return w, w.gauges()
 }
 
+// alertSettings are what a configuration says of the alerts.
+func (p *process) alertSettings(c *config.Config) (alert.Settings, error) {
+	targets, err := targetsOf(c)
+	return alert.Settings{Limits: c.Alerts.Limits(), Runbooks: p.pageURL(c) + "/runbooks", Targets: targets}, err
+}
+
 // pageURL is where people find the operations page.
-func (p *process) pageURL() string {
-	if p.config.Alerts.Page != "" {
-		return strings.TrimSuffix(p.config.Alerts.Page, "/")
+func (p *process) pageURL(c *config.Config) string {
+	if c.Alerts.Page != "" {
+		return strings.TrimSuffix(c.Alerts.Page, "/")
 	}
 	host, port, err := net.SplitHostPort(p.env.AdminListen)
 	if err != nil || host == "" || host == "0.0.0.0" || host == "::" {
@@ -121,9 +127,9 @@ func (w *watch) look(ctx context.Context) {
 	census := w.counter.Count(ctx)
 	if census.Fault == "" && !census.At.IsZero() {
 		set.Level(series.DeadLetters, float64(census.Count))
-		set.Most(series.DeadAge, age(census.OldestDeath()))
+		set.Most(series.DeadAge, w.age(census.OldestDeath()))
 		set.Level(series.Running, float64(census.Unsettled))
-		set.Most(series.RunningAge, age(census.Oldest))
+		set.Most(series.RunningAge, w.age(census.Oldest))
 	}
 	if w.p.spool != nil {
 		s := w.p.spool.Stats()
@@ -135,11 +141,11 @@ func (w *watch) look(ctx context.Context) {
 }
 
 // age is how long ago a time was, in seconds; zero for none.
-func age(t time.Time) float64 {
+func (w *watch) age(t time.Time) float64 {
 	if t.IsZero() {
 		return 0
 	}
-	return max(time.Since(t).Seconds(), 0)
+	return max(w.now().Sub(t).Seconds(), 0)
 }
 
 // poll asks Temporal when a worker last asked for work.
@@ -151,7 +157,7 @@ func (w *watch) poll(ctx context.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.lastPoll.IsZero() {
-		w.lastPoll = time.Now() // A worker has as long as it takes from now on.
+		w.lastPoll = w.now() // A worker has as long as it takes from now on.
 	}
 	for _, p := range d.GetPollers() {
 		if at := p.GetLastAccessTime().AsTime(); at.After(w.lastPoll) {

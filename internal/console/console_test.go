@@ -100,7 +100,7 @@ func options(t *testing.T, w *world) console.Options {
 	watch, err := alert.New(alert.Options{
 		Facts:   func(context.Context) alert.Facts { return alert.Facts{Failed: 11, Panics: map[string]int{hostile: 1}} },
 		Metrics: m, Log: zap.NewNop(), Now: fixed,
-	}, alert.Defaults(), nil)
+	}, alert.Settings{Limits: alert.Defaults()})
 	require.NoError(t, err)
 	watch.Look(t.Context())
 	set := series.New(fixed)
@@ -122,7 +122,7 @@ func options(t *testing.T, w *world) console.Options {
 			w.paused = append(w.paused, name+" "+map[bool]string{true: "paused", false: "resumed"}[paused]+" "+reason)
 			return nil
 		},
-		WebUI: "http://127.0.0.1:8233", Namespace: "default", Log: zap.NewNop(), Now: fixed, Sessions: console.NewSessions("", "", fixed),
+		WebUI: "http://127.0.0.1:8233", Namespace: "default", Version: "grapnel v0.0.0", Log: zap.NewNop(), Now: fixed, Sessions: console.NewSessions("", "", fixed),
 	}
 }
 
@@ -162,7 +162,7 @@ func paths() []string {
 		"/", "/?range=24h", "/events", "/events?state=dead&type=" + url.QueryEscape(hostile) + "&since=2h", "/events/" + anID, "/dead-letters",
 		"/dead-letters?by=type&reason=" + url.QueryEscape(hostile), "/dead-letters/confirm?action=replay&ids=" + anID,
 		"/dead-letters/confirm?action=discard&reason=" + url.QueryEscape(hostile), "/operations", "/operations/op-1", "/sources",
-		"/destinations", "/configuration", "/runbooks/CircuitOpen",
+		"/destinations", "/configuration", "/alerts", "/runbooks/CircuitOpen",
 	}
 }
 
@@ -280,7 +280,9 @@ func TestBehindATokenThePageAsksForIt(t *testing.T) {
 	require.Equal(t, http.StatusSeeOther, moved.Code)
 	require.Equal(t, "/login?next=%2Fdead-letters%3Freason%3Dx", moved.Header().Get("Location"))
 	require.Equal(t, http.StatusOK, get(t, c, "/login").Code)
-	require.NotContains(t, get(t, c, "/login").Body.String(), "crm", "a stranger learns nothing")
+	for _, ours := range []string{"crm", "8233", "grapnel v"} {
+		require.NotContains(t, get(t, c, "/login").Body.String(), ours, "a stranger learns nothing")
+	}
 	require.Equal(t, http.StatusOK, get(t, c, "/static/style.css").Code)
 	require.Empty(t, post(t, c, "/login", url.Values{"token": {"guess"}}).Result().Cookies())
 	for _, next := range []string{"//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)"} {
@@ -320,4 +322,48 @@ func TestLoggingOutTakesTheSessionAway(t *testing.T) {
 	w := post(t, c, "/logout", url.Values{"csrf": {csrfOf(t, get(t, c, "/", ann))}}, ann)
 	require.Equal(t, http.StatusSeeOther, w.Code)
 	require.Negative(t, w.Result().Cookies()[0].MaxAge)
+}
+
+func TestWhoGuessesTokensHasToWait(t *testing.T) {
+	o := options(t, &world{})
+	now := noon
+	o.Sessions = console.NewSessions("secret", "", func() time.Time { return now })
+	c := page(t, o)
+	for range 10 {
+		require.Equal(t, http.StatusOK, post(t, c, "/login", url.Values{"token": {"guess"}}).Code)
+	}
+	refused := post(t, c, "/login", url.Values{"token": {"secret"}})
+	require.Equal(t, http.StatusTooManyRequests, refused.Code, "the right one too, or it would tell itself")
+	require.NotEmpty(t, refused.Header().Get("Retry-After"))
+	require.Empty(t, refused.Result().Cookies())
+	now = now.Add(time.Minute)
+	login(t, c, "secret")
+}
+
+func TestAllIsWellOnlyWhereNothingWaits(t *testing.T) {
+	quiet := options(t, &world{})
+	quiet.Alerts = nil
+	quiet.Letters = func() eventlog.Census { return eventlog.Census{At: noon} }
+	state := "works"
+	quiet.Destinations = func() []console.Destination {
+		return []console.Destination{{Name: "crm", State: state, Since: noon.Add(-time.Hour), Why: "paused by bob: moving"}}
+	}
+	well := func() string { return get(t, page(t, quiet), "/").Body.String() }
+	require.Contains(t, well(), "All is well.")
+	for next, text := range map[string]string{"paused": "crm is paused since 1h.", "open": "crm keeps failing", "trying": "crm is tried out"} {
+		state = next
+		require.Contains(t, well(), text)
+		require.NotContains(t, well(), "All is well")
+	}
+	state = "works"
+	quiet.Letters = func() eventlog.Census {
+		return eventlog.Census{At: noon, Count: 2, Rows: []eventlog.Row{{Ended: noon.Add(-2 * time.Hour)}, {Ended: noon}}}
+	}
+	require.Contains(t, well(), "2 dead letters wait, the oldest since 2h.")
+	require.NotContains(t, well(), "All is well")
+	quiet.Letters = func() eventlog.Census { return eventlog.Census{At: noon, Fault: "no connection"} }
+	require.NotContains(t, well(), "All is well")
+	quiet.Letters = func() eventlog.Census { return eventlog.Census{At: noon} }
+	quiet.Series.Level(series.Spool, 3)
+	require.Contains(t, well(), "3 events wait on disk")
 }

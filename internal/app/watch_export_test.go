@@ -1,0 +1,74 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"go.uber.org/zap"
+
+	"github.com/grapnel/grapnel/internal/alert"
+	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/destination"
+	"github.com/grapnel/grapnel/internal/pause"
+	"github.com/grapnel/grapnel/internal/spool"
+	"github.com/grapnel/grapnel/internal/telemetry"
+	"github.com/grapnel/grapnel/internal/telemetry/series"
+	"github.com/grapnel/grapnel/starter"
+	"github.com/grapnel/grapnel/worker"
+)
+
+// Watched is what looks after a process, by the clock of a test.
+type Watched struct {
+	watch *watch
+	p     *process
+}
+
+// Heard is what a process hears of events.
+type Heard interface {
+	starter.Observer
+	worker.Observer
+}
+
+// NewWatched makes one with the destinations of its configuration in force.
+func NewWatched(c client.Client, cfg *config.Config, s *spool.Spool, log *zap.Logger, now func() time.Time) (*Watched, error) {
+	o, err := newObserver(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	if o.flow, err = telemetry.NewFlow(o.metrics, o.stats, series.New(now), now); err != nil {
+		return nil, err
+	}
+	p := &process{
+		config: cfg, log: log, observer: o, client: c, spool: s, env: config.Env{TaskQueue: "events", AdminListen: "127.0.0.1:9090"},
+		destinations: destination.NewSet(destination.Deps{}), pauses: pause.New(pause.Options{Temporal: c}),
+	}
+	if p.work, err = p.activities(); err != nil {
+		return nil, err
+	}
+	file := newReloader(p, func(c *config.Config) error { return p.reconfigure(nil, c) })
+	w, err := p.newWatch(file, p.eventLog(), now)
+	return &Watched{w, p}, err
+}
+
+// Heard is what hears of events.
+func (w *Watched) Heard() Heard { return w.p.observer }
+
+// Look looks once.
+func (w *Watched) Look(ctx context.Context) { w.watch.look(ctx) }
+
+// Alerts are what is on.
+func (w *Watched) Alerts() *alert.Watch { return w.watch.alerts }
+
+// Reconfigure puts another configuration into force.
+func (w *Watched) Reconfigure(c *config.Config) error { return w.p.reconfigure(nil, c) }
+
+// Deliver takes an event to a destination.
+func (w *Watched) Deliver(ctx context.Context, name string, d destination.Delivery) error {
+	for _, one := range w.p.destinations.All() {
+		if one.Name() == name {
+			return one.Deliver(ctx, d)
+		}
+	}
+	return context.Canceled
+}

@@ -195,6 +195,7 @@ func (c *Console) route() {
 	show("/sources", "sources", c.sources)
 	show("/destinations", "destinations", c.destinations)
 	show("/configuration", "configuration", c.configuration)
+	show("/alerts", "alerts", c.alerts)
 	show("/runbooks/{name}", "runbook", c.runbook)
 	c.mux.HandleFunc("GET /events/{id}/body", c.body)
 	if c.Operator != nil {
@@ -245,16 +246,20 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (c *Console) Patterns() []string {
 	return []string{
 		"/{$}", "/events", "/events/", "/dead-letters", "/dead-letters/", "/operations", "/operations/", "/sources", "/destinations",
-		"/destinations/", "/configuration", "/runbooks/", "/login", "/logout", "/static/",
+		"/destinations/", "/configuration", "/alerts", "/runbooks/", "/login", "/logout", "/static/",
 	}
 }
 
 // frame is what the layout shows around a page.
 type frame struct {
-	Page    string
-	Path    string
-	Now     time.Time
-	Alerts  []alert.Alert
+	Page   string
+	Path   string
+	Now    time.Time
+	Alerts []alert.Alert
+	// Notes are what somebody should know though no alert is on about it, and Dead how
+	// many dead letters are open.
+	Notes   []note
+	Dead    int
 	Role    string
 	User    bool
 	CSRF    string
@@ -263,6 +268,19 @@ type frame struct {
 	// Refresh is the number of seconds after which the page is read again.
 	Refresh int
 	Data    any
+}
+
+// frame fills in what every page shows of the state of things.
+func (c *Console) frame(f *frame) {
+	if c.Alerts != nil {
+		f.Alerts = c.Alerts.Active()
+	}
+	if c.Letters != nil {
+		f.Dead = c.Letters().Count
+	}
+	if f.Page == "overview" {
+		f.Notes = c.notes(f.Alerts)
+	}
 }
 
 // fault is an error with its status, for people.
@@ -299,11 +317,11 @@ func (c *Console) show(w http.ResponseWriter, r *http.Request, name string, p pa
 		Page: name, Path: r.URL.Path, Now: c.Now(), Role: c.Sessions.Role(r), User: c.Sessions.needed(), CSRF: c.Sessions.csrf(r),
 		Version: c.Version, WebUI: c.WebUI, Data: data,
 	}
-	if c.Alerts != nil && f.Role != "" {
-		f.Alerts = c.Alerts.Active()
+	if f.Role != "" {
+		c.frame(&f)
 	}
 	switch name {
-	case "overview", "operations", "operation", "destinations":
+	case "overview", "operations", "operation", "destinations", "alerts":
 		f.Refresh = 10
 	case "event":
 		f.Refresh = 5

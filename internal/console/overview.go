@@ -131,8 +131,7 @@ func (c *Console) ages(d *overviewData, minutes int) {
 	half := c.Series.Quantile(series.Answer, .5, minutes)
 	d.Answer = lines("Answer time: half of the answers, and 99 of 100, against the second that the most impatient senders give", 1, seconds,
 		line{"good", half}, line{"warn", c.Series.Quantile(series.Answer, .99, minutes)}).span(half, c.Now())
-	spool := c.Series.ByMinute(series.Spool, 2)
-	d.Spool = max(spool[0].Value, spool[1].Value)
+	d.Spool = c.onDisk()
 	var tries []bar
 	for n := 1; n <= 10; n++ {
 		v := c.Series.Total(series.Tries+strconv.Itoa(n), minutes)
@@ -238,11 +237,16 @@ func matrixOf(rows []eventlog.Row) matrix {
 type routeLine struct {
 	Name, State, Why string
 	Since            time.Time
-	Done, Bad        float64
-	Slow             string
-	Plot             Plot
+	routeFigures
 	// Destination says that it is one, with a page of its own.
 	Destination bool
+}
+
+// routeFigures are what became of the attempts at a route, and how slow they were.
+type routeFigures struct {
+	Done, Bad, Deferred float64
+	Slow                string
+	Plot                Plot
 }
 
 func (c *Console) routes(minutes int) []routeLine {
@@ -283,9 +287,12 @@ func (c *Console) routes(minutes int) []routeLine {
 				if p.Value > 0 {
 					stack[i].title += fmt.Sprintf(", %s %s", kind.result, number(p.Value))
 				}
-				if kind.result == "done" {
+				switch kind.result {
+				case "done":
 					l.Done += p.Value
-				} else if kind.result != "deferred" {
+				case "deferred":
+					l.Deferred += p.Value
+				default:
 					l.Bad += p.Value
 				}
 			}

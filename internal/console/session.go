@@ -6,10 +6,15 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 )
 
 // Sessions let people in who have shown a token once. A session is a cookie that
@@ -20,7 +25,17 @@ type Sessions struct {
 	token, readToken string
 	key              []byte
 	now              func() time.Time
+	// wrong are the logins that have failed, by the address that they came from.
+	wrong *lru.Cache[string, *rate.Limiter]
 }
+
+// Who fails to log in may try so often at once, and then as often again in this time.
+const (
+	maxWrong   = 10
+	wrongEvery = 6 * time.Second
+	// maxStrangers is how many addresses are remembered.
+	maxStrangers = 4096
+)
 
 // NewSessions makes them for the admin token and the one that shows only; either
 // may be empty. A nil clock is the system's.
@@ -28,7 +43,8 @@ func NewSessions(token, readToken string, now func() time.Time) *Sessions {
 	if now == nil {
 		now = time.Now
 	}
-	s := &Sessions{token: token, readToken: readToken, now: now}
+	wrong, _ := lru.New[string, *rate.Limiter](maxStrangers) // It fails for no size but 0.
+	s := &Sessions{token: token, readToken: readToken, now: now, wrong: wrong}
 	if token == "" {
 		// Only the forms need one then, and those end with the process.
 		s.key = []byte(rand.Text())
@@ -78,6 +94,20 @@ func (s *Sessions) Role(r *http.Request) string {
 		return ""
 	}
 	return parts[0]
+}
+
+// guesses counts the logins that have failed from the address of a request. The tokens
+// are too long to be guessed; this keeps a guesser from filling the log.
+func (s *Sessions) guesses(r *http.Request) *rate.Limiter {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	mine := rate.NewLimiter(rate.Every(wrongEvery), maxWrong)
+	if known, ok, _ := s.wrong.PeekOrAdd(host, mine); ok {
+		return known
+	}
+	return mine
 }
 
 // judge gives the role that a token opens; empty for none.
@@ -140,13 +170,22 @@ func (c *Console) loginPage(r *http.Request) (any, error) {
 // login begins a session.
 func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	guesses, now := c.Sessions.guesses(r), c.Sessions.now()
+	if guesses.TokensAt(now) < 1 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(wrongEvery/time.Second)))
+		c.show(w, r, "fault", func(*http.Request) (any, error) {
+			return nil, fault{http.StatusTooManyRequests, "Too many logins have failed from your address. Wait a minute."}
+		})
+		return
+	}
 	role := ""
 	if r.ParseForm() == nil {
 		role = c.Sessions.judge(r.PostForm.Get("token"))
 	}
 	next := localPath(r.PostForm.Get("next"))
 	if role == "" {
-		c.Log.Warn("a login to the page was refused")
+		guesses.AllowN(now, 1)
+		c.Log.Warn("a login to the page was refused", zap.String("from", r.RemoteAddr))
 		c.show(w, r, "login", func(*http.Request) (any, error) {
 			return map[string]string{"Next": next, "Fault": "That is neither the admin token nor the read token."}, nil
 		})

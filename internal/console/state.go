@@ -6,10 +6,11 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/grapnel/grapnel/docs/runbooks"
 	"github.com/grapnel/grapnel/internal/admin"
+	"github.com/grapnel/grapnel/internal/alert"
+	"github.com/grapnel/grapnel/internal/eventlog"
 	"github.com/grapnel/grapnel/internal/telemetry/series"
 )
 
@@ -71,10 +72,8 @@ func (c *Console) rejections() []admin.Rejection {
 // destinationLine is one target.
 type destinationLine struct {
 	Destination
-	Done, Bad float64
-	Slow      string
-	Plot      Plot
-	// Dead is how many dead letters wait for it, Waiting how many events.
+	routeFigures
+	// Dead is how many dead letters wait for it.
 	Dead int
 	// Failure is what most of those failed with.
 	Failure string
@@ -86,31 +85,30 @@ func (c *Console) destinations(r *http.Request) (any, error) {
 	for _, l := range c.routes(minutes) {
 		lines[l.Name] = l
 	}
-	dead, why := map[string]int{}, map[string]string{}
+	dead := map[string][]eventlog.Row{}
 	if c.Letters != nil {
 		for _, row := range c.Letters().Rows {
-			dead[row.Route]++
-			if why[row.Route] == "" {
-				why[row.Route] = row.Reason
+			for _, route := range row.Routes {
+				dead[route] = append(dead[route], row)
 			}
 		}
 	}
-	var all []destinationLine
+	show := func(d Destination) destinationLine {
+		one := destinationLine{Destination: d, routeFigures: lines[d.Name].routeFigures, Dead: len(dead[d.Name])}
+		if groups := eventlog.Groups(dead[d.Name], eventlog.ByReason); len(groups) > 0 {
+			one.Failure = groups[0].Key
+		}
+		delete(lines, d.Name)
+		return one
+	}
+	var all, handlers []destinationLine
 	if c.Destinations != nil {
 		for _, d := range c.Destinations() {
-			l := lines[d.Name]
-			delete(lines, d.Name)
-			all = append(all, destinationLine{
-				Destination: d, Done: l.Done, Bad: l.Bad, Slow: l.Slow, Plot: l.Plot, Dead: dead[d.Name], Failure: why[d.Name],
-			})
+			all = append(all, show(d))
 		}
 	}
-	var handlers []destinationLine
 	for _, name := range sorted(lines) {
-		l := lines[name]
-		handlers = append(handlers, destinationLine{
-			Destination: Destination{Name: name}, Done: l.Done, Bad: l.Bad, Slow: l.Slow, Plot: l.Plot, Dead: dead[name], Failure: why[name],
-		})
+		handlers = append(handlers, show(Destination{Name: name}))
 	}
 	return map[string]any{"Destinations": all, "Handlers": handlers, "CanPause": c.Pause != nil}, nil
 }
@@ -125,26 +123,23 @@ func (c *Console) pause(r *http.Request) (string, error) {
 	return "/destinations", c.Pause(r.Context(), r.PathValue("name"), paused, defaultActor(), reason)
 }
 
-// configurationData is what is in force.
-type configurationData struct {
-	Configuration
-	Past []pastAlert
-}
-
-type pastAlert struct {
-	Rule, Text   string
-	Since, Ended time.Time
-}
-
 func (c *Console) configuration(r *http.Request) (any, error) {
-	d := configurationData{}
-	if c.Configuration != nil {
-		d.Configuration = c.Configuration(r.Context())
+	if c.Configuration == nil {
+		return Configuration{}, nil
 	}
+	return c.Configuration(r.Context()), nil
+}
+
+// alertsData is what is watched, and what was found.
+type alertsData struct {
+	On, Past []alert.Alert
+	Rules    []alert.Rule
+}
+
+func (c *Console) alerts(*http.Request) (any, error) {
+	d := alertsData{Rules: alert.Rules()}
 	if c.Alerts != nil {
-		for _, a := range c.Alerts.Past() {
-			d.Past = append(d.Past, pastAlert{a.Rule, a.Text, a.Since, a.Ended})
-		}
+		d.On, d.Past = c.Alerts.Active(), c.Alerts.Past()
 	}
 	return d, nil
 }

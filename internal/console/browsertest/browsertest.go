@@ -1,0 +1,250 @@
+// Package browsertest looks at pages with a real browser: it drives a headless
+// Chromium, hears what the browser complains of, and judges what is shown as axe and
+// Lighthouse do.
+package browsertest
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+)
+
+//go:embed audit.js
+var audit string
+
+// Look is how a page is looked at.
+type Look struct {
+	Width, Height int64
+	Dark          bool
+}
+
+// String names it, for files and tests.
+func (l Look) String() string {
+	scheme := "light"
+	if l.Dark {
+		scheme = "dark"
+	}
+	return fmt.Sprintf("%dx%d-%s", l.Width, l.Height, scheme)
+}
+
+// Looks are a desktop and a phone, each in light and in dark.
+func Looks() []Look {
+	return []Look{
+		{Width: 1280, Height: 800}, {Width: 1280, Height: 800, Dark: true},
+		{Width: 390, Height: 844}, {Width: 390, Height: 844, Dark: true},
+	}
+}
+
+// find gives the path of a Chromium, or nothing.
+func find() string {
+	for _, name := range []string{os.Getenv("GRAPNEL_TEST_CHROMIUM"), "chromium", "chromium-browser", "google-chrome", "headless-shell"} {
+		if name == "" {
+			continue
+		}
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// Browser is one tab of a browser of its own.
+type Browser struct {
+	tab  context.Context
+	home string
+
+	mu     sync.Mutex
+	faults []string
+}
+
+// patience is how long a step may take on a busy machine.
+const patience = time.Minute
+
+// New starts a browser that may speak to home alone. Where the machine has none, the
+// test is skipped, and says so.
+func New(t testing.TB, home string) *Browser {
+	t.Helper()
+	path := find()
+	if path == "" {
+		t.Skip("SKIPPED, NOTHING WAS LOOKED AT: no Chromium is installed (Debian: apt-get install chromium; or GRAPNEL_TEST_CHROMIUM)")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path))
+	if os.Geteuid() == 0 {
+		options = append(options, chromedp.NoSandbox) // It refuses to start as root otherwise.
+	}
+	b := &Browser{home: home}
+	silent := func(string, ...any) {}
+	process, end := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(end)
+	tab, leave := chromedp.NewContext(process, chromedp.WithErrorf(silent), chromedp.WithLogf(silent), chromedp.WithListener(b.hear))
+	t.Cleanup(leave)
+	b.tab = tab
+	require.NoError(t, chromedp.Do(tab), "start %s", path)
+	_, err := chromedp.Call(tab, cdplog.Enable, cdp.Empty{})
+	require.NoError(t, err)
+	_, err = chromedp.Call(tab, network.Enable, network.EnableParams{})
+	require.NoError(t, err)
+	return b
+}
+
+// hear notes what the browser complains of, and requests to elsewhere.
+func (b *Browser) hear(ev any) {
+	switch ev := ev.(type) {
+	case *cdplog.EventEntryAdded:
+		if l := ev.Entry.Level; l == cdplog.EntryLevelError || l == cdplog.EntryLevelWarning {
+			b.fault(fmt.Sprintf("%s: %s %s", ev.Entry.Source, ev.Entry.Text, ev.Entry.URL))
+		}
+	case *runtime.EventConsoleAPICalled:
+		if ev.Type == runtime.ConsoleAPICalledTypeError || ev.Type == runtime.ConsoleAPICalledTypeWarning {
+			b.fault(fmt.Sprintf("console: %v", ev.Args))
+		}
+	case *runtime.EventExceptionThrown:
+		b.fault("exception: " + ev.ExceptionDetails.Text)
+	case *network.EventRequestWillBeSent:
+		u, err := url.Parse(ev.Request.URL)
+		if err == nil && (u.Scheme == "http" || u.Scheme == "https") && !strings.HasPrefix(ev.Request.URL, b.home) {
+			b.fault("a request to elsewhere: " + ev.Request.URL)
+		}
+	}
+}
+
+func (b *Browser) fault(text string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.faults = append(b.faults, text)
+}
+
+// Faults are what the browser has complained of since they were last asked for.
+func (b *Browser) Faults() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := b.faults
+	b.faults = nil
+	return all
+}
+
+// Do does actions, within bounded time.
+func (b *Browser) Do(t testing.TB, what string, actions ...chromedp.Action[chromedp.Void]) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(b.tab, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, actions...); err != nil {
+		t.Fatalf("%s: %v; the page at %s is:\n%s", what, err, b.Path(t), b.Text(t))
+	}
+}
+
+// As looks at pages in a way from now on.
+func (b *Browser) As(t testing.TB, l Look) {
+	t.Helper()
+	scheme := "light"
+	if l.Dark {
+		scheme = "dark"
+	}
+	features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}
+	b.Do(t, "look as "+l.String(), chromedp.EmulateViewport(l.Width, l.Height))
+	_, err := chromedp.Call(b.tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features})
+	require.NoError(t, err)
+}
+
+// Open goes to a page of home.
+func (b *Browser) Open(t testing.TB, path string) {
+	t.Helper()
+	b.Do(t, "open "+path, chromedp.Navigate(b.home+path))
+}
+
+// Click clicks on the first link or button in a place whose text or label holds a text,
+// and waits for the page to which that leads.
+func (b *Browser) Click(t testing.TB, in, text string) {
+	t.Helper()
+	b.Do(t, "click on "+text, chromedp.Click(fmt.Sprintf(
+		`//%s//*[self::a or self::button or self::summary][contains(normalize-space(.), %q)]`, in, text), chromedp.NodeVisible))
+}
+
+// Text is what can be read on the page.
+func (b *Browser) Text(t testing.TB) string {
+	t.Helper()
+	return eval[string](b, `document.body.innerText`)
+}
+
+// Path is the path and fragment of the page.
+func (b *Browser) Path(t testing.TB) string {
+	t.Helper()
+	return eval[string](b, `location.pathname + location.search + location.hash`)
+}
+
+// eval is what an expression of the page is worth; a page that is just being left has
+// nothing to say.
+func eval[T any](b *Browser, expression string) T {
+	ctx, cancel := context.WithTimeout(b.tab, patience)
+	defer cancel()
+	value, _ := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+	return value
+}
+
+// See waits until the page can be read to say something, loading it again now and then.
+func (b *Browser) See(t testing.TB, what string, texts ...string) {
+	t.Helper()
+	end := time.Now().Add(patience)
+	for n := 1; ; n++ {
+		missing := missing(b.Text(t), texts)
+		if missing == "" {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s: the page at %s does not say %q but:\n%s", what, b.Path(t), missing, b.Text(t))
+		}
+		time.Sleep(250 * time.Millisecond)
+		if n%4 == 0 {
+			b.Do(t, "load again", chromedp.Reload())
+		}
+	}
+}
+
+func missing(page string, texts []string) string {
+	page = strings.Join(strings.Fields(page), " ")
+	for _, text := range texts {
+		if !strings.Contains(page, text) {
+			return text
+		}
+	}
+	return ""
+}
+
+// Audit judges the page that is shown: contrast, labels, headings, what is cut off.
+func (b *Browser) Audit(t testing.TB) []string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(b.tab, patience)
+	defer cancel()
+	found, err := chromedp.Run(ctx, chromedp.Evaluate[[]string](audit))
+	require.NoError(t, err)
+	return found
+}
+
+// Shoot keeps a picture of the whole page where GRAPNEL_SCREENSHOTS names a directory.
+func (b *Browser) Shoot(t testing.TB, name string) {
+	t.Helper()
+	dir := os.Getenv("GRAPNEL_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	picture, err := chromedp.Run(b.tab, chromedp.FullScreenshot(100))
+	require.NoError(t, err)
+	require.NoError(t, errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o600)))
+}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -44,11 +45,12 @@ func (l Look) String() string {
 	return fmt.Sprintf("%dx%d-%s", l.Width, l.Height, scheme)
 }
 
-// Looks are a desktop and a phone, each in light and in dark.
+// Looks are a desktop and a phone, each in light and in dark, and a tablet.
 func Looks() []Look {
 	return []Look{
 		{Width: 1280, Height: 800}, {Width: 1280, Height: 800, Dark: true},
 		{Width: 390, Height: 844}, {Width: 390, Height: 844, Dark: true},
+		{Width: 800, Height: 600},
 	}
 }
 
@@ -175,6 +177,79 @@ func (b *Browser) Click(t testing.TB, in, text string) {
 	t.Helper()
 	b.Do(t, "click on "+text, chromedp.Click(fmt.Sprintf(
 		`//%s//*[self::a or self::button or self::summary][contains(normalize-space(.), %q)]`, in, text), chromedp.NodeVisible))
+}
+
+// Type writes into a field that a CSS selector names.
+func (b *Browser) Type(t testing.TB, field, text string) {
+	t.Helper()
+	b.Do(t, "write into "+field, chromedp.SendKeys(chromedp.CSS(field), text, chromedp.NodeVisible))
+}
+
+// Check clicks on the first box that a CSS selector names.
+func Check(box string) chromedp.Action[chromedp.Void] {
+	return chromedp.Click(chromedp.CSS(box), chromedp.NodeVisible)
+}
+
+// Visit goes to a page of anybody.
+func (b *Browser) Visit(t testing.TB, address string) {
+	t.Helper()
+	b.Do(t, "visit "+address, chromedp.Navigate(address))
+}
+
+// Post sends a form by script from the page that is shown, with what its own forms carry,
+// and gives the status of the answer.
+func (b *Browser) Post(t testing.TB, path, form string) int {
+	t.Helper()
+	csrf := eval[string](b, `(document.querySelector("input[name=csrf]") || {value: ""}).value`)
+	require.NotEmpty(t, csrf, "the page at %s has no form", b.Path(t))
+	return b.PostBare(t, path, form+"&csrf="+csrf)
+}
+
+// PostBare sends a form by script from the page that is shown.
+func (b *Browser) PostBare(t testing.TB, path, form string) int {
+	t.Helper()
+	status := eval[int](b, fmt.Sprintf(`(() => { const r = new XMLHttpRequest(); r.open("POST", %q, false);
+		r.setRequestHeader("Content-Type", "application/x-www-form-urlencoded"); r.send(%q); return r.status; })()`, path, form))
+	var left []string
+	for _, fault := range b.Faults() {
+		if !strings.Contains(fault, "status of "+strconv.Itoa(status)) {
+			left = append(left, fault) // The browser complains of a refusal; the caller has its status.
+		}
+	}
+	for _, fault := range left {
+		b.fault(fault)
+	}
+	return status
+}
+
+// Complains waits until the browser complains of something.
+func (b *Browser) Complains(t testing.TB, of string) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		all := strings.Join(b.Faults(), "\n")
+		if strings.Contains(all, of) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the browser does not complain of %s", of)
+		}
+	}
+}
+
+// Cookies are the cookies of home, each with how it is kept.
+func (b *Browser) Cookies(t testing.TB) []string {
+	t.Helper()
+	r, err := chromedp.Call(b.tab, network.GetCookies, network.GetCookiesParams{URLs: []string{b.home}})
+	require.NoError(t, err)
+	var all []string
+	for _, c := range r.Cookies {
+		kept := c.Name + ":"
+		if c.HTTPOnly {
+			kept += " HttpOnly"
+		}
+		all = append(all, kept+" SameSite="+c.SameSite.String())
+	}
+	return all
 }
 
 // Text is what can be read on the page.

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/grapnel/grapnel/internal/telemetry"
 )
 
 // PrometheusRules are the rules with their default limits as a file of alerting
@@ -30,21 +28,3 @@ func PrometheusRules(runbooks string) string {
 }
 
 func promDuration(d time.Duration) string { return fmt.Sprintf("%dm", d/time.Minute) }
-
-// Check tells whether every metric that the rules read is in the catalogue.
-func Check() error {
-	known := map[string]bool{}
-	for _, m := range telemetry.Catalogue() {
-		known[m.Name] = true
-	}
-	for _, r := range Rules() {
-		for _, word := range strings.FieldsFunc(r.Expr, func(c rune) bool {
-			return c != '_' && (c < 'a' || c > 'z')
-		}) {
-			if strings.HasPrefix(word, "grapnel_") && !known[word] {
-				return fmt.Errorf("the rule %s reads %s, which is no metric of ours", r.Name, word)
-			}
-		}
-	}
-	return nil
-}

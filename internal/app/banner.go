@@ -11,7 +11,7 @@ import (
 	"go.temporal.io/sdk/client"
 )
 
-// banner says where everything is.
+// banner says where everything is, and what is in force.
 type banner struct {
 	Parts
 	receiver net.Addr
@@ -48,6 +48,10 @@ func (b *banner) print(p *process) {
 	row("admin", b.admin+"  open it: the operations page")
 	row("codec", b.codec)
 	row("data", b.dataDir)
+	s.WriteString("In force:\n")
+	for line := range strings.Lines(p.env.Summary() + p.config.Summary()) {
+		s.WriteString("  " + line)
+	}
 	if b.Receiver && len(sources) > 0 {
 		fmt.Fprintf(&s, "Try it in another terminal:\n  grapnel send %s\n", sources[0])
 	}

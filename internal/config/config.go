@@ -10,7 +10,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net/netip"
 	"net/url"
@@ -215,10 +214,11 @@ func (c *Config) canonical() string {
 	return b.String()
 }
 
-// WriteSummary prints what is in force, a line for each source and destination,
-// with secrets as set or not set.
-func (c *Config) WriteSummary(out io.Writer) error {
-	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+// Summary is what is in force, a line for each source and destination, with secrets as set or
+// not set.
+func (c *Config) Summary() string {
+	var text strings.Builder
+	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
 		s := c.Sources[name]
 		how := s.Provider
@@ -234,7 +234,8 @@ func (c *Config) WriteSummary(out io.Writer) error {
 			name, host(d), signed(d), d.Retry.Attempts, short(d.Timeout()))
 	}
 	_, _ = fmt.Fprintf(t, "retention %s\tcompress from %s\ttls %t\trate store %s\n", short(c.Retention), orNever(c.CompressFrom), c.TLS != nil, c.RateStore)
-	return t.Flush()
+	_ = t.Flush() // To memory, which takes everything.
+	return text.String()
 }
 
 // orNever writes a size, and that there is none.

@@ -172,9 +172,7 @@ destinations:
     http: {url: "https://u:${S}@example.com/${S}?t=${S}", headers: {Authorization: "Bearer ${S}"}}
 `, map[string]string{"S": secret})
 	d, s, own := c.Destinations["crm"], c.Sources["zoom"], c.Sources["own"]
-	var summary strings.Builder
-	require.NoError(t, c.WriteSummary(&summary))
-	shown := []string{summary.String(), fmt.Sprint(c.Warnings(noon)), c.Fingerprint()}
+	shown := []string{c.Summary(), fmt.Sprint(c.Warnings(noon)), c.Fingerprint()}
 	for _, v := range []any{c, *c, s, *s, *own, s.Secrets, s.Secrets[0].Value, *s.BasicAuth, *s.Token, d, *d, *d.HTTP} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 			shown = append(shown, fmt.Sprintf(verb, v))

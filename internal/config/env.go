@@ -231,13 +231,15 @@ func isLoopback(address string) bool {
 	return netguard.IsLoopback(host)
 }
 
-// WriteSummary prints the environment in force, secrets as set or not set.
-func (e Env) WriteSummary(out io.Writer) error {
-	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+// Summary is the environment in force, with secrets as set or not set.
+func (e Env) Summary() string {
+	var text strings.Builder
+	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintf(t, "config\t%s\nlisten\t%s\nadmin listen\t%s\nadmin token\t%s\ndata directory\t%s\ntask queue\t%s\nlog\t%s %s\n",
 		e.Config, e.Listen, e.AdminListen, e.AdminToken, orNone(e.DataDir), e.TaskQueue,
 		strings.ToLower(e.LogLevel.String()), e.LogFormat)
-	return t.Flush()
+	_ = t.Flush() // To memory, which takes everything.
+	return text.String()
 }
 
 func orNone(s string) string {

@@ -189,12 +189,11 @@ func TestFingerprint(t *testing.T) {
 }
 
 func TestSummary(t *testing.T) {
-	var b strings.Builder
-	require.NoError(t, parse(t, zoom("")+`
+	summary := parse(t, zoom("")+`
 destinations: {crm: {events: ["zoom/*"], http: {url: "https://example.com/token-in-path"}}}
-`, nil).WriteSummary(&b))
-	require.Contains(t, b.String(), "secrets set (1)")
-	require.Contains(t, b.String(), "https://example.com ")
-	require.Contains(t, b.String(), "secrets not set")
-	require.NotContains(t, b.String(), "token-in-path")
+`, nil).Summary()
+	require.Contains(t, summary, "secrets set (1)")
+	require.Contains(t, summary, "https://example.com ")
+	require.Contains(t, summary, "secrets not set")
+	require.NotContains(t, summary, "token-in-path")
 }

@@ -71,9 +71,3 @@ func (s *Store) renewal(keep, within time.Duration) event.Operation {
 		Deed: event.Deed{Actor: "grapnel", Reason: "retention would end them"},
 	}
 }
-
-// Renew begins to renew all dead letters whose runs ended that long ago, as the
-// schedule does.
-func (s *Store) Renew(ctx context.Context, keep, ended time.Duration) (string, error) {
-	return s.Begin(ctx, s.renewal(keep, ended), "")
-}

@@ -282,7 +282,9 @@ func TestDeadLettersAreDiscardedCorrectedRenewedAndMoved(t *testing.T) {
 
 	old, err := letters.Get(t.Context(), ids[2])
 	require.NoError(t, err)
-	id, err := letters.Renew(t.Context(), 0, 0)
+	id, err := letters.Begin(t.Context(), event.Operation{
+		Action: event.ActionRenew, Rate: event.DefaultRate, Share: 1, Deed: deed,
+	}, "")
 	require.NoError(t, err)
 	require.NotZero(t, ended(t, letters, id).Counts[event.BecameRenewed])
 	s.dead(t, ids[2])

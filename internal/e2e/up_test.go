@@ -111,6 +111,10 @@ func TestUpHandlesWhatIsSentAndKeepsItsState(t *testing.T) {
 		out, _ = p.send(t, "--skew", "10m")
 		require.Contains(t, out, `400 {"error":"Request timestamp in the future"}`)
 	})
+	t.Run("the banner says what is in force, and shows no secret", func(t *testing.T) {
+		require.Regexp(t, `(?m)^  source zoom +zoom +secrets set \(1\)`, p.out.String())
+		require.Regexp(t, `(?m)^  admin token +not set`, p.out.String())
+	})
 	t.Run("the Web UI answers where the banner says", func(t *testing.T) {
 		_, after, found := strings.Cut(p.out.String(), "Web UI")
 		require.True(t, found)

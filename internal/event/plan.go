@@ -210,8 +210,6 @@ const QueryPast = "past"
 
 // The types of failure that the parts agree on.
 const (
-	// FailurePermanent is an error that no further attempt can mend.
-	FailurePermanent = "Permanent"
 	// FailureUnmatched is an event that no route takes.
 	FailureUnmatched = "NoHandler"
 	// FailureGone is a route that no table knows any more.

@@ -11,19 +11,10 @@ type Field struct {
 	Paths []string
 }
 
-// Stringify writes the chosen fields of a JSON body as ECMAScript's
+// stringify writes the chosen fields of a JSON body as ECMAScript's
 // JSON.stringify (ECMA-262, SerializeJSONProperty) writes an object literal of
 // them: members in the order given, absent ones left out, numbers as doubles.
-// ok is false for a body that is no JSON, and where reading a property of
-// undefined or null would throw.
-func Stringify(body []byte, fields []Field) (text string, ok bool) {
-	d, root, ok := parse(body)
-	if !ok {
-		return "", false
-	}
-	return d.stringify(root, fields)
-}
-
+// ok is false where reading a property of undefined or null would throw.
 func (d *document) stringify(root node, fields []Field) (text string, ok bool) {
 	out := append(make([]byte, 0, 256), '{')
 	for _, f := range fields {

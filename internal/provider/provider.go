@@ -76,9 +76,6 @@ func (c *catalogue) read(file string) error {
 	return nil
 }
 
-// Check reports whether the embedded presets can be read; a test keeps it nil.
-func Check() error { return load().err }
-
 // Names are the names of all presets, sorted, without aliases.
 func Names() []string { return slices.Clone(load().names) }
 

@@ -1,5 +1,3 @@
-//go:build unix
-
 // Package spool is the receiver's own durable disk queue, for entries that the engine behind it cannot take right now.
 // Put returns when an entry is on the disk; Drain hands entries over, oldest first, and forgets those that were taken.
 //

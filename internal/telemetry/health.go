@@ -136,9 +136,6 @@ func (a *Alarm) Observe(o Outcome) Change {
 	}
 }
 
-// On tells whether the alarm is on.
-func (a *Alarm) On() bool { return a.on }
-
 // Rate is the part of the latest events that failed.
 func (a *Alarm) Rate() float64 {
 	if a.count == 0 {

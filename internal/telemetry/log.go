@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"math"
 
-	sdklog "go.temporal.io/sdk/log"
 	"go.uber.org/zap"
 	"go.uber.org/zap/exp/zapslog"
 	"go.uber.org/zap/zapcore"
@@ -62,9 +61,4 @@ func encoder(format string) (zapcore.Encoder, error) {
 // where one helps, the dead letter has it.
 func NewSlog(l *zap.Logger) *slog.Logger {
 	return slog.New(zapslog.NewHandler(l.Core(), zapslog.WithName(l.Name()), zapslog.AddStacktraceAt(slog.Level(math.MaxInt))))
-}
-
-// NewSDKLogger is the logger for the Temporal SDK.
-func NewSDKLogger(l *zap.Logger) sdklog.Logger {
-	return sdklog.NewStructuredLogger(NewSlog(l.Named("temporal")))
 }

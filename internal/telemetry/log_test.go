@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	sdklog "go.temporal.io/sdk/log"
 	"go.uber.org/zap"
 
 	"github.com/grapnel/grapnel/internal/telemetry"
@@ -59,7 +60,7 @@ func TestTheSDKLogsThroughZap(t *testing.T) {
 	var out bytes.Buffer
 	log, err := telemetry.NewLogger("info", telemetry.FormatJSON, &out)
 	require.NoError(t, err)
-	sdk := telemetry.NewSDKLogger(log)
+	sdk := sdklog.NewStructuredLogger(telemetry.NewSlog(log.Named("temporal")))
 	sdk.Debug("not shown")
 	sdk.Error("activity failed", "WorkflowID", "abc", "Attempt", 2)
 	var v map[string]any

@@ -118,9 +118,6 @@ func (m *Metrics) Handler() http.Handler { return m.handler }
 // SDK is where the Temporal client and its workers count.
 func (m *Metrics) SDK() client.MetricsHandler { return m.sdk }
 
-// Meter is for the gauges of other packages.
-func (m *Metrics) Meter() metric.Meter { return m.meter }
-
 // Observe has a gauge of the catalogue read whenever the metrics are. read calls
 // its argument once for each combination of labels, with their values in the
 // catalogue's order.

@@ -30,7 +30,4 @@ const (
 	// Running is how many events are under way, RunningAge how old the oldest is.
 	Running    = "running"
 	RunningAge = "running age"
-	// Open and Paused are 1 while a destination is.
-	Open   = "open:"
-	Paused = "paused:"
 )

@@ -1,0 +1,10 @@
+package event
+
+// Stringify writes the chosen fields of a body; ok is false for one that is no JSON too.
+func Stringify(body []byte, fields []Field) (text string, ok bool) {
+	d, root, ok := parse(body)
+	if !ok {
+		return "", false
+	}
+	return d.stringify(root, fields)
+}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -28,7 +29,8 @@ type Embedded struct {
 	Address string
 	// Namespace is the one that was asked for.
 	Namespace string
-	// UI is the address of its Web UI, on loopback.
+	// UI is the address of its Web UI, on loopback. This process guards it, so it is there
+	// as long as this process is.
 	UI string
 	// Metrics is the address of its own Prometheus metrics, on loopback.
 	Metrics string
@@ -41,6 +43,7 @@ type Embedded struct {
 
 	options EmbeddedOptions
 	ports   ports
+	webUI   *webUI
 	locks   *locks
 	process *process
 	done    chan error
@@ -71,15 +74,15 @@ func Start(ctx context.Context, o EmbeddedOptions) (*Embedded, error) {
 // which stayed its own, and at its addresses, which its clients have.
 func (e *Embedded) Restart(ctx context.Context) (*Embedded, error) {
 	e.stop.Do(func() { close(e.leaving) }) // What there was to stop is the next one's.
-	return start(ctx, e.options, e.locks, &e.ports)
+	return start(ctx, e.options, e.locks, e)
 }
 
 // start starts the engine under the owner's lock, which it gives back when that
-// fails.
-func start(ctx context.Context, o EmbeddedOptions, held *locks, at *ports) (*Embedded, error) {
+// fails. last is one that has ended, nil at first.
+func start(ctx context.Context, o EmbeddedOptions, held *locks, last *Embedded) (*Embedded, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	e, err := startLocked(ctx, o, held, at)
+	e, err := startLocked(ctx, o, held, last)
 	if err != nil {
 		held.release()
 		return nil, err
@@ -88,12 +91,37 @@ func start(ctx context.Context, o EmbeddedOptions, held *locks, at *ports) (*Emb
 	return e, nil
 }
 
-// startLocked makes the directory ready and starts the engine: at the ports given,
-// else at ones that are free.
-func startLocked(ctx context.Context, o EmbeddedOptions, held *locks, at *ports) (*Embedded, error) {
+// startLocked takes the directory and the port of the Web UI and starts the engine.
+func startLocked(ctx context.Context, o EmbeddedOptions, held *locks, last *Embedded) (*Embedded, error) {
 	if err := held.takeEngine(ctx, o); err != nil {
 		return nil, err
 	}
+	if last != nil {
+		return startBehind(ctx, o, held, last.webUI, func(int) (ports, error) { return last.ports, nil })
+	}
+	frontend, ui := o.wantedPorts(held)
+	door, err := openWebUI(ctx, ui, o.Port != 0, o.Logger)
+	if err != nil {
+		return nil, err
+	}
+	return startBehind(ctx, o, held, door, func(attempt int) (ports, error) {
+		if attempt > 0 && o.Port == 0 {
+			return choosePorts(ctx, 0, false)
+		}
+		return choosePorts(ctx, frontend, o.Port != 0)
+	})
+}
+
+// startBehind makes the directory ready and starts the engine behind the door of its
+// Web UI, which it closes when that fails.
+func startBehind(
+	ctx context.Context, o EmbeddedOptions, held *locks, door *webUI, choose func(attempt int) (ports, error),
+) (e *Embedded, err error) {
+	defer func() {
+		if err != nil {
+			door.close()
+		}
+	}()
 	if err := o.turnLog(); err != nil {
 		return nil, err
 	}
@@ -101,23 +129,10 @@ func startLocked(ctx context.Context, o EmbeddedOptions, held *locks, at *ports)
 	if err != nil {
 		return nil, err
 	}
-	var wanted ports
-	if at == nil {
-		wanted = o.wantedPorts(held)
-	}
-	choose := func(attempt int) (ports, error) {
-		if at != nil {
-			return *at, nil
-		}
-		if attempt > 0 && o.Port == 0 {
-			return choosePorts(ctx, ports{}, false)
-		}
-		return choosePorts(ctx, wanted, o.Port != 0)
-	}
 	if fresh && !o.keepsIndexes() {
 		// Only the engine can make its tables, and only where there is no file yet. So it
 		// makes them, serves once and is ended, before anyone has its address.
-		first, err := tryPorts(ctx, o, held, choose)
+		first, err := tryPorts(ctx, o, held, door, choose)
 		if err != nil {
 			return nil, err
 		}
@@ -126,19 +141,21 @@ func startLocked(ctx context.Context, o EmbeddedOptions, held *locks, at *ports)
 		}
 	}
 	o.trim(ctx)
-	return tryPorts(ctx, o, held, choose)
+	return tryPorts(ctx, o, held, door, choose)
 }
 
 // tryPorts tries again, with other ports if there are, where another process was
 // faster to take one.
-func tryPorts(ctx context.Context, o EmbeddedOptions, held *locks, choose func(attempt int) (ports, error)) (*Embedded, error) {
+func tryPorts(
+	ctx context.Context, o EmbeddedOptions, held *locks, door *webUI, choose func(attempt int) (ports, error),
+) (*Embedded, error) {
 	var faults error
 	for attempt := range startAttempts {
 		p, err := choose(attempt)
 		if err != nil {
 			return nil, err
 		}
-		e, err := launch(ctx, o, held, p)
+		e, err := launch(ctx, o, held, door, p)
 		if err != nil {
 			return nil, err
 		}
@@ -183,6 +200,7 @@ func (e *Embedded) Stop(ctx context.Context) error {
 		close(e.leaving)
 		ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 		defer cancel()
+		e.webUI.close()
 		e.stopErr = e.process.stop(ctx)
 		e.locks.release()
 	})
@@ -204,7 +222,7 @@ func (e *Embedded) Kill() error {
 const awaitPause = 100 * time.Millisecond
 
 // launch starts the process, which inherits the engine's lock.
-func launch(ctx context.Context, o EmbeddedOptions, held *locks, p ports) (*Embedded, error) {
+func launch(ctx context.Context, o EmbeddedOptions, held *locks, door *webUI, p ports) (*Embedded, error) {
 	// The engine outlives the context of its start.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), o.Binary, o.arguments(p)...) //nolint:gosec // Which binary to run is the operator's choice.
 	cmd.Dir, cmd.Env = o.DataDir, o.environ()
@@ -213,11 +231,12 @@ func launch(ctx context.Context, o EmbeddedOptions, held *locks, p ports) (*Embe
 	e := &Embedded{
 		Address:   loopbackAddress(p.frontend),
 		Namespace: o.Namespace,
-		UI:        "http://" + loopbackAddress(p.ui),
+		UI:        "http://" + loopbackAddress(door.port),
 		Metrics:   "http://" + loopbackAddress(p.metrics) + "/metrics",
 		LogFile:   o.logFile(),
 		options:   o,
 		ports:     p,
+		webUI:     door,
 		locks:     held,
 		done:      make(chan error, 1),
 		leaving:   make(chan struct{}),
@@ -231,6 +250,7 @@ func launch(ctx context.Context, o EmbeddedOptions, held *locks, p ports) (*Embe
 		return nil, err
 	}
 	e.process, e.PID, said.Engine = process, process.pid, process.pid
+	door.lead(net.JoinHostPort(p.uiIP, strconv.Itoa(p.ui)))
 	o.Logger.Info("engine is starting", "pid", e.PID, "address", e.Address, "ui", e.UI, "log", e.LogFile)
 	if err := writeRecord(held.engine, said); err != nil {
 		err = errors.Join(err, process.signal(os.Kill))

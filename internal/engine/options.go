@@ -102,7 +102,7 @@ func (o EmbeddedOptions) arguments(p ports) []string {
 		"server", "start-dev",
 		"--env-file", os.DevNull, "--disable-config-file", "--disable-config-env",
 		"--ip", loopback, "--port", strconv.Itoa(p.frontend),
-		"--ui-ip", loopback, "--ui-port", strconv.Itoa(p.ui),
+		"--ui-ip", p.uiIP, "--ui-port", strconv.Itoa(p.ui),
 		"--http-port", strconv.Itoa(p.http), "--metrics-port", strconv.Itoa(p.metrics),
 		"--namespace", o.Namespace,
 		"--log-level", "warn", "--color", "never",

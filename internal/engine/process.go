@@ -146,66 +146,59 @@ const (
 
 const loopback = "127.0.0.1"
 
-// ports are those of one engine, all on loopback.
-type ports struct{ frontend, ui, http, metrics int }
+// ports are those of one engine, all on loopback. uiIP is the address of the UI itself,
+// which is not the one that people open.
+type ports struct {
+	frontend, ui, http, metrics int
+	uiIP                        string
+}
 
-// choosePorts takes the ports that are wanted where they are free, and free ones
-// else; a fixed one must be free. Another process may take one of them before the
+// choosePorts takes the frontend's port that is wanted where it is free, and free ones
+// for all else; a fixed one must be free. Another process may take one of them before the
 // engine does; then the engine ends at once and other ports are tried.
-func choosePorts(ctx context.Context, wanted ports, fixed bool) (p ports, err error) {
+func choosePorts(ctx context.Context, frontend int, fixed bool) (ports, error) {
+	p := ports{uiIP: hiddenIP(ctx)}
 	var held []net.Listener
 	defer func() {
 		for _, l := range held {
 			_ = l.Close()
 		}
 	}()
-	var listen net.ListenConfig
-	take := func(preferred int) (int, error) {
-		l, err := listen.Listen(ctx, "tcp", loopbackAddress(preferred))
-		if err != nil && fixed && preferred != 0 {
-			return 0, fmt.Errorf("port %d, which GRAPNEL_TEMPORAL_PORT asks for (the Web UI's is 1000 above it), is in use: free it or name another: %w", preferred, err)
-		}
-		if err != nil && preferred != 0 {
-			l, err = listen.Listen(ctx, "tcp", loopbackAddress(0))
-		}
-		if err != nil {
-			return 0, fmt.Errorf("find a free port on %s for the engine: %w", loopback, err)
-		}
-		held = append(held, l)
-		return l.Addr().(*net.TCPAddr).Port, nil
-	}
 	for _, one := range []struct {
 		port   *int
 		wanted int
-	}{{&p.frontend, wanted.frontend}, {&p.ui, wanted.ui}, {&p.http, 0}, {&p.metrics, 0}} {
-		if *one.port, err = take(one.wanted); err != nil {
+	}{{&p.frontend, frontend}, {&p.ui, 0}, {&p.http, 0}, {&p.metrics, 0}} {
+		l, err := listenLoopback(ctx, one.wanted, fixed)
+		if err != nil {
 			return ports{}, err
 		}
+		held = append(held, l)
+		*one.port = l.Addr().(*net.TCPAddr).Port
 	}
 	return p, nil
 }
 
-// wantedPorts gives the ports that an engine would like: the fixed one, else those
-// of its last run on the data directory, so that an address stays good over a
-// restart, else the usual ones where no other grapnel of this machine has them.
-func (o EmbeddedOptions) wantedPorts(held *locks) ports {
+// wantedPorts gives the ports that an engine would like for its frontend and for the
+// door of its UI: the fixed one, else those of its last run on the data directory, so
+// that an address stays good over a restart, else the usual ones where no other grapnel
+// of this machine has them. 0 is any.
+func (o EmbeddedOptions) wantedPorts(held *locks) (frontend, ui int) {
 	last := readRecord(held.engine)
-	var wanted ports
 	switch {
 	case o.Port != 0:
-		return ports{frontend: o.Port, ui: o.Port + 1000}
+		return o.Port, o.Port + 1000
 	case last.Port != 0:
-		wanted.frontend = last.Port
+		frontend = last.Port
 		if _, port, ok := strings.Cut(strings.TrimPrefix(last.UI, "http://"), ":"); ok {
-			wanted.ui, _ = strconv.Atoi(port) // 0 takes any.
+			ui, _ = strconv.Atoi(port) // 0 takes any.
 		}
 	case !o.AnyPorts:
-		wanted = ports{frontend: usualPort, ui: usualUIPort}
+		frontend, ui = usualPort, usualUIPort
 	}
-	if wanted.frontend == usualPort && !held.takeUsual() {
-		return ports{}
+	if frontend == usualPort && !held.takeUsual() {
+		return 0, 0
 	}
-	return wanted
+	return frontend, ui
 }
 
 func loopbackAddress(port int) string {

@@ -23,22 +23,38 @@ import (
 
 // accept answers the sender of an event that is durable, or not wanted.
 func (s *Starter) accept(x *exchange, o Outcome) error {
-	ack := x.door.verifier.Ack(&x.request)
-	status := cmp.Or(ack.Status, x.door.source.AckStatus, fiber.StatusOK)
+	status, ack := x.acknowledgement()
 	defer s.observe(x, string(o), status, nil)
+	return x.acknowledge(status, ack, successOf(x.event, o))
+}
+
+// acknowledgement is what the sender expects as an answer, and its status.
+func (x *exchange) acknowledgement() (int, verify.Ack) {
+	ack := x.door.verifier.Ack(&x.request)
+	return cmp.Or(ack.Status, x.door.source.AckStatus, fiber.StatusOK), ack
+}
+
+// acknowledge answers as the sender expects, else with what became of the request.
+func (x *exchange) acknowledge(status int, ack verify.Ack, became any) error {
 	switch {
 	case ack.Empty || status == fiber.StatusNoContent:
 		return x.ctx.Status(status).Send(nil)
 	case ack.Body != "":
 		x.ctx.Set(fiber.HeaderContentType, ack.ContentType)
 		return x.ctx.Status(status).SendString(ack.Body)
-	case o == Ignored:
-		return x.json(status, success{Success: true, Ignored: true})
 	}
-	return x.json(status, success{
-		Success: true, EventID: x.event.ID,
+	return x.json(status, became)
+}
+
+// successOf is the answer to an event.
+func successOf(e *event.Event, o Outcome) success {
+	if o == Ignored {
+		return success{Success: true, Ignored: true}
+	}
+	return success{
+		Success: true, EventID: e.ID,
 		Duplicate: o == Duplicate || o == Abandoned || o == Changed, Replayed: o == Replayed, Queued: o == Queued,
-	})
+	}
 }
 
 // success is the answer to an event that was taken.
@@ -293,7 +309,7 @@ func unreadable(err error) *refusal {
 func badHandshake(err error) *refusal {
 	var f *verify.Failure
 	if errors.As(err, &f) && f.Step == verify.StepService {
-		return unverified(err, 0)
+		return refused(err, 0)
 	}
 	return &refusal{status: fiber.StatusBadRequest, reason: "handshake", message: "Invalid challenge", cause: err}
 }
@@ -306,9 +322,21 @@ func badCredentials(challenge string) *refusal {
 	return r
 }
 
-// unverified is the answer to a request whose signature does not hold. reject is the
-// status with which the sender wants a wrong signature to be refused.
-func unverified(err error, reject int) *refusal {
+// basicChallenge asks a sender for a user name and a password (RFC 7617).
+const basicChallenge = `Basic realm="webhooks", charset="UTF-8"`
+
+// unverified is the answer of a source to a request whose signature does not hold.
+func (d *door) unverified(err error) *refusal {
+	r := refused(err, d.verifier.RejectStatus())
+	if d.profile.Algorithm == "basic" && r.status == fiber.StatusUnauthorized {
+		r.headers = map[string]string{fiber.HeaderWWWAuthenticate: basicChallenge}
+	}
+	return r
+}
+
+// refused is the answer to a request whose signature does not hold. reject is the status
+// with which the sender wants a wrong signature to be refused.
+func refused(err error, reject int) *refusal {
 	r := &refusal{status: reject, reason: "signature", message: "Invalid signature", cause: err}
 	var f *verify.Failure
 	if !errors.As(err, &f) {
@@ -345,6 +373,16 @@ func tooMany(g grant) *refusal {
 
 func notJSON(why string) *refusal {
 	return &refusal{status: fiber.StatusBadRequest, reason: "json", message: "Invalid JSON body", cause: errors.New(why)}
+}
+
+// badEvent is the answer to a verified request whose event can't be told from others.
+func badEvent(err error) *refusal {
+	r := &refusal{status: fiber.StatusBadRequest, reason: "event", message: "Invalid event", cause: err}
+	var f *verify.Failure
+	if errors.As(err, &f) {
+		r.reason = string(f.Reason)
+	}
+	return r
 }
 
 func unknownCoding() *refusal {

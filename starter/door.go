@@ -108,7 +108,7 @@ func (d *door) authenticate(x *exchange) error {
 		want := base64.StdEncoding.EncodeToString([]byte(b.Username + ":" + b.Password.Reveal()))
 		scheme, got, _ := strings.Cut(singleValue(x, fiber.HeaderAuthorization), " ")
 		if !strings.EqualFold(scheme, "Basic") || !equal(strings.TrimSpace(got), want) {
-			return badCredentials(`Basic realm="webhooks", charset="UTF-8"`)
+			return badCredentials(basicChallenge)
 		}
 	}
 	if t := d.source.Token; t != nil && !equal(singleValue(x, t.Header), t.Value.Reveal()) {

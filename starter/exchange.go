@@ -152,7 +152,7 @@ func (s *Starter) decompress(x *exchange) error {
 	case errors.Is(err, verify.ErrTooLarge):
 		return tooLarge()
 	case err != nil:
-		return unverified(err, x.door.verifier.RejectStatus())
+		return x.door.unverified(err)
 	}
 	if r.Body != nil && len(r.Body) != len(x.request.Body) {
 		x.coding = ""

@@ -2,6 +2,7 @@ package starter
 
 import (
 	"context"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"go.uber.org/zap"
@@ -45,7 +46,7 @@ func (s *Starter) receive(c *fiber.Ctx) error {
 		return s.refuse(x, err)
 	}
 	if err := s.verify(x, t, o); err != nil {
-		return s.refuse(x, unverified(err, d.verifier.RejectStatus()))
+		return s.refuse(x, d.unverified(err))
 	}
 	if err := d.limit(); err != nil {
 		return s.refuse(x, err)
@@ -57,15 +58,18 @@ func (s *Starter) receive(c *fiber.Ctx) error {
 	if answer, err := d.verifier.Handshake(&x.request, d.secrets, verify.Signed, o); err != nil || answer != nil {
 		return s.handshake(x, answer, err)
 	}
-	in, err := d.identify(x, t)
+	events, err := d.identify(x, t)
 	if err != nil {
 		return s.refuse(x, err)
 	}
-	x.event = &in.Event
-	if len(d.source.Events) > 0 && !event.MatchAny(d.source.Events, in.Event.Type) {
+	if len(events) != 1 {
+		return s.handAll(x, t, events)
+	}
+	x.event = &events[0].Event
+	if !d.wants(x.event) {
 		return s.accept(x, Ignored)
 	}
-	return s.hand(x, t, in)
+	return s.hand(x, t, events[0])
 }
 
 // temporalShare is the part of the ack budget that is left for Temporal, whatever
@@ -106,38 +110,64 @@ func (s *Starter) answered(x *exchange) {
 	x.body.conn.answered.Store(true)
 }
 
-// identify reads what the request says of its event and gives the event its ID.
-func (d *door) identify(x *exchange, t *table) (Incoming, error) {
+// identify reads what the request says of its event, or of each event of its batch, and
+// gives each its ID.
+func (d *door) identify(x *exchange, t *table) ([]Incoming, error) {
 	r, header := &x.request, x.framing.fields
 	if !d.verifier.BodyOK(r) {
-		return Incoming{}, notJSON(whyNoJSON(header, r.Body))
+		return nil, notJSON(whyNoJSON(header, r.Body))
 	}
+	requests, err := d.verifier.Events(r)
+	if err != nil {
+		return nil, badEvent(err)
+	}
+	kept := d.keptHeaders(header, t.masker)
+	events := make([]Incoming, len(requests))
+	for i, r := range requests {
+		events[i] = d.incoming(x, r)
+		events[i].Event.Headers = kept
+	}
+	return events, nil
+}
+
+// incoming is the event of a request, or of a part of it.
+func (d *door) incoming(x *exchange, r *verify.Request) Incoming {
 	read := d.verifier.Identify(r)
 	in := Incoming{Body: r.Body, Live: d.source.Revive, Again: d.profile.Again, Event: event.Event{
 		Source: d.source.Name, Type: read.Type, SenderID: read.ID, Subject: read.Subject, Time: writable(read.Time),
-		DataContentType:     header.first(fiber.HeaderContentType),
 		DataContentEncoding: x.coding,
-		Headers:             d.keptHeaders(header, t.masker),
 		Received:            x.began.UTC(),
 	}}
+	if kinds := r.Header.Values(fiber.HeaderContentType); len(kinds) > 0 {
+		in.Event.DataContentType = kinds[0]
+	}
 	in.Event.ID, in.Digest = provider.EventID(d.verifier, d.source.Name, r)
 	for _, text := range []*string{&in.Event.Type, &in.Event.SenderID, &in.Event.Subject} {
 		*text = event.Cut(*text, maxText)
 	}
-	return in, nil
+	return in
+}
+
+// wants tells whether the source takes events of this type.
+func (d *door) wants(e *event.Event) bool {
+	return len(d.source.Events) == 0 || event.MatchAny(d.source.Events, e.Type)
 }
 
 // hand makes the event durable, in Temporal or on disk, within the ack budget, and
 // answers.
 func (s *Starter) hand(x *exchange, t *table, in Incoming) error {
-	budget := max(t.config.Ack.Budget-s.now().Sub(x.whole), t.config.Ack.Budget/temporalShare)
-	id, outcome, err := s.makeDurable(in, budget, x.whole)
+	id, outcome, err := s.makeDurable(in, s.budget(x, t), x.whole)
 	if err != nil {
 		return s.refuse(x, notDurable(err))
 	}
 	x.collided = id != in.Event.ID
 	x.event.ID = id
 	return s.accept(x, outcome)
+}
+
+// budget is the time that is left for Temporal.
+func (s *Starter) budget(x *exchange, t *table) time.Duration {
+	return max(t.config.Ack.Budget-s.now().Sub(x.whole), t.config.Ack.Budget/temporalShare)
 }
 
 // maxNote is how many characters of a note are logged: a stranger may have written

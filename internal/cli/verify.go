@@ -103,6 +103,11 @@ func (p Program) writeRuling(r ruling, asJSON bool) error {
 		if r.Bearer {
 			say("the request proves that its sender knows the token, and nothing of what it carries")
 		}
+	case r.Events != nil:
+		say("valid: a batch of %d events", len(r.Events))
+		for _, e := range r.Events {
+			say("event ID: %s, type %q, id %q", e.EventID, e.Type, e.Event.ID)
+		}
 	case r.Valid:
 		say("valid: %s", r.Detail)
 	default:

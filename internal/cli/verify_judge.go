@@ -20,6 +20,8 @@ type ruling struct {
 	// EventID is the ID that the receiver gives the event, and Type its type.
 	EventID string `json:"eventId,omitempty"`
 	Type    string `json:"type,omitempty"`
+	// Events are those of a batch, which has no one ID.
+	Events []provider.Identified `json:"events,omitempty"`
 	// Bearer tells that the request proves knowledge of a token, and nothing of
 	// what it carries.
 	Bearer bool `json:"bearer,omitempty"`
@@ -70,11 +72,16 @@ func (u rule) judge(r *verify.Request, o verify.Options) (ruling, error) {
 	if !u.verifier.BodyOK(r) {
 		return ruling{Step: "body", Reason: "json", Detail: "the sender is right, but it sends JSON and this body is none"}, nil
 	}
-	e := u.verifier.Identify(r)
-	id, _ := provider.EventID(u.verifier, u.source, r)
-	return ruling{
-		Valid: true, Signed: u.signed(r), Event: &e, EventID: id, Type: e.Type, Bearer: u.verifier.Traits().Bearer,
-	}, nil
+	events, err := provider.Identify(u.verifier, u.source, r)
+	if err != nil {
+		return u.refused(nil, o, err)
+	}
+	out := ruling{Valid: true, Signed: u.signed(r), Bearer: u.verifier.Traits().Bearer, Events: events}
+	if len(events) == 1 {
+		only := events[0]
+		out.EventID, out.Type, out.Event, out.Events = only.EventID, only.Type, &only.Event, nil
+	}
+	return out, nil
 }
 
 // handshake is the ruling on a request that is one of a phase; is tells whether it is.

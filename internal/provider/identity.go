@@ -30,3 +30,26 @@ func EventID(v *verify.Verifier, source string, r *verify.Request) (id, digest s
 	}
 	return event.IDByBody(source, d.Bytes), ""
 }
+
+// Identified is an event of a verified request, with the ID that the receiver gives it.
+type Identified struct {
+	EventID string `json:"eventId"`
+	Type    string `json:"type"`
+	// Event is what the request says of it.
+	Event verify.Event `json:"event"`
+	// Digest is that of EventID.
+	Digest string `json:"-"`
+}
+
+// Identify gives the events of a verified request: one, or those of a batch.
+func Identify(v *verify.Verifier, source string, r *verify.Request) ([]Identified, error) {
+	requests, err := v.Events(r)
+	events := make([]Identified, len(requests))
+	for i, one := range requests {
+		e := &events[i]
+		e.Event = v.Identify(one)
+		e.Type = e.Event.Type
+		e.EventID, e.Digest = EventID(v, source, one)
+	}
+	return events, err //nolint:wrapcheck // It is judged by its type.
+}

@@ -128,8 +128,18 @@ func (l *lawful) event(r *verify.Request) (id, digest string, ok bool) {
 	if a, err := l.v.Handshake(r, l.secrets, verify.Signed, l.options); a != nil || err != nil || !l.v.BodyOK(r) {
 		return "", "", false
 	}
-	id, digest = provider.EventID(l.v, l.name, r)
-	return id, digest, true
+	events, err := provider.Identify(l.v, l.name, r)
+	if err != nil {
+		return "", "", false
+	}
+	// Of a batch, all of what it brings counts, each event once.
+	var ids, digests []string
+	for _, e := range events {
+		if !slices.Contains(ids, e.EventID) {
+			ids, digests = append(ids, e.EventID), append(digests, e.Digest)
+		}
+	}
+	return strings.Join(ids, " "), strings.Join(digests, " "), true
 }
 
 func copied(r *verify.Request) *verify.Request {

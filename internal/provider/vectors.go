@@ -72,6 +72,8 @@ type VectorResult struct {
 	// a source named as the scheme; empty for a handshake. Type is the event's.
 	EventID string `json:"eventId,omitempty"`
 	Type    string `json:"type,omitempty"`
+	// Events are those of a batch, which has no one ID.
+	Events []Identified `json:"events,omitempty"`
 	// Bearer tells that the request proves knowledge of a token, and nothing of what
 	// it carries.
 	Bearer bool `json:"bearer,omitempty"`
@@ -148,8 +150,16 @@ func (x *Vector) judge(res *VectorResult) (*verify.Answer, error) {
 	if a, err := v.Handshake(r, secrets, verify.Signed, o); a != nil || err != nil {
 		return refusedAnswer(a, err)
 	}
-	res.EventID, _ = EventID(v, x.Scheme, r)
-	res.Type, res.Bearer = v.Identify(r).Type, v.Traits().Bearer
+	events, err := Identify(v, x.Scheme, r)
+	if err != nil {
+		return &verify.Answer{Status: http.StatusBadRequest}, err
+	}
+	res.Bearer = v.Traits().Bearer
+	if len(events) == 1 {
+		res.EventID, res.Type = events[0].EventID, events[0].Type
+	} else {
+		res.Events = events
+	}
 	ack := v.Profile().Ack
 	return &verify.Answer{Status: max(ack.Status, 200), ContentType: ack.ContentType, Body: []byte(ack.Body)}, nil
 }

@@ -83,6 +83,8 @@ type Traits struct {
 	Dated bool
 	// SignsBody tells that the signature is over all bytes of the body.
 	SignsBody bool
+	// SignsItems tells that each item of a batch is signed by itself.
+	SignsItems bool
 	// SignsURL tells that the signature is over the address that was called.
 	SignsURL bool
 	// Signs says in words what is signed, where no template does.

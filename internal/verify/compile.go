@@ -64,6 +64,7 @@ func (p Profile) Compile(coded Schemes) (*Verifier, error) {
 	c.params()
 	c.algorithm()
 	c.describe()
+	c.batch()
 	c.apart()
 	c.kinds()
 	c.guards()

@@ -14,6 +14,7 @@ const (
 	MissingSignature     Reason = "missing-signature"
 	MissingTimestamp     Reason = "missing-timestamp"
 	MissingID            Reason = "missing-id"
+	MalformedID          Reason = "malformed-id"
 	MalformedSignature   Reason = "malformed-signature"
 	MalformedTimestamp   Reason = "malformed-timestamp"
 	MalformedBody        Reason = "malformed-body"
@@ -88,7 +89,7 @@ func (f *Failure) at(s Step) *Failure {
 // step is the check at which a reason usually shows up.
 func (r Reason) step() Step {
 	switch r {
-	case MissingSignature, MissingID, MalformedSignature, MalformedBody, UnsupportedAlgorithm:
+	case MissingSignature, MissingID, MalformedID, MalformedSignature, MalformedBody, UnsupportedAlgorithm:
 		return StepPresence
 	case MissingTimestamp, MalformedTimestamp:
 		return StepTimestamp

@@ -95,6 +95,8 @@ func (v *Verifier) Distinguish(r *Request) Distinction {
 // body where that is.
 func (v *Verifier) identifying(r *Request) []byte {
 	switch {
+	case r.batch != "" && !v.traits.SignsItems:
+		return r.name() // The same bytes may stand in another batch, as another event.
 	case v.traits.Bearer && len(r.Body) == 0:
 		return nil // Empty bodies are all the same, and may be different events.
 	case v.traits.Bearer, v.traits.SignsBody && v.p.Dedupe != dedupeSigned && len(r.Body) > 0:

@@ -44,6 +44,8 @@ type Profile struct {
 	// Body is the kind of the sender's bodies: json (default; a body that is no
 	// JSON is refused), form, multi (JSON or form) or bytes.
 	Body string `yaml:"body"`
+	// Batch says that a body may hold several events.
+	Batch *Batch `yaml:"batch"`
 	// Gzip says that the sender may compress a body after it was signed (Stream).
 	// Without it a body is what came over the wire.
 	Gzip bool `yaml:"gzip"`

@@ -29,6 +29,11 @@ type Request struct {
 	Header Header
 	// Body is the raw body. It is read, not kept.
 	Body []byte
+
+	// batch and place are those of an event that came with others: the digest of the
+	// whole body, and its place.
+	batch string
+	place int
 }
 
 // Secret is one key of a source: the text its owner was given.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 )
 
 // Source is the text of a place in a request:
@@ -13,6 +14,8 @@ import (
 //	form:CallSid         a field of a form body
 //	query:token          a parameter of the URL
 //	key:t                a pair of a kv signature header
+//	attribute:type       an attribute of CloudEvents: the header ce-type, its
+//	                     percent-encoding undone
 //	member:a,b           the first of these names that the JSON body has at its top
 //	const:text           the text itself
 //	param:name           a value the source's owner gave
@@ -41,6 +44,7 @@ type place struct {
 	path    jsonPath // of body
 	members []string
 	inner   jsonPath // after #
+	encoded bool     // percent-encoded, as CloudEvents' headers are
 	raw     string   // as written, for coverage
 }
 
@@ -77,7 +81,7 @@ func parsePlace(text string, params map[string]string) (place, error) {
 	p := place{raw: text}
 	kind, name, ok := strings.Cut(text, ":")
 	if !ok || name == "" {
-		return p, fmt.Errorf("%q is no source: write header:X, body:path, form:x, query:x, key:x, member:x,y, const:x or param:x", text)
+		return p, fmt.Errorf("%q is no source: write header:X, body:path, form:x, query:x, key:x, attribute:x, member:x,y, const:x or param:x", text)
 	}
 	name, inner, nested := strings.Cut(name, "#")
 	p.name = name
@@ -90,6 +94,8 @@ func parsePlace(text string, params map[string]string) (place, error) {
 	switch kind {
 	case "header":
 		p.kind = placeHeader
+	case "attribute":
+		p.kind, p.name, p.encoded = placeHeader, "ce-"+name, true
 	case "body":
 		p.kind = placeBody
 		p.path, err = parseJSONPath(name)
@@ -107,7 +113,7 @@ func parsePlace(text string, params map[string]string) (place, error) {
 	case "param":
 		p.kind, p.name = placeConst, params[name]
 	default:
-		err = fmt.Errorf("%q is no kind of source: use header, body, form, query, key, member, const or param", kind)
+		err = fmt.Errorf("%q is no kind of source: use header, body, form, query, key, attribute, member, const or param", kind)
 	}
 	return p, err
 }
@@ -167,7 +173,13 @@ func (q *reading) readPlace(p *place) (string, presence) {
 func (q *reading) readOuter(p *place) (string, presence) {
 	switch p.kind {
 	case placeHeader:
-		return single(q.r.Header.Values(p.name))
+		text, n := single(q.r.Header.Values(p.name))
+		if p.encoded && n == once {
+			if plain, ok := decodeAttribute(text); ok {
+				text = plain
+			}
+		}
+		return text, n
 	case placeBody:
 		return q.readJSON(p.path, q.r.Body)
 	case placeForm:
@@ -238,4 +250,40 @@ func (q *reading) queryValues() url.Values {
 		q.query, _ = url.ParseQuery(q.r.Query)
 	}
 	return q.query
+}
+
+// decodeAttribute undoes what CloudEvents' HTTP binding does to an attribute's text in a
+// header (section 3.1.3.2): quotes around it first, of older senders, and then its
+// percent-encoding, once.
+func decodeAttribute(text string) (string, bool) {
+	if n := len(text); n > 1 && text[0] == '"' && text[n-1] == '"' {
+		var b strings.Builder
+		for i := 1; i < n-1; i++ {
+			if text[i] == '\\' && i < n-2 {
+				i++
+			}
+			b.WriteByte(text[i])
+		}
+		text = b.String()
+	}
+	plain, err := url.PathUnescape(text)
+	return plain, err == nil && utf8.ValidString(plain)
+}
+
+// checkAttributes refuses a request whose ID can't be decoded: what tells its event apart
+// would be open. Of its other attributes the text counts as it came.
+func (v *Verifier) checkAttributes(r *Request) *Failure {
+	for i := range v.identity.id {
+		for _, p := range v.identity.id[i].places {
+			if !p.encoded {
+				continue
+			}
+			if text, n := single(r.Header.Values(p.name)); n == once {
+				if _, ok := decodeAttribute(text); !ok {
+					return Refuse(MalformedID, p.name+" is not the percent-encoding of UTF-8")
+				}
+			}
+		}
+	}
+	return nil
 }

@@ -31,6 +31,7 @@ type Verifier struct {
 	bodySigned               bool // the whole body is under the signature
 	forms                    forms
 
+	items      jsonPath // of a batch
 	identity   identity
 	ackCases   []ackCase
 	handshakes []handshake

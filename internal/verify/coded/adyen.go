@@ -14,13 +14,14 @@ import (
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
-// adyen verifies Adyen's payment notifications: the item of the body carries an HMAC-SHA256 over
-// eight of its fields.
+// adyen verifies Adyen's payment notifications: each item of the body carries an HMAC-SHA256 over
+// eight of its fields, and is an event of its own. So a stranger who puts captured items together, or
+// takes them apart, makes no event that was not there.
 // https://docs.adyen.com/development-resources/webhooks/verify-hmac-signatures/
 type adyen struct{}
 
 func adyenTraits(verify.Profile) verify.Traits {
-	return verify.Traits{Signs: "eight fields of the item"}
+	return verify.Traits{Signs: "eight fields of the item", SignsItems: true}
 }
 
 // newAdyen makes the verifier of the algorithm adyen.
@@ -40,11 +41,13 @@ func (a adyen) Verify(r *verify.Request, secrets []verify.Secret, o verify.Optio
 		}
 		keys = append(keys, key)
 	}
-	item, err := adyenItem(r.Body)
-	if err != nil {
-		return err
+	items, err := adyenItems(r.Body)
+	for _, item := range items {
+		if err == nil {
+			err = verifyAdyenItem(item, keys)
+		}
 	}
-	return verifyAdyenItem(item, keys)
+	return err
 }
 
 // Covers implements verify.Coded: the eight fields, of every item.
@@ -53,7 +56,7 @@ func (a adyen) Covers(kind, name string) bool {
 	return ok && kind == "body" && slices.Contains(adyenFields(), field)
 }
 
-// Content implements verify.Coded.
+// Content implements verify.Coded, of a body with one item.
 func (a adyen) Content(r *verify.Request) ([]byte, error) {
 	item, err := adyenItem(r.Body)
 	if err != nil {
@@ -99,24 +102,37 @@ func adyenFields() []string {
 	}
 }
 
-// adyenItem returns the item of a notification. Adyen puts one into a body; as each carries its own
-// signature, a stranger could else put captured ones together, and take them apart.
-func adyenItem(body []byte) (map[string]any, error) {
+// adyenItems returns the items of a notification, at least one.
+func adyenItems(body []byte) ([]map[string]any, error) {
 	object, err := strictObject(body, []string{"notificationItems"}, nil, []string{"NotificationRequestItem"},
 		append(adyenFields(), "amount", "additionalData"), []string{"value", "currency", "hmacSignature"})
 	if err != nil {
 		return nil, verify.Refuse(verify.MissingSignature, "the body is not an unambiguous JSON object")
 	}
 	list, _ := object["notificationItems"].([]any)
-	if len(list) != 1 {
-		return nil, verify.Refuse(verify.MissingSignature, "the body does not hold one notification item")
+	items := make([]map[string]any, len(list))
+	for i, entry := range list {
+		wrapper, _ := entry.(map[string]any)
+		if items[i], _ = wrapper["NotificationRequestItem"].(map[string]any); items[i] == nil {
+			return nil, verify.Refuse(verify.MissingSignature, "an entry of the body is no notification item")
+		}
 	}
-	wrapper, _ := list[0].(map[string]any)
-	item, ok := wrapper["NotificationRequestItem"].(map[string]any)
-	if !ok {
-		return nil, verify.Refuse(verify.MissingSignature, "the entry of the body is no notification item")
+	if len(items) == 0 {
+		return nil, verify.Refuse(verify.MissingSignature, "the body holds no notification item")
 	}
-	return item, nil
+	return items, nil
+}
+
+// adyenItem returns the one item of a body.
+func adyenItem(body []byte) (map[string]any, error) {
+	items, err := adyenItems(body)
+	if err != nil {
+		return nil, err
+	}
+	if len(items) > 1 {
+		return nil, verify.Refuse(verify.MissingSignature, "the body holds more than one notification item")
+	}
+	return items[0], nil
 }
 
 // adyenValues are the signed fields of an item in their order; an absent one is empty.

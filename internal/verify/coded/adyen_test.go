@@ -21,7 +21,7 @@ func adyenBody(items ...string) string {
 	return `{"live":"false","notificationItems":[` + strings.Join(items, ",") + `]}`
 }
 
-// TestAdyenItems judges notifications, of which each holds one item.
+// TestAdyenItems judges notifications: every item must be good.
 func TestAdyenItems(t *testing.T) {
 	const key = "DFB1EB5485895CFA84146406857104ABB4CBCABDC8AAF103A624C8F6A3EAAB00"
 	checker, err := coded.NewTestCoded(verify.Profile{Algorithm: "adyen"})
@@ -39,7 +39,8 @@ func TestAdyenItems(t *testing.T) {
 	}{
 		{"a good item", good, key, ""},
 		{"the item changed", strings.Replace(good, `"one"`, `"1"`, 1), key, verify.SignatureMismatch},
-		{"the item twice", strings.Replace(good, `"notificationItems":[`, `"notificationItems":[`+item+`,`, 1), key, verify.MissingSignature},
+		{"the item twice", strings.Replace(good, `"notificationItems":[`, `"notificationItems":[`+item+`,`, 1), key, ""},
+		{"a good item and a changed one", strings.Replace(good, `"notificationItems":[`, `"notificationItems":[`+item+`,`+strings.Replace(item, `"one"`, `"1"`, 1)+`,`, 1), key, verify.SignatureMismatch},
 		{"a colon between two fields moved", strings.NewReplacer(`"one"`, `"one:"`, `"M"`, `""`).Replace(good), key, verify.MalformedSignature},
 		{"an unsigned item added", strings.Replace(good, `"notificationItems":[`, `"notificationItems":[`+adyenItem("three")+",", 1), key, verify.MissingSignature},
 		{"a second list under another case", strings.Replace(good, `{"live"`, `{"NotificationItems":[],"live"`, 1), key, verify.MissingSignature},

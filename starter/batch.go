@@ -1,0 +1,76 @@
+package starter
+
+import (
+	"github.com/gofiber/fiber/v2"
+	"golang.org/x/sync/errgroup"
+)
+
+// batchAtOnce is how many events of one batch are made durable at once.
+const batchAtOnce = 64
+
+// successes is the answer to a batch.
+type successes struct {
+	Success bool      `json:"success"`
+	Events  []success `json:"events"`
+}
+
+// handAll makes the events of a batch durable and answers. The sender hears success when
+// all are. Else it sends the batch again, and what is durable by then is a repeat.
+func (s *Starter) handAll(x *exchange, t *table, events []Incoming) error {
+	outcomes, collided, failure := s.makeAllDurable(x, t, events)
+	status, ack := x.acknowledgement()
+	if failure != nil {
+		status = fiber.StatusServiceUnavailable
+	}
+	answer := successes{Success: true, Events: []success{}}
+	// Each event counts as a request of its own.
+	more := failure != nil || len(events) == 0
+	for i, outcome := range outcomes {
+		if outcome == "" {
+			continue
+		}
+		if more && s.observer != nil {
+			s.observer.Began()
+		}
+		more = true
+		x.event, x.collided = &events[i].Event, collided[i]
+		s.observe(x, string(outcome), status, nil)
+		answer.Events = append(answer.Events, successOf(x.event, outcome))
+	}
+	x.event, x.collided = nil, false
+	switch {
+	case failure != nil:
+		return s.refuse(x, notDurable(failure))
+	case len(events) == 0:
+		defer s.observe(x, string(Ignored), status, nil)
+	}
+	return x.acknowledge(status, ack, answer)
+}
+
+// makeAllDurable makes the events of a batch durable that the source wants, several at
+// once, until one fails. What has no outcome was not tried, or failed.
+func (s *Starter) makeAllDurable(x *exchange, t *table, events []Incoming) (outcomes []Outcome, collided []bool, failure error) {
+	outcomes, collided = make([]Outcome, len(events)), make([]bool, len(events))
+	g, ctx := errgroup.WithContext(s.alive)
+	g.SetLimit(batchAtOnce)
+	for i := range events {
+		g.Go(func() error {
+			in := &events[i]
+			switch {
+			case !x.door.wants(&in.Event):
+				outcomes[i] = Ignored
+				return nil
+			case ctx.Err() != nil:
+				return ctx.Err()
+			}
+			id, outcome, err := s.makeDurable(*in, s.budget(x, t), x.whole)
+			if err != nil {
+				return err
+			}
+			outcomes[i], collided[i] = outcome, id != in.Event.ID
+			in.Event.ID = id
+			return nil
+		})
+	}
+	return outcomes, collided, g.Wait()
+}

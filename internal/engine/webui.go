@@ -69,7 +69,6 @@ func (u *webUI) guard(next http.Handler) http.Handler {
 		case u.behind.Load() == nil:
 			http.Error(w, "the engine is starting", http.StatusServiceUnavailable)
 		default:
-			w.Header().Set("X-Frame-Options", "SAMEORIGIN")
 			next.ServeHTTP(w, r)
 		}
 	})

@@ -75,7 +75,16 @@ func TestTheWebUIAnswersThisMachineAlone(t *testing.T) {
 		})
 	}
 	t.Run("a deed of its own page", func(t *testing.T) {
+		request, err := http.NewRequestWithContext(within(t), http.MethodGet, e.UI+"/api/v1/settings", nil)
+		require.NoError(t, err)
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, "SAMEORIGIN", response.Header.Get("X-Frame-Options"))
+		require.NotEmpty(t, response.Cookies())
+		shown := response.Cookies()[0]
 		status, body := ask(t, address, act, "Host: "+address, "Origin: http://"+address, "Sec-Fetch-Site: same-origin",
+			"Cookie: "+shown.Name+"="+shown.Value, "X-CSRF-Token: "+shown.Value,
 			"Content-Type: application/json", "Content-Length: 2", "", "{}")
 		require.Equal(t, 404, status, body)
 		require.Contains(t, body, "workflow not found")

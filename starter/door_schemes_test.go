@@ -153,3 +153,17 @@ func TestASecretCountsInItsTimeOnly(t *testing.T) {
 	w, _ := openFake(t, yaml("", doorSource("zoom", "zoom", "{value: "+goodSecret+", valid_until: 2020-01-01T00:00:00Z}, "+otherSecret)))
 	w.zoom(t, meeting("1")).refused(t, http.StatusUnauthorized, "Invalid signature")
 }
+
+func TestASenderByBasicIsChallenged(t *testing.T) {
+	w, _ := openFake(t, yaml("", doorSource("plain", "generic-basic", "user:password-of-the-tests"), doorSource("zoom", "zoom", goodSecret)))
+	for name, headers := range map[string][]string{
+		"nothing": nil, "wrong": {"Authorization", "Basic dXNlcjp3cm9uZw=="}, "another scheme": {"Authorization", "Bearer x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := w.post(t, "plain", "{}", headers...)
+			require.Equal(t, 401, r.status)
+			require.Equal(t, `Basic realm="webhooks", charset="UTF-8"`, r.header.Get("WWW-Authenticate"))
+		})
+	}
+	require.Empty(t, w.post(t, "zoom", "{}").header.Get("WWW-Authenticate"), "a signature is nothing to be challenged for")
+}

@@ -113,7 +113,7 @@ func TestJoinedPartsOfAnIDStayApart(t *testing.T) {
 	}
 	seen := map[string]string{}
 	for _, pair := range [][2]string{
-		{"/sensors/1", "23"}, {"/sensors/12", "3"}, {"/sensors", "1 23"}, {"/sensors 1", "23"}, {"/sensors%201", "23"}, {"/sensors", "1%2023"}, {"a.b", "c"}, {"a", "b.c"},
+		{"/sensors/1", "23"}, {"/sensors/12", "3"}, {"/sensors", "1 23"}, {"/sensors 1", "23"}, {"/sensors%25201", "23"}, {"/sensors", "1%252023"}, {"a.b", "c"}, {"a", "b.c"},
 	} {
 		got := id(pair[0], pair[1])
 		require.Empty(t, seen[got], "%v", pair)

@@ -14,8 +14,8 @@ import (
 // which each item is an event. What comes of it are the events as they would have come
 // one by one.
 type Batch struct {
-	// ContentType is that of a body that is a batch; other bodies are one event. Empty
-	// takes any.
+	// ContentType is that of a body that is a batch; other bodies are one event. Empty: a
+	// body that is or has a list. It must be empty where the header is not signed.
 	ContentType string `yaml:"content_type"`
 	// Items is the JSON path of the list; empty: the body is the list. An event has the
 	// body with one item in the list, or the item alone.
@@ -36,6 +36,9 @@ func (c *compiler) batch() {
 	}
 	if t := c.v.traits; !t.SignsBody && !t.SignsItems && !t.Bearer {
 		c.fault("batch", "the signature does not reach all of the body, so a stranger could put captured events together otherwise")
+	}
+	if b.ContentType != "" && !c.v.Covers("header:Content-Type") && !c.v.traits.Bearer {
+		c.fault("batch.content_type", "the signature does not cover Content-Type, so a stranger could make a batch one event; leave it out")
 	}
 	if b.Items == "" {
 		if b.As == "" {
@@ -92,9 +95,16 @@ func (v *Verifier) isBatch(r *Request) bool {
 	if v.p.Batch == nil || len(r.Body) == 0 {
 		return false
 	}
+	if v.p.Batch.ContentType == "" {
+		if v.items == nil {
+			return beginsJSON(r.Body) == '['
+		}
+		_, _, ok := v.list(r.Body)
+		return ok
+	}
 	text, _ := single(r.Header.Values("Content-Type"))
 	kind, _, _ := mime.ParseMediaType(text)
-	return v.p.Batch.ContentType == "" || strings.EqualFold(kind, v.p.Batch.ContentType)
+	return strings.EqualFold(kind, v.p.Batch.ContentType)
 }
 
 // list finds the list of a body and its items.

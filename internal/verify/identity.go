@@ -41,6 +41,7 @@ type Event struct {
 func (v *Verifier) Identify(r *Request) Event {
 	q := v.open(r)
 	defer q.close()
+	q.hidden = true
 	if v.p.Signature.Grammar == grammarKV && v.coded == nil {
 		_ = q.collect() // For key: sources; the verdict fell before.
 	}
@@ -133,7 +134,7 @@ func (v *Verifier) signedContent(r *Request) ([]byte, error) {
 // readID gives the sender's ID of the event; empty where there is none that can be
 // read in one way alone.
 func (q *reading) readID() string {
-	q.exact = true
+	q.exact, q.hidden = true, true
 	defer func() { q.exact = false }()
 	for i := range q.v.identity.id {
 		if text, n := q.readApart(&q.v.identity.id[i]); n != absent {

@@ -304,15 +304,17 @@ func (q *reading) mayEndInBody() bool {
 func (f *forms) isContainer(body []byte) bool {
 	s := scanner{b: body}
 	if !f.tightBefore {
+		// What stands before the body does not hold it, so it is the body's.
+		s.b = bytes.TrimPrefix(body, []byte(byteOrderMark))
 		s.space()
 	}
-	if s.i == len(body) || body[s.i] != '{' && body[s.i] != '[' || !s.skipPaired() {
+	if s.i == len(s.b) || s.b[s.i] != '{' && s.b[s.i] != '[' || !s.skipPaired() {
 		return false
 	}
 	if !f.tightAfter {
 		s.space()
 	}
-	return s.i == len(body)
+	return s.i == len(s.b)
 }
 
 // hasFullForm tells whether a timestamp's text has the one length of its format:

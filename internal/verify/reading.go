@@ -12,6 +12,7 @@ type reading struct {
 	r      *Request
 	strict bool // a doubled member of the body counts as a fault
 	exact  bool // a text that could be read from others has none
+	hidden bool // the JSON is looked for in a form's payload too
 
 	sigs     []candidate
 	fromBody bool

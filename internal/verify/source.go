@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"fmt"
 	"net/url"
 	"strings"
@@ -181,6 +182,9 @@ func (q *reading) readOuter(p *place) (string, presence) {
 		}
 		return text, n
 	case placeBody:
+		if text, ok := q.payload(); ok {
+			return q.readJSON(p.path, []byte(text))
+		}
 		return q.readJSON(p.path, q.r.Body)
 	case placeForm:
 		return single(q.formValues()[p.name])
@@ -196,6 +200,27 @@ func (q *reading) readOuter(p *place) (string, presence) {
 		}
 		return p.name, once
 	}
+}
+
+// payload is the JSON that a form holds in its field payload, as GitHub's and Slack's do:
+// there the attributes of its event stand. The body alone says whether it is such a form:
+// its Content-Type is a stranger's to change.
+func (q *reading) payload() (string, bool) {
+	v := q.v
+	if !q.hidden || v.p.Body != bodyForm && v.p.Body != bodyMulti || !v.traits.SignsBody && !v.traits.Bearer || beginsJSON(q.r.Body) != 0 {
+		return "", false
+	}
+	text, n := single(q.formValues()["payload"])
+	return text, n == once
+}
+
+// beginsJSON gives the bracket that a body begins with; 0 is none.
+func beginsJSON(body []byte) byte {
+	s := scanner{b: bytes.TrimPrefix(body, []byte(byteOrderMark))}
+	if s.space(); s.i < len(s.b) && (s.b[s.i] == '{' || s.b[s.i] == '[') {
+		return s.b[s.i]
+	}
+	return 0
 }
 
 // member gives the first of some names that the body has at its top.

@@ -157,6 +157,9 @@ func (x *exchange) fields(outcome string, err error) []zap.Field {
 	if x.event != nil {
 		f = append(f, zap.String("type", event.Attribute(x.event.Type)), zap.String("event", x.event.ID))
 	}
+	if x.sample {
+		f = append(f, zap.Bool("development sample", true))
+	}
 	if x.origin.client.IsValid() {
 		f = append(f, zap.Stringer("client", x.origin.client))
 	}

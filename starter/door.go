@@ -14,6 +14,7 @@ import (
 
 	"github.com/grapnel/grapnel/internal/config"
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/provider"
 	"github.com/grapnel/grapnel/internal/secret"
 	"github.com/grapnel/grapnel/internal/verify"
 )
@@ -39,6 +40,8 @@ type door struct {
 	limits *limits
 	// unnamed warns of proxies that are not trusted.
 	unnamed *unnamedPeers
+	// trust is what samples of this machine are judged by; nil where none is taken.
+	trust *provider.Trust
 	// keep are the patterns of headers that are kept with an event, in canonical form.
 	keep []string
 	// secretHeaders name the headers whose values are masked wherever refusals are shown.
@@ -63,6 +66,9 @@ func (s *Starter) newTable(c *config.Config, old *table) (*table, error) {
 		if old != nil && old.doors[name] != nil && reflect.DeepEqual(old.doors[name].profile, d.profile) {
 			// The old verifier holds certificates and keys that were fetched.
 			d.verifier = old.doors[name].verifier
+		}
+		if err := s.trust(d); err != nil {
+			return nil, err
 		}
 		d.secretHeaders = slices.Clone(d.profile.Signature.Headers)
 		if source.Token != nil {

@@ -27,6 +27,8 @@ type exchange struct {
 	event   *event.Event
 	// coding is the content coding of the body; empty where it has none.
 	coding string
+	// sample is set where this machine has signed the request itself.
+	sample bool
 	// collided is set where another event had the ID.
 	collided bool
 	// body is what the request holds in the crowd of bodies until it is verified; nil

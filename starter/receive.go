@@ -85,6 +85,9 @@ func (s *Starter) verify(x *exchange, t *table, o verify.Options) error {
 		defer cancel()
 		o.Context = ctx
 	}
+	if sample, err := x.isSample(o); sample {
+		return err
+	}
 	return x.door.verifier.Verify(&x.request, x.door.secrets, o) //nolint:wrapcheck // It is judged by its type.
 }
 

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/provider"
 	"github.com/grapnel/grapnel/internal/spool"
 )
 
@@ -35,7 +36,10 @@ type Options struct {
 	Spool *spool.Spool
 	// Observer hears of every request; may be nil.
 	Observer Observer
-	Log      *zap.Logger
+	// Development gives the key of this machine, for sources that take samples signed with
+	// it. Nil refuses such sources: the receiver is not for this machine alone.
+	Development func() (*provider.Development, error)
+	Log         *zap.Logger
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 	// Transport fetches lists of addresses, certificates and key sets; nil is the
@@ -85,8 +89,9 @@ type Starter struct {
 	intake *intake
 	limits *limits
 	lists  *lists
-	// transport is the one of Options.
-	transport http.RoundTripper
+	// transport and development are those of Options.
+	transport   http.RoundTripper
+	development func() (*provider.Development, error)
 	// conns and bodies bound what is held by clients of whom nothing is verified.
 	conns, bodies *crowd
 	// verified counts the requests that are verified and not answered yet.
@@ -126,7 +131,7 @@ func New(o Options) (*Starter, error) {
 			temporal: o.Temporal, namespace: o.Namespace, taskQueue: o.TaskQueue, seen: newSeen(now), now: now,
 		},
 		admission: newAdmission(o.Config.MaxInflight, now, queued, o.Log),
-		spool:     o.Spool, observer: o.Observer, transport: o.Transport, log: o.Log, now: now,
+		spool:     o.Spool, observer: o.Observer, transport: o.Transport, development: o.Development, log: o.Log, now: now,
 		refusals: &sample{now: now, byKind: map[refusalKind]*sampled{}},
 		conns:    newCrowd(connectionsPerRequest*o.Config.MaxRequests, 0, (*guest).hangUp),
 		bodies:   newCrowd(o.Config.MaxRequests, unverifiedBytes, (*guest).stopReading),

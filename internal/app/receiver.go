@@ -10,6 +10,8 @@ import (
 	"github.com/grapnel/grapnel/internal/config"
 	"github.com/grapnel/grapnel/internal/destination"
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/netguard"
+	"github.com/grapnel/grapnel/internal/provider"
 	"github.com/grapnel/grapnel/internal/telemetry"
 	"github.com/grapnel/grapnel/starter"
 )
@@ -19,7 +21,7 @@ import (
 func (p *process) receiver(ctx context.Context) (part, *starter.Starter, net.Addr, error) {
 	s, err := starter.New(starter.Options{
 		Config: p.config, Temporal: p.client, Namespace: p.settings.Namespace, TaskQueue: p.env.TaskQueue,
-		Spool: p.spool, Observer: p.observer, Log: p.log,
+		Spool: p.spool, Observer: p.observer, Log: p.log, Development: p.development(),
 	})
 	if err != nil {
 		return part{}, nil, nil, err
@@ -41,6 +43,16 @@ func (p *process) receiver(ctx context.Context) (part, *starter.Starter, net.Add
 		}
 	}
 	return part{name: "receiver", run: run}, s, l.Addr(), nil
+}
+
+// development gives access to the key that samples are signed with, where the receiver is
+// for this machine alone; nil elsewhere.
+func (p *process) development() func() (*provider.Development, error) {
+	host, _, err := net.SplitHostPort(p.env.Listen)
+	if err != nil || !netguard.IsLoopback(host) || p.env.DataDir == "" {
+		return nil
+	}
+	return func() (*provider.Development, error) { return provider.OpenDevelopment(p.env.DataDir) }
 }
 
 // activities makes what the worker works with.

@@ -80,6 +80,11 @@ func (p *process) prepare(which Parts) error {
 	for _, w := range p.config.Warnings(time.Now()) {
 		p.log.Warn(w.String())
 	}
+	if which.Receiver {
+		if err := p.config.CheckDevelopment(p.env.Listen); err != nil {
+			return err
+		}
+	}
 	if which.Engine && p.env.DataDir == "" {
 		p.env.DataDir = DefaultDataDir
 	}

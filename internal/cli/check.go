@@ -82,6 +82,7 @@ func (p Program) check(ctx context.Context, asJSON, offline bool) error {
 	up.Warnings = append(up.Warnings, p.unasked(asked, known)...)
 	if cfg != nil {
 		up.Warnings = append(up.Warnings, cfg.Warnings(time.Now())...)
+		up.add(cfg.CheckDevelopment(env.Listen))
 		up.Targets, err = p.Targets(cfg)
 		up.add(err)
 	}

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,6 +37,7 @@ func sendCommand(p Program) *cobra.Command {
 		Short: "Post a correctly signed sample event, as its sender would",
 		Long: `Post a sample event of a source of grapnel.yaml to its door, signed with the source's
 newest secret. A provider that grapnel.yaml has no source for can be tried with --secret.
+Senders that sign with a key of their own are sampled where the source says development: true.
 A receiver that serves TLS is spoken to by https, and the certificate that grapnel.yaml
 names for it is trusted as it is.
 
@@ -47,8 +50,11 @@ Exit code 0 means that every event was taken, or with --forge that every one was
   grapnel send stripe --secret whsec_test --url http://127.0.0.1:8080`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return p.send(c.Context(), args[0], f) },
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return provider.Names(), cobra.ShellCompDirectiveNoFileComp
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return p.sendable(), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
 	c.Flags().StringVar(&f.provider, "provider", "", "preset to sample (default that of the source, else its name)")
@@ -64,7 +70,39 @@ Exit code 0 means that every event was taken, or with --forge that every one was
 	c.Flags().BoolVar(&f.forge, "forge", false, "sign with another secret")
 	c.Flags().DurationVar(&f.skew, "skew", 0, "sign at another time: -10m is ten minutes ago")
 	c.Flags().BoolVar(&f.asJSON, "json", false, "write one JSON object per answer")
+	complete := func(flag string, of func(args []string) []string) {
+		_ = c.RegisterFlagCompletionFunc(flag, func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			return of(args), cobra.ShellCompDirectiveNoFileComp
+		}) // The flag is there.
+	}
+	complete("provider", func([]string) []string { return provider.Names() })
+	complete("type", func(args []string) []string { return p.sendableTypes(args, f.provider) })
 	return c
+}
+
+// sendable are the sources of the configuration; without one, the providers.
+func (p Program) sendable() []string {
+	_, cfg, err := p.Configuration()
+	if err != nil || len(cfg.Sources) == 0 {
+		return provider.Names()
+	}
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(cfg.Sources)) {
+		names = append(names, name+"\t"+cfg.Sources[name].Profile().Docs.Title)
+	}
+	return names
+}
+
+// sendableTypes are the event types that there are samples of: of the preset of the source
+// that the arguments name, or of the one that is named.
+func (p Program) sendableTypes(args []string, preset string) []string {
+	if preset == "" && len(args) > 0 {
+		preset = args[0]
+		if _, cfg, err := p.Configuration(); err == nil && cfg.Sources[preset] != nil {
+			preset = cfg.Sources[preset].Provider
+		}
+	}
+	return provider.Types(preset)
 }
 
 func (p Program) send(ctx context.Context, name string, f sending) error {
@@ -100,14 +138,14 @@ func (p Program) send(ctx context.Context, name string, f sending) error {
 
 // choose takes the secret to sign with.
 func (b *letterbox) choose(f sending) (err error) {
-	traits := b.verifier.Traits()
 	switch {
 	case f.forge:
 		var other provider.KeyPair // that nobody was given
 		other, err = provider.NewKeyPair(b.verifier.Profile())
 		b.secret.Value = other.Signs
-	case f.secret == "" && traits.Public && !traits.Coded:
-		err = errors.New("the source's secret is a public key; give the private one that belongs to it with --secret")
+	case f.secret == "" && !b.development && provider.HasOwnKey(b.verifier):
+		err = errors.New("this sender signs with a private key of its own; give development: true to the source, on a receiver " +
+			"that listens on loopback, or the key that belongs to its public one with --secret")
 	}
 	return err
 }

@@ -20,6 +20,10 @@ type letterbox struct {
 	preset   string
 	verifier *verify.Verifier
 	secret   verify.Secret
+	// own are the secrets of the source.
+	own []verify.Secret
+	// development tells that the receiver trusts this machine's own key.
+	development bool
 	// posted is the address that requests go to, signed the one that the sender
 	// was told.
 	posted, signed string
@@ -44,8 +48,14 @@ func (p Program) letterbox(name string, f sending) (*letterbox, error) {
 		if s.URL != "" {
 			box.signed = s.URL
 		}
-		if secrets := s.Credentials(); len(secrets) > 0 {
-			box.secret = secrets[0]
+		if box.own = s.Credentials(); len(box.own) > 0 {
+			box.secret = box.own[0]
+		}
+		box.development = s.Development && f.secret == "" && !f.forge
+		if box.development {
+			if box.secret, err = developmentSecret(env, s, box.own); err != nil {
+				return nil, err
+			}
 		}
 	} else if f.secret == "" {
 		if err != nil {
@@ -65,6 +75,19 @@ func (p Program) letterbox(name string, f sending) (*letterbox, error) {
 		return nil, err
 	}
 	return box, box.complete(name, f)
+}
+
+// developmentSecret is this machine's key, as a source's sender signs with it.
+func developmentSecret(env config.Env, s *config.Source, own []verify.Secret) (verify.Secret, error) {
+	dir := env.DataDir
+	if dir == "" {
+		dir = app.DefaultDataDir
+	}
+	key, err := provider.ReadDevelopment(dir)
+	if err != nil {
+		return verify.Secret{}, fmt.Errorf("%w; 'grapnel up' makes it in GRAPNEL_DATA_DIR when it starts, or takes the configuration over", err)
+	}
+	return key.Signs(s.Profile(), own)
 }
 
 // complete finds the preset where the configuration has none.
@@ -96,6 +119,11 @@ func (b *letterbox) sample(f sending) (*verify.Request, error) {
 	sample, err := provider.Compose(b.preset, b.verifier.Profile(), f.typ, rand.Text(), at)
 	if err != nil {
 		return nil, &usageError{err}
+	}
+	if p := b.verifier.Profile(); p.JWT != nil && p.JWT.Each && len(b.own) > 0 {
+		if err := sample.Set("value.0.clientState", b.own[0].Value); err != nil {
+			return nil, fmt.Errorf("show the source's clientState: %w", err)
+		}
 	}
 	if err := setPaths(&sample, f.set); err != nil {
 		return nil, &usageError{err}

@@ -7,12 +7,17 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +26,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/common/v1"
 	"go.temporal.io/api/serviceerror"
@@ -109,6 +115,9 @@ type receiver struct {
 // listen is the address of the door.
 func (r receiver) listen() string { return strings.TrimPrefix(r.environ[1], "GRAPNEL_LISTEN=") }
 
+// dataDir is where the door keeps its state.
+func (r receiver) dataDir() string { return strings.TrimPrefix(r.environ[2], "GRAPNEL_DATA_DIR=") }
+
 // receive serves a configuration until the test ends.
 func receive(t *testing.T, yaml string) receiver {
 	t.Helper()
@@ -123,7 +132,11 @@ func receiveIn(t *testing.T, dir, yaml string) receiver {
 	c, err := config.Load(path, func(string) (string, bool) { return "", false })
 	require.NoError(t, err)
 	m := &memory{events: map[string]event.Event{}}
-	s, err := starter.New(starter.Options{Config: c, Temporal: m, Namespace: "default", TaskQueue: "test", Log: zap.NewNop()})
+	data := filepath.Join(dir, "data")
+	s, err := starter.New(starter.Options{
+		Config: c, Temporal: m, Namespace: "default", TaskQueue: "test", Log: zap.NewNop(), Transport: newElsewhere(t),
+		Development: func() (*provider.Development, error) { return provider.OpenDevelopment(data) },
+	})
 	require.NoError(t, err)
 	l, err := starter.Listen(t.Context(), "127.0.0.1:0", c.TLS, zap.NewNop())
 	require.NoError(t, err)
@@ -135,7 +148,7 @@ func receiveIn(t *testing.T, dir, yaml string) receiver {
 		require.NoError(t, s.Shutdown(ctx))
 		require.NoError(t, <-served)
 	})
-	return receiver{m, []string{"GRAPNEL_CONFIG=" + path, "GRAPNEL_LISTEN=" + l.Addr().String()}}
+	return receiver{m, []string{"GRAPNEL_CONFIG=" + path, "GRAPNEL_LISTEN=" + l.Addr().String(), "GRAPNEL_DATA_DIR=" + data}}
 }
 
 // keys are a secret as the sender and as the receiver has it.
@@ -173,78 +186,128 @@ func keys(t *testing.T, p verify.Profile) (signs, verifies string) {
 	}
 }
 
-// onlyTheSender are the presets that nobody else can sign for.
-func onlyTheSender() []string {
-	return []string{"aws-sns", "google-pubsub", "microsoft-graph-rich", "paypal"}
+// elsewhere answers what the receiver fetches: key sets of another key, and no certificates.
+type elsewhere struct{ set []byte }
+
+func newElsewhere(t *testing.T) elsewhere {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &key.PublicKey, Use: "sig"}}})
+	require.NoError(t, err)
+	return elsewhere{set}
 }
 
-func TestSendPostsWhatTheReceiverTakesForEveryPresetThatCanSign(t *testing.T) {
-	signing := map[string]string{}
+func (e elsewhere) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	if strings.HasSuffix(r.URL.Path, ".pem") || strings.Contains(r.URL.Path, "CERT-") {
+		w.WriteHeader(http.StatusNotFound)
+	} else {
+		_, _ = w.Write(e.set)
+	}
+	return w.Result(), nil
+}
+
+// sampled is a source of a preset, as whoever tries it writes it.
+func sampled(t *testing.T, name string) (text string, v *verify.Verifier) {
+	t.Helper()
+	p, ok := provider.Get(name)
+	require.True(t, ok)
+	v, err := provider.Compile(p)
+	if err != nil { // It asks for params.
+		p.Params = map[string]string{"audience": "a", "email": "e", "app_id": "a"}
+		for _, s := range p.Settings {
+			require.Contains(t, p.Params, s.Name)
+		}
+		maps.DeleteFunc(p.Params, func(name, _ string) bool {
+			return !slices.ContainsFunc(p.Settings, func(s verify.Setting) bool { return s.Name == name })
+		})
+		v, err = provider.Compile(p)
+		require.NoError(t, err)
+	}
+	text = "  " + name + ":\n    provider: " + name + "\n"
+	if len(p.Params) > 0 {
+		params, err := json.Marshal(p.Params)
+		require.NoError(t, err)
+		text += "    params: " + string(params) + "\n"
+	}
+	switch {
+	case name == "paypal":
+		text += "    secrets: [8PT597110X687430LKGECATA]\n    development: true\n"
+	case name == "microsoft-graph-rich":
+		text += "    secrets: [the-state-that-we-gave]\n    development: true\n"
+	case provider.HasOwnKey(v):
+		text += "    development: true\n"
+	case p.Algorithm != "none":
+		secret, _ := keys(t, v.Profile())
+		text += fmt.Sprintf("    secrets: [%q]\n", secret)
+	}
+	return text, v
+}
+
+// Every sender can be tried: its sample is taken, a forged one is refused, and one of
+// another time where the sender says the time.
+func TestEveryPresetCanBeSentForgedAndSkewed(t *testing.T) {
 	var yaml strings.Builder
 	yaml.WriteString("sources:\n")
+	verifiers := map[string]*verify.Verifier{}
 	for _, name := range provider.Names() {
-		if slices.Contains(onlyTheSender(), name) {
-			continue
-		}
-		p, ok := provider.Get(name)
-		require.True(t, ok)
-		v, err := provider.Compile(p)
-		require.NoError(t, err)
-		signs, verifies := keys(t, v.Profile())
-		if name == "fusionauth-jwt-public" {
-			pair, err := provider.NewKeyPair(v.Profile())
-			require.NoError(t, err)
-			signs, verifies = pair.Signs, pair.Verifies
-		}
-		if verifies == "" {
-			verifies = signs
-		}
-		signing[name] = signs
-		yaml.WriteString("  " + name + ":\n    provider: " + name + "\n")
-		if p.Algorithm != "none" {
-			fmt.Fprintf(&yaml, "    secrets: [%q]\n", verifies)
-		}
+		text, v := sampled(t, name)
+		yaml.WriteString(text)
+		verifiers[name] = v
 	}
-	for name, params := range map[string]string{
-		"aws-sns": "{topics: \"arn:aws:sns:eu-central-1:123456789012:t\"}", "paypal": "{}",
-		"google-pubsub": "{audience: a, email: e}", "microsoft-graph-rich": "{app_id: a}",
-	} {
-		yaml.WriteString("  " + name + ":\n    provider: " + name + "\n    params: " + params + "\n" + secretsOf(name))
-	}
+	require.Len(t, verifiers, 81)
 	r := receive(t, yaml.String())
-	for name, secret := range signing {
-		p, _ := provider.Get(name)
+	for _, name := range provider.Names() {
 		t.Run(name, func(t *testing.T) {
-			args := []string{"send", name}
-			if p.Algorithm != "none" {
-				args = append(args, "--secret", secret)
-			}
-			got := run(t, r.environ, args...)
+			v := verifiers[name]
+			p := v.Profile()
+			got := run(t, r.environ, "send", name)
 			require.Zero(t, got.code, got.out+got.err)
+			require.Regexp(t, `^20[0-4] `, got.out)
 			if p.Algorithm == "none" {
 				return
 			}
-			got = run(t, r.environ, append(args, "--forge")...)
+			got = run(t, r.environ, "send", name, "--forge")
 			require.Zero(t, got.code, got.out+got.err)
-			status := got.out[:3]
-			require.Contains(t, []string{"401", "403", "498"}, status)
+			require.Contains(t, []string{"401", "403", "498"}, got.out[:3])
+			old := run(t, r.environ, "send", name, "--skew", (-p.Timestamp.Past - time.Minute).String())
+			switch {
+			case p.JWT != nil && p.JWT.BodyHash == "":
+				require.Regexp(t, "^401 ", old.out, "the token has expired")
+			case p.Timestamp.From != "" && !p.Timestamp.Unchecked && p.Algorithm != "token" && p.Algorithm != "bearer" && p.Algorithm != "basic":
+				require.Equal(t, "400 {\"error\":\"Request timestamp too old\"}\n", old.out)
+			}
 		})
 	}
-	for _, name := range onlyTheSender() {
-		t.Run(name+" says who alone can sign", func(t *testing.T) {
-			got := run(t, r.environ, "send", name, "--secret", "x")
-			require.NotZero(t, got.code)
-			require.Regexp(t, `signs with a private key`, got.err)
-		})
-	}
-}
-
-// secretsOf are the secrets that a preset which only its sender signs must have.
-func secretsOf(name string) string {
-	if name == "paypal" {
-		return "    secrets: [8PT597110X687430LKGECATA]\n"
-	}
-	return ""
+	t.Run("without the setting it says what to do", func(t *testing.T) {
+		plain := receive(t, "sources:\n  aws-sns: {provider: aws-sns}\n")
+		got := run(t, plain.environ, "send", "aws-sns")
+		require.Equal(t, 1, got.code)
+		require.Contains(t, got.err, "development: true")
+	})
+	t.Run("a sample that was passed on is none", func(t *testing.T) {
+		proxy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
+			p.SetURL(&url.URL{Scheme: "http", Host: r.listen()})
+			p.SetXForwarded()
+		}})
+		defer proxy.Close()
+		for _, name := range []string{"aws-sns", "discord", "paypal", "google-pubsub"} {
+			got := run(t, r.environ, "send", name, "--url", proxy.URL)
+			require.Equal(t, 1, got.code, name)
+			require.Regexp(t, "^401 ", got.out, name)
+		}
+	})
+	t.Run("another machine's key is none", func(t *testing.T) {
+		_, err := provider.OpenDevelopment(filepath.Join(filepath.Dir(r.dataDir()), "other"))
+		require.NoError(t, err)
+		other := append(slices.Clone(r.environ[:2]), "GRAPNEL_DATA_DIR="+filepath.Join(filepath.Dir(r.dataDir()), "other"))
+		for _, name := range []string{"aws-sns", "discord", "sendgrid", "fusionauth-jwt-public"} {
+			got := run(t, other, "send", name)
+			require.Equal(t, 1, got.code, name)
+			require.Regexp(t, "^401 ", got.out, name)
+		}
+	})
 }
 
 const zoomOnly = "sources:\n  zoom:\n    provider: zoom\n    secrets: [a-secret-for-the-tests]\n"
@@ -334,3 +397,23 @@ func TestSendSaysWhatIsWrong(t *testing.T) {
 }
 
 func base64Of(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
+
+func TestSendCompletesSourcesAndTheirTypes(t *testing.T) {
+	r := receive(t, zoomOnly+"  pay: {provider: stripe, secrets: [whsec_for_the_tests_alone]}\n")
+	complete := func(args ...string) string { return run(t, r.environ, append([]string{"__complete"}, args...)...).out }
+	require.Equal(t, "pay\tStripe\nzoom\tZoom\n:4\n", complete("send", ""))
+	require.Contains(t, complete("send", "pay", "--type", ""), "payment_intent.succeeded\n")
+	require.Contains(t, complete("send", "zoom", "--type", ""), "meeting.ended\n")
+	require.Contains(t, complete("send", "--provider", ""), "aws-sns\n")
+	none := run(t, []string{"GRAPNEL_CONFIG=" + filepath.Join(t.TempDir(), "none.yaml")}, "__complete", "send", "")
+	require.Contains(t, none.out, "github\n", "without a configuration, the providers")
+}
+
+func TestASlipOfThePenInACommandIsAnsweredWithTheRightOne(t *testing.T) {
+	for _, args := range [][]string{{"chekc"}, {"dlq", "lsit"}, {"spool", "exprot"}, {"providers", "strpe"}, {"send", "--provider", "strpe", "--secret", "s", "x"}} {
+		got := run(t, []string{"GRAPNEL_CONFIG=" + filepath.Join(t.TempDir(), "none.yaml")}, args...)
+		require.Equal(t, 2, got.code, args)
+		require.Regexp(t, `(?i)did you mean`, got.err, args)
+		require.Regexp(t, `check|list|export|stripe`, got.err, args)
+	}
+}

@@ -269,3 +269,55 @@ func TestLoadOfAFileThatIsNotThere(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 	require.ErrorContains(t, err, "GRAPNEL_CONFIG")
 }
+
+// Samples of this machine are taken by a receiver that this machine alone reaches.
+func TestDevelopmentIsForThisMachineAlone(t *testing.T) {
+	const sns = "sources:\n  sns:\n    provider: aws-sns\n    development: true\n"
+	none := func(string) (string, bool) { return "", false }
+	for name, test := range map[string]struct{ text, fault string }{
+		"behind a proxy":      {"trusted_proxies: [10.0.0.0/8]\n" + sns, "proxies before it"},
+		"at another address":  {sns + "    url: https://hooks.example.com/sns\n", "address of elsewhere"},
+		"where TLS is wanted": {sns + "    require_https: true\n", "TLS"},
+		"a shared secret":     {"sources:\n  zoom: {provider: zoom, development: true, secrets: [a-secret-of-the-tests]}\n", "has no effect"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := config.Parse("grapnel.yaml", []byte(test.text), none)
+			require.ErrorContains(t, err, test.fault)
+		})
+	}
+	c, err := config.Parse("grapnel.yaml", []byte(sns), none)
+	require.NoError(t, err)
+	for listen, ok := range map[string]bool{
+		"127.0.0.1:8080": true, "localhost:8080": true, "[::1]:8080": true,
+		":8080": false, "0.0.0.0:8080": false, "192.0.2.1:8080": false, "[::]:8080": false, "": false, "example.com:8080": false,
+	} {
+		err := c.CheckDevelopment(listen)
+		require.Equal(t, ok, err == nil, listen)
+		if !ok {
+			require.ErrorContains(t, err, "grapnel.yaml:4:")
+		}
+	}
+	require.Contains(t, fmt.Sprint(c.Warnings(time.Now())), "samples that this machine has signed are taken")
+}
+
+// All that is wrong with a verify block is told at once, also where a part of it can't be
+// read.
+func TestAllFaultsOfAVerifyBlockAreToldAtOnce(t *testing.T) {
+	_, err := config.Parse("grapnel.yaml", []byte(`sources:
+  shop:
+    secrets: [a-secret-of-the-tests]
+    verify:
+      algorithm: hmac-sha257
+      contents: "{body}"
+      signature: {headers: ["X Sig"], encoding: hexx, grammar: kv}
+      timestamp: {past: -1h}
+      dedupe: idd
+      body: xml
+      ack: {status: 404}
+`), func(string) (string, bool) { return "", false })
+	require.Error(t, err)
+	for _, want := range []string{":5:", ":6:", "contents", "hmac-sha257", "idd", "xml", "ack.status"} {
+		require.ErrorContains(t, err, want)
+	}
+	require.GreaterOrEqual(t, strings.Count(err.Error(), "\n")+1, 5, err.Error())
+}

@@ -61,6 +61,10 @@ type Source struct {
 	// URL is the public URL the sender was configured with, for signatures that
 	// cover it; empty takes it from the request.
 	URL string `yaml:"url"`
+	// Development takes samples too that 'grapnel send' has signed with a key of this
+	// machine, for senders that sign with a key of their own. The receiver must listen on
+	// loopback.
+	Development bool `yaml:"development"`
 	// Identity replaces where the preset finds an event's attributes.
 	Identity Identity `yaml:"identity"`
 

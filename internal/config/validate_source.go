@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/netguard"
 	"github.com/grapnel/grapnel/internal/provider"
 	"github.com/grapnel/grapnel/internal/verify"
 )
@@ -204,6 +206,8 @@ func (c *Config) resolve(s *Source, path string) {
 	v, err := provider.Compile(p)
 	if err != nil {
 		c.refuse(s, path, err)
+	}
+	if err != nil || c.read.broken(join(path, "verify")) {
 		return
 	}
 	if c.read.given(join(path, "tolerance")) && !v.Traits().Dated {
@@ -212,6 +216,46 @@ func (c *Config) resolve(s *Source, path string) {
 	s.Verifier = v
 	s.settle(v.Profile())
 	c.checkSecrets(s, path)
+	c.checkDevelopment(s, path)
+}
+
+// checkDevelopment refuses to take samples where the receiver is meant for others than this
+// machine.
+func (c *Config) checkDevelopment(s *Source, path string) {
+	at := join(path, "development")
+	fault := func(why string) {
+		c.read.fault(at, "is for a receiver that this machine alone reaches, and "+why+"; remove it")
+	}
+	switch u, err := url.Parse(s.URL); {
+	case !s.Development:
+	case !provider.HasOwnKey(s.Verifier):
+		c.read.fault(at, "has no effect: 'grapnel send' signs with the secret that this sender and its source share; remove it")
+	case len(c.TrustedProxies) > 0:
+		fault("trusted_proxies says that there are proxies before it")
+	case c.TLS != nil || s.RequireHTTPS:
+		fault("TLS says that it is for others")
+	case s.URL != "" && (err != nil || !netguard.IsLoopback(u.Hostname())):
+		fault("url is an address of elsewhere")
+	}
+}
+
+// CheckDevelopment gives a fault for each source that takes samples, unless the receiver
+// listens on loopback.
+func (c *Config) CheckDevelopment(listen string) error {
+	if host, _, err := net.SplitHostPort(listen); err == nil && netguard.IsLoopback(host) {
+		return nil
+	}
+	var faults Faults
+	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
+		if path := join(join("sources", name), "development"); c.Sources[name].Development {
+			faults = append(faults, c.read.at(c.read.find(path), path,
+				"takes samples that this machine has signed, and is refused unless GRAPNEL_LISTEN is an address of loopback, as 127.0.0.1:8080"))
+		}
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	return faults
 }
 
 // base is the profile that a source starts from.
@@ -222,7 +266,7 @@ func (c *Config) base(s *Source, path string) (p verify.Profile, ok bool) {
 		r.fault(join(path, "verify"), "a source has a provider or a verify block, not both; remove one")
 		return p, false
 	case s.Verify != nil:
-		return *s.Verify, !r.broken(join(path, "verify"))
+		return *s.Verify, true
 	case s.Provider == "":
 		if !r.broken(at) && !r.broken(join(path, "verify")) {
 			r.fault(path, "says nothing of how its events are verified; add provider: NAME (grapnel providers lists them) or a verify block")
@@ -304,7 +348,8 @@ func (c *Config) checkSecrets(s *Source, path string) {
 		c.read.fault(join(path, "basic_auth"), "cannot stand beside this sender's own credentials, which take the same header; "+
 			"put them under secrets instead")
 	}
-	if len(s.Secrets) == 0 && !s.Verifier.Traits().Keyless && !c.read.broken(join(path, "secrets")) {
+	needed := !s.Verifier.Traits().Keyless && (!s.Development || s.Verifier.Traits().Fetches)
+	if len(s.Secrets) == 0 && needed && !c.read.broken(join(path, "secrets")) {
 		text := "is missing; without a secret every event would be refused"
 		if s.Provider != "" {
 			text += "; grapnel providers " + s.Provider + " says where to find it"
@@ -322,7 +367,9 @@ func (c *Config) checkSecrets(s *Source, path string) {
 	}
 }
 
-// refuse reports what Compile found, each at the setting it came from.
+// refuse reports what Compile found, each at the setting it came from. Of a verify block
+// that can't be read as a whole only what is given counts: what lacks may be what can't be
+// read.
 func (c *Config) refuse(s *Source, path string, err error) {
 	var faults verify.Faults
 	if !errors.As(err, &faults) {
@@ -331,9 +378,11 @@ func (c *Config) refuse(s *Source, path string, err error) {
 	}
 	for _, f := range faults {
 		at, own := c.origin(s, path, f.Field)
-		if own {
+		switch {
+		case c.read.broken(join(path, "verify")) && !c.read.given(at):
+		case own:
 			c.read.fault(at, f.Text)
-		} else {
+		default:
 			c.read.fault(at, f.Field+": "+f.Text)
 		}
 	}

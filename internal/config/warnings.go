@@ -57,6 +57,9 @@ func (w *warnings) source(s *Source, path string) {
 	p := s.Profile()
 	w.signature(s, p, path)
 	w.expired(s, path)
+	if s.Development {
+		w.warn(join(path, "development"), "samples that this machine has signed are taken as events of the sender; never for events that are real")
+	}
 	if s.Verify != nil && s.Dedupe.Mode == DedupeBody {
 		w.warn(join(path, "verify"), "events are told apart by their bodies alone; two events with the same body count as one, "+
 			"so give dedupe: id or fields when the sender numbers its events, or none")

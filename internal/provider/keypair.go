@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
@@ -23,8 +24,21 @@ type KeyPair struct{ Signs, Verifies string }
 
 // NewKeyPair makes a random secret of the form that a profile asks for.
 func NewKeyPair(p verify.Profile) (KeyPair, error) {
-	seed := make([]byte, ed25519.SeedSize)
-	_, _ = rand.Read(seed) // It never fails.
+	var m keyMaker
+	_, _ = rand.Read(m.seed[:]) // It never fails.
+	return m.pair(p)
+}
+
+// keyMaker makes keys of any form: one seed gives the same, but for RSA, whose key is
+// given, or made.
+type keyMaker struct {
+	seed [ed25519.SeedSize]byte
+	rsa  *rsa.PrivateKey
+}
+
+// pair makes a secret of the form that a profile asks for.
+func (m keyMaker) pair(p verify.Profile) (KeyPair, error) {
+	seed := m.seed[:]
 	private := ed25519.NewKeyFromSeed(seed)
 	public, _ := private.Public().(ed25519.PublicKey)
 	b64 := base64.StdEncoding.EncodeToString
@@ -34,9 +48,9 @@ func NewKeyPair(p verify.Profile) (KeyPair, error) {
 	case p.Algorithm == "basic":
 		return same("user:" + hex.EncodeToString(seed))
 	case p.Algorithm == "ecdsa-p256-sha256":
-		return newECDSAPair()
+		return m.ecdsaPair()
 	case signsByKey(p):
-		return newSenderPair(p, private)
+		return m.senderPair(p, private)
 	case p.Key == "whsec":
 		return same("whsec_" + b64(seed))
 	case p.Key == "whpk":
@@ -59,14 +73,17 @@ func signsByKey(p verify.Profile) bool {
 	return p.Algorithm == "sns" || p.Algorithm == "paypal" || p.JWT != nil && !strings.HasPrefix(p.JWT.Algorithms[0], "HS")
 }
 
-// newSenderPair is the pair of such a scheme: Ed25519 where it takes that, else RSA.
-func newSenderPair(p verify.Profile, private ed25519.PrivateKey) (KeyPair, error) {
-	if p.JWT != nil && slices.Contains(p.JWT.Algorithms, "EdDSA") {
+// senderPair is the pair of such a scheme: Ed25519 where it takes that, else RSA.
+func (m keyMaker) senderPair(p verify.Profile, private ed25519.PrivateKey) (KeyPair, error) {
+	if p.JWT != nil && p.JWT.JWKS == "" && slices.Contains(p.JWT.Algorithms, "EdDSA") {
 		return inPEM(private, private.Public())
 	}
-	key, err := rsa.GenerateKey(rand.Reader, rsaBits)
-	if err != nil {
-		return KeyPair{}, fmt.Errorf("make a key: %w", err)
+	key := m.rsa
+	if key == nil {
+		var err error
+		if key, err = rsa.GenerateKey(rand.Reader, rsaBits); err != nil {
+			return KeyPair{}, fmt.Errorf("make a key: %w", err)
+		}
 	}
 	pair, err := inPEM(key, &key.PublicKey)
 	if p.Algorithm == "paypal" {
@@ -94,10 +111,12 @@ func inPEM(private, public any) (KeyPair, error) {
 	return KeyPair{text("PRIVATE KEY", secret), text("PUBLIC KEY", known)}, nil
 }
 
-func newECDSAPair() (KeyPair, error) {
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return KeyPair{}, fmt.Errorf("make a key: %w", err)
+func (m keyMaker) ecdsaPair() (KeyPair, error) {
+	scalar := sha256.Sum256(m.seed[:])
+	k, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), scalar[:])
+	for err != nil { // Of 2³² numbers one is too large.
+		scalar = sha256.Sum256(scalar[:])
+		k, err = ecdsa.ParseRawPrivateKey(elliptic.P256(), scalar[:])
 	}
 	private, err := x509.MarshalPKCS8PrivateKey(k)
 	if err != nil {

@@ -144,6 +144,7 @@ type Options struct {
 	// is verified are counted by client, so that a stranger uses up its own only.
 	Client string
 	// Certificate is a PEM that is taken as it is instead of one fetched, without
-	// building its chain; its validity at Now is still checked.
+	// building its chain; its validity at Now is still checked. In the place of a
+	// key set its key counts.
 	Certificate []byte
 }

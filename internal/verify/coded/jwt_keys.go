@@ -48,6 +48,13 @@ func (j *jwt) open(token *jose.JSONWebSignature, secrets []verify.Secret, o veri
 // candidates returns the keys that may have signed the token.
 func (j *jwt) candidates(token *jose.JSONWebSignature, secrets []verify.Secret, o verify.Options) ([]any, error) {
 	header := token.Signatures[0].Header
+	if j.jwks != "" && len(o.Certificate) > 0 {
+		chain, err := parseCertificates(o.Certificate)
+		if err != nil {
+			return nil, verify.Refuse(verify.UnknownKey, "the certificate is not usable")
+		}
+		return fitting([]jose.JSONWebKey{{Key: chain[0].PublicKey}}, header), nil
+	}
 	if j.jwks != "" {
 		return j.remoteKeys(header, o)
 	}

@@ -24,7 +24,9 @@ func (p *process) admin(ctx context.Context, stopping *atomic.Bool, file *reload
 	}
 	ready := func(ctx context.Context) admin.Report {
 		r := p.ready(ctx, stopping, file)
-		r.Checks["worker"] = workerCheck(watch.polled(), p.env.TaskQueue, time.Now())
+		if c := workerCheck(watch.polled(), p.env.TaskQueue, time.Now()); r.Checks["worker"].OK || r.Checks["worker"].Detail == "" {
+			r.Checks["worker"] = c
+		}
 		return r
 	}
 	store := deadletter.New(p.client, p.settings.Namespace, p.env.TaskQueue)

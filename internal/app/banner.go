@@ -1,14 +1,11 @@
 package app
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"net"
 	"slices"
 	"strings"
-
-	"go.temporal.io/sdk/client"
 )
 
 // banner says where everything is, and what is in force.
@@ -28,12 +25,7 @@ func (b *banner) print(p *process) {
 			fmt.Fprintf(&s, "  %-9s %s\n", name, value)
 		}
 	}
-	if p.settings.Configured() {
-		s.WriteString("grapnel is up\n")
-	} else {
-		fmt.Fprintf(&s, "grapnel has no Temporal of its own to speak to: TEMPORAL_ADDRESS is not set, so it tries %s. "+
-			"Set it, or run grapnel up, which brings one.\n", client.DefaultHostPort)
-	}
+	s.WriteString("grapnel is up\n")
 	sources := slices.Sorted(maps.Keys(p.config.Sources))
 	if b.receiver != nil {
 		for _, name := range sources {
@@ -41,7 +33,7 @@ func (b *banner) print(p *process) {
 		}
 	}
 	row("Web UI", b.ui)
-	row("Temporal", cmp.Or(p.settings.Address, client.DefaultHostPort+" (not configured)")+", namespace "+p.settings.Namespace)
+	row("Temporal", p.settings.Address+", namespace "+p.settings.Namespace)
 	if b.Worker {
 		row("worker", "task queue "+p.env.TaskQueue)
 	}

@@ -124,6 +124,10 @@ func (o *observer) Died(e event.Event, letter event.Letter) {
 // Attempted implements worker.Observer.
 func (o *observer) Attempted(a worker.Attempt) {
 	o.flow.Attempted(a.Route, a.Result, a.Number, a.Took)
+	if a.Err != nil && a.Result != worker.Deferred {
+		o.log.Warn("attempt failed", append(about(a.Event), zap.String("route", a.Route), zap.Int("attempt", a.Number),
+			zap.String("result", a.Result), zap.Error(a.Err))...)
+	}
 }
 
 // Replayed implements worker.Observer.

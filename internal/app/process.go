@@ -74,7 +74,7 @@ func (w World) open() (*process, error) {
 // boots while Temporal is away.
 func (p *process) dial() error {
 	c, err := engine.Dial(p.settings, engine.DialOptions{
-		Logger: telemetry.NewSlog(p.log), Metrics: p.observer.metrics.SDK(),
+		Logger: telemetry.NewSDKSlog(p.log), Metrics: p.observer.metrics.SDK(),
 		CompressFrom: int(p.config.CompressFrom),
 	})
 	if err != nil {

@@ -127,7 +127,7 @@ func TestAStarterWithoutTemporalKeepsWhatComes(t *testing.T) {
 	require.Zero(t, got.code, "it takes events as long as its disk is well: "+got.out)
 	require.Contains(t, got.out, "127.0.0.1:1")
 
-	got = run(t, environ, "spool", "list")
+	got = run(t, environ, "spool", "list", "--json")
 	require.Zero(t, got.code, got.err)
 	var list struct {
 		Stats   struct{ Depth int }

@@ -118,6 +118,7 @@ func (p Program) add(root *cobra.Command, group string, commands ...*cobra.Comma
 		if c.HasSubCommands() && !c.Runnable() {
 			// Else cobra takes a command below it that is none for a wish for help.
 			c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+			c.Args = knownCommand
 		}
 		args := c.Args
 		if args == nil {
@@ -131,6 +132,18 @@ func (p Program) add(root *cobra.Command, group string, commands ...*cobra.Comma
 		}
 		root.AddCommand(c)
 	}
+}
+
+// knownCommand refuses the name of a command that there is not below another.
+func knownCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var known []string
+	for _, one := range c.Commands() {
+		known = append(known, one.Name())
+	}
+	return fmt.Errorf("unknown command %q; %sthere are %s", args[0], meant(args[0], known), strings.Join(known, ", "))
 }
 
 // dial makes a client of Temporal for a command that asks it something.

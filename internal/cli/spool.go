@@ -1,19 +1,25 @@
 package cli
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/grapnel/grapnel/internal/app"
 	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/spool"
 	"github.com/grapnel/grapnel/internal/telemetry"
 )
@@ -29,24 +35,32 @@ directory is read, and left as it is.`,
 	}
 	var admin string
 	var limit int
-	var all bool
+	var all, asJSON bool
 	list := &cobra.Command{
 		Use: "list", Short: "List what waits, oldest first, and what was set aside", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return p.lookAtSpool(c, admin, "/spool?limit="+url.QueryEscape(strconv.Itoa(limit)), func(s *spool.Spool) error {
+			var answer bytes.Buffer
+			out := io.Writer(&answer)
+			err := p.lookAtSpool(c, admin, "/spool?limit="+url.QueryEscape(strconv.Itoa(limit)), out, func(s *spool.Spool) error {
 				l, err := app.ListSpool(s, limit)
 				if err != nil {
 					return err
 				}
-				return l.Write(p.Stdout)
+				return l.Write(out)
 			})
+			if err != nil || asJSON {
+				_, _ = answer.WriteTo(p.Stdout)
+				return err
+			}
+			return p.printSpool(&answer)
 		},
 	}
+	list.Flags().BoolVar(&asJSON, "json", false, "write JSON")
 	list.Flags().IntVar(&limit, "limit", app.DefaultSpoolLimit, "how many to list at the most")
 	export := &cobra.Command{
 		Use: "export", Short: "Write everything with bodies, as JSON lines", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return p.lookAtSpool(c, admin, "/spool/export", func(s *spool.Spool) error { return s.Export(p.Stdout) })
+			return p.lookAtSpool(c, admin, "/spool/export", p.Stdout, func(s *spool.Spool) error { return s.Export(p.Stdout) })
 		},
 	}
 	retry := &cobra.Command{
@@ -72,7 +86,8 @@ they are set aside again.`,
 }
 
 // lookAtSpool asks the receiver, and where none listens reads its directory.
-func (p Program) lookAtSpool(c *cobra.Command, admin, path string, see func(*spool.Spool) error) error {
+func (p Program) lookAtSpool(c *cobra.Command, admin, path string, out io.Writer, see func(*spool.Spool) error) error {
+	p.Stdout = out
 	asked := p.askAdmin(c, http.MethodGet, admin, path)
 	if admin != "" || !errors.Is(asked, syscall.ECONNREFUSED) {
 		return asked
@@ -83,6 +98,39 @@ func (p Program) lookAtSpool(c *cobra.Command, admin, path string, see func(*spo
 	}
 	if err := spool.View(o, see); err != nil {
 		return fmt.Errorf("nobody answers on the admin listener (%w), and GRAPNEL_DATA_DIR can't be read in its stead: %w", asked, err)
+	}
+	return nil
+}
+
+// printSpool prints a list of the spool for people.
+func (p Program) printSpool(answer io.Reader) error {
+	var l struct {
+		Stats struct {
+			Depth, Refused  int
+			Bytes, MaxBytes int64
+		}
+		Entries []spool.Listed
+	}
+	if err := json.NewDecoder(answer).Decode(&l); err != nil {
+		return fmt.Errorf("read the answer of the admin listener: %w", err)
+	}
+	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
+	if len(l.Entries) > 0 {
+		_, _ = fmt.Fprintln(w, "SEQUENCE\tRECEIVED\tSOURCE\tTYPE\tEVENT\tSIZE\tSET ASIDE")
+	}
+	for _, e := range l.Entries {
+		var about event.Event
+		_ = json.Unmarshal(e.Meta, &about) // What can't be read is set aside, and says why.
+		_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%d\t%s\n", e.Sequence, e.Received.Format(time.RFC3339), about.Source,
+			event.Attribute(about.Type), e.Key, e.Size, event.Clean(e.Reason, 200))
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("write the list: %w", err)
+	}
+	s := l.Stats
+	_, _ = fmt.Fprintf(p.Stdout, "%d waiting, %d set aside, %s of %s used\n", s.Depth, s.Refused, config.Size(s.Bytes), config.Size(s.MaxBytes))
+	if shown := len(l.Entries); shown < s.Depth+s.Refused {
+		_, _ = fmt.Fprintf(p.Stdout, "%d are shown; --limit N shows more\n", shown)
 	}
 	return nil
 }

@@ -27,7 +27,10 @@ func TestTheSpoolOfAReceiverThatEndedIsReadFromItsDirectory(t *testing.T) {
 	require.Contains(t, held.err, "in use by another process")
 	require.NoError(t, s.Close())
 
-	listed := run(t, environ, "spool", "list")
+	table := run(t, environ, "spool", "list")
+	require.Zero(t, table.code, table.err)
+	require.Regexp(t, `(?s)^SEQUENCE .*\n\d+ +\S+ +zoom +k +25 +\n1 waiting, 0 set aside, .* used\n$`, table.out)
+	listed := run(t, environ, "spool", "list", "--json")
 	require.Zero(t, listed.code, listed.err)
 	var said struct {
 		Stats   struct{ Depth int }

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -145,4 +146,37 @@ func TestAStarterWithoutADiskSaysTryLaterWhileTemporalIsAway(t *testing.T) {
 	require.Contains(t, out, "503 ")
 	require.Equal(t, 503, status(t, p.admin+"/readyz"))
 	p.interrupt(t)
+}
+
+func TestWhereNoWorkerPollsEverythingSaysSo(t *testing.T) {
+	t.Parallel()
+	server := enginetest.Shared(t)
+	h := newHome(t, example(t), "TEMPORAL_ADDRESS="+server.Address, "GRAPNEL_TASK_QUEUE="+t.Name())
+	p := h.separate(t, "starter", "one")
+	const says = "no worker polls task queue "
+	require.Contains(t, page(t, p.admin+"/readyz"), says+t.Name())
+	require.Equal(t, 200, status(t, p.admin+"/readyz"), "events are taken all the same")
+	out, code := h.run(t, "check")
+	require.Zero(t, code, "%s", out)
+	require.Contains(t, string(out), "warning: no worker polls the task queue")
+
+	worker := h.separate(t, "worker", "two")
+	until(t, "the worker is seen", func() bool { return !strings.Contains(page(t, p.admin+"/readyz"), says) })
+	until(t, "the metric tells when", func() bool { return strings.Contains(page(t, p.admin+"/metrics"), "grapnel_worker_last_poll") })
+	out, code = h.run(t, "check")
+	require.Zero(t, code, "%s", out)
+	require.NotContains(t, string(out), "no worker polls")
+	p.interrupt(t)
+	worker.interrupt(t)
+}
+
+// page reads what an address answers.
+func page(t *testing.T, url string) string {
+	t.Helper()
+	res, err := http.Get(url)
+	require.NoError(t, err)
+	defer func() { _ = res.Body.Close() }()
+	text, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	return string(text)
 }

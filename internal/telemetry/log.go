@@ -6,6 +6,7 @@
 package telemetry
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -62,3 +63,31 @@ func encoder(format string) (zapcore.Encoder, error) {
 func NewSlog(l *zap.Logger) *slog.Logger {
 	return slog.New(zapslog.NewHandler(l.Core(), zapslog.WithName(l.Name()), zapslog.AddStacktraceAt(slog.Level(math.MaxInt))))
 }
+
+// NewSDKSlog is the logger for the Temporal SDK. Of an activity that has failed the SDK
+// writes an error; such an attempt is nothing unforeseen, and has a line of ours.
+func NewSDKSlog(l *zap.Logger) *slog.Logger {
+	return slog.New(sdkHandler{NewSlog(l.Named("temporal")).Handler()})
+}
+
+// sdkHandler writes what the SDK says of failed activities at the level of debugging.
+type sdkHandler struct{ slog.Handler }
+
+// Handle implements slog.Handler.
+func (h sdkHandler) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == "Activity error." {
+		r.Level = slog.LevelDebug
+		if !h.Enabled(ctx, r.Level) {
+			return nil
+		}
+	}
+	return h.Handler.Handle(ctx, r) //nolint:wrapcheck // It only passes through.
+}
+
+// WithAttrs implements slog.Handler.
+func (h sdkHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return sdkHandler{h.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements slog.Handler.
+func (h sdkHandler) WithGroup(name string) slog.Handler { return sdkHandler{h.Handler.WithGroup(name)} }

@@ -60,8 +60,10 @@ func TestTheSDKLogsThroughZap(t *testing.T) {
 	var out bytes.Buffer
 	log, err := telemetry.NewLogger("info", telemetry.FormatJSON, &out)
 	require.NoError(t, err)
-	sdk := sdklog.NewStructuredLogger(telemetry.NewSlog(log.Named("temporal")))
+	sdk := sdklog.NewStructuredLogger(telemetry.NewSDKSlog(log))
 	sdk.Debug("not shown")
+	sdk.Error("Activity error.", "ActivityType", "an attempt of a route, which has a line of ours")
+	sdklog.With(sdk, "Namespace", "default").Error("Activity error.")
 	sdk.Error("activity failed", "WorkflowID", "abc", "Attempt", 2)
 	var v map[string]any
 	require.NoError(t, json.Unmarshal(out.Bytes(), &v), "exactly one line: %s", out.String())

@@ -1,6 +1,8 @@
 package starter
 
 import (
+	"bytes"
+
 	"github.com/gofiber/fiber/v2"
 	"golang.org/x/sync/errgroup"
 )
@@ -48,12 +50,20 @@ func (s *Starter) handAll(x *exchange, t *table, events []Incoming) error {
 }
 
 // makeAllDurable makes the events of a batch durable that the source wants, several at
-// once, until one fails. What has no outcome was not tried, or failed.
+// once, until one fails. What has no outcome was not tried, or failed. One that is there
+// again, to the byte, costs the engine nothing: whoever has captured one that is signed by
+// itself can send it a thousand times at once.
 func (s *Starter) makeAllDurable(x *exchange, t *table, events []Incoming) (outcomes []Outcome, collided []bool, failure error) {
 	outcomes, collided = make([]Outcome, len(events)), make([]bool, len(events))
 	g, ctx := errgroup.WithContext(s.alive)
 	g.SetLimit(batchAtOnce)
+	first, again := make(map[string]int, len(events)), map[int]int{}
 	for i := range events {
+		if f, known := first[events[i].name()]; known && bytes.Equal(events[f].Body, events[i].Body) {
+			again[i] = f
+			continue
+		}
+		first[events[i].name()] = i
 		g.Go(func() error {
 			in := &events[i]
 			switch {
@@ -72,5 +82,15 @@ func (s *Starter) makeAllDurable(x *exchange, t *table, events []Incoming) (outc
 			return nil
 		})
 	}
-	return outcomes, collided, g.Wait()
+	failure = g.Wait()
+	for i, f := range again {
+		switch outcomes[f] {
+		case "", Ignored:
+			outcomes[i] = outcomes[f]
+		default:
+			outcomes[i] = Duplicate
+		}
+		events[i].Event.ID = events[f].Event.ID
+	}
+	return outcomes, collided, failure
 }

@@ -144,6 +144,18 @@ func TestABatchIsAnsweredWhenAllOfItIsDurable(t *testing.T) {
 	})
 }
 
+func TestWhatIsThereAgainInABatchCostsTheEngineNothing(t *testing.T) {
+	w, engine := lamps(t)
+	one := cloudEvent("/a", "1")
+	got := w.batch(t, "["+strings.Repeat(one+",", 999)+one+"]").all(t)
+	require.Len(t, got, 1000)
+	require.False(t, got[0].Duplicate)
+	require.True(t, got[999].Duplicate)
+	require.Equal(t, got[0].EventID, got[999].EventID)
+	starts, describes, _ := engine.calls()
+	require.Equal(t, 1, starts+describes)
+}
+
 func TestABatchIsJudgedByTypes(t *testing.T) {
 	w, engine := lamps(t, "events: [lamp.off]")
 	got := w.batch(t, "["+cloudEvent("/a", "1")+","+strings.Replace(cloudEvent("/a", "2"), "lamp.on", "lamp.off", 1)+"]").all(t)
@@ -181,6 +193,8 @@ func TestItemsOfAdyenAreEvents(t *testing.T) {
 	require.Len(t, engine.runs, 2, "each item is one event, however they are put together")
 	require.Contains(t, string(engine.starts[0].body.GetData()), `{"live":"false","notificationItems":[{"NotificationRequestItem"`)
 	engine.mu.Unlock()
+	beside := `{"live":"` + strings.Repeat("x", 100<<10) + `","notificationItems":[` + strings.Repeat(a+",", 99) + a + `]}`
+	w.post(t, "pay", beside).refused(t, http.StatusBadRequest, "Invalid event")
 	post(a, strings.Replace(b, `"value":1`, `"value":2`, 1)).refused(t, http.StatusUnauthorized, "Invalid signature")
 }
 

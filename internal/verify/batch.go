@@ -28,6 +28,9 @@ type Batch struct {
 // answered.
 const maxBatch = 5000
 
+// maxBeside is how much the events of one body may have of what stands beside their list.
+const maxBeside = 4 << 20
+
 // batch compiles the block.
 func (c *compiler) batch() {
 	b := c.p.Batch
@@ -70,6 +73,8 @@ func (v *Verifier) Events(r *Request) ([]*Request, error) {
 		return nil, Refuse(MalformedBody, fmt.Sprintf("the body holds more than %d events; let the sender send fewer at once", maxBatch))
 	case v.items != nil && len(items) == 1:
 		return []*Request{r}, nil // It goes on as it came.
+	case v.items != nil && len(items)*(len(r.Body)-(at.to-at.from)) > maxBeside:
+		return nil, Refuse(MalformedBody, "what stands beside the list is too long for so many events, as each has it")
 	}
 	sum := sha256.Sum256(r.Body)
 	all := make([]*Request, len(items))

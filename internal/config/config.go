@@ -205,8 +205,10 @@ func (c *Config) canonical() string {
 	e := json.NewEncoder(&b)
 	write := func(v any) { _ = e.Encode(v) } // Of types that always encode.
 	write(c)
-	for _, path := range slices.Sorted(maps.Keys(c.read.secrets)) {
-		write([]string{path, c.read.secrets[path].Reveal()})
+	for _, hidden := range []map[string]Secret{c.read.secrets, c.read.contents} {
+		for _, path := range slices.Sorted(maps.Keys(hidden)) {
+			write([]string{path, hidden[path].Reveal()})
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
 		write(c.Sources[name].Profile())
@@ -230,8 +232,8 @@ func (c *Config) Summary() string {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Destinations)) {
 		d := c.Destinations[name]
-		_, _ = fmt.Fprintf(t, "destination %s\t%s\tsecrets %s\tattempts %d\ttime-out %s\n",
-			name, host(d), signed(d), d.Retry.Attempts, short(d.Timeout()))
+		_, _ = fmt.Fprintf(t, "destination %s\t%s\tsecrets %s\tauth %s\tattempts %d\ttime-out %s\n",
+			name, host(d), signed(d), auth(d), d.Retry.Attempts, short(d.Timeout()))
 	}
 	_, _ = fmt.Fprintf(t, "retention %s\tcompress from %s\ttls %t\trate store %s\n", short(c.Retention), orNever(c.CompressFrom), c.TLS != nil, c.RateStore)
 	_ = t.Flush() // To memory, which takes everything.
@@ -259,6 +261,14 @@ func signed(d *destination.Spec) string {
 		return "not used"
 	}
 	return countSet(len(d.HTTP.Secrets))
+}
+
+// auth says how deliveries authenticate.
+func auth(d *destination.Spec) string {
+	if d.HTTP == nil {
+		return "not used"
+	}
+	return d.HTTP.Auth()
 }
 
 // host is where a destination is, without path and query: they may hold tokens.

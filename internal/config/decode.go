@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/grapnel/grapnel/internal/destination"
+	"github.com/grapnel/grapnel/internal/secret"
 )
 
 // tooLarge marks the fault of a file of too many nodes, which is told once.
@@ -142,6 +143,10 @@ func (r *reading) scalar(v reflect.Value, n *node, path string) {
 		r.secret(s, text, path, expanded)
 		return
 	}
+	if f, isFile := reflect.TypeAssert[*secret.File](v.Addr()); isFile {
+		r.content(f, text, path)
+		return
+	}
 	err := parseScalar(v, text)
 	switch {
 	case err == nil:
@@ -186,6 +191,21 @@ func (r *reading) secret(s *Secret, text, path string, expanded bool) {
 	*s = NewSecret(text)
 	r.secrets[path] = *s
 	r.written[path] = !expanded
+}
+
+// content reads a file that a setting names.
+func (r *reading) content(f *secret.File, name, path string) {
+	f.Path = r.beside(name)
+	text, mode, err := readFile(f.Path)
+	if err != nil {
+		r.fault(path, err.Error())
+		return
+	}
+	if strings.HasSuffix(path, "key_file") && mode.Perm()&0o004 != 0 {
+		r.exposed = append(r.exposed, path)
+	}
+	f.Content = NewSecret(string(text))
+	r.contents[path] = f.Content
 }
 
 // unknown reports a key that no setting has.

@@ -67,6 +67,8 @@ type reading struct {
 	places map[string]place
 	// secrets are the resolved ones by path, for Fingerprint and Warnings.
 	secrets map[string]Secret
+	// contents are what the files held that settings name, by path, for Fingerprint.
+	contents map[string]Secret
 	// exposed are the paths of secrets whose files anyone may read.
 	exposed []string
 	// written are the paths of secrets that stand in the file itself.
@@ -82,7 +84,7 @@ type reading struct {
 func newReading(file string, lookup func(string) (string, bool)) *reading {
 	return &reading{
 		file: file, lookup: lookup,
-		places: map[string]place{}, secrets: map[string]Secret{}, written: map[string]bool{},
+		places: map[string]place{}, secrets: map[string]Secret{}, contents: map[string]Secret{}, written: map[string]bool{},
 		faulty: map[string]bool{}, tainted: map[string]bool{}, misshapen: map[string]bool{},
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/grapnel/grapnel/internal/secret"
 )
 
 // Size is a number of bytes, in the file with a unit: 1MiB, 512KB, 100B.
@@ -118,7 +120,7 @@ func ParsePrefix(text string) (netip.Prefix, error) {
 // isScalar tells whether a type that is no basic kind is read from one value.
 func isScalar(t reflect.Type) bool {
 	switch t {
-	case reflect.TypeFor[Secret](), reflect.TypeFor[netip.Prefix](), reflect.TypeFor[time.Time]():
+	case reflect.TypeFor[Secret](), reflect.TypeFor[secret.File](), reflect.TypeFor[netip.Prefix](), reflect.TypeFor[time.Time]():
 		return true
 	}
 	return false

@@ -126,11 +126,20 @@ func (w *warnings) signature(s *Source, p verify.Profile, path string) {
 }
 
 func (w *warnings) destination(d *destination.Spec, path string) {
+	if d.Activity != nil && w.CompressFrom > 0 {
+		w.warn(join(path, "activity"), "compress_from is set, and what is compressed can be read only by a worker whose client has the SDK's zlib codec; "+
+			"give it that codec, or set compress_from: 0")
+	}
 	if d.HTTP == nil {
 		return
 	}
 	if u, err := url.Parse(d.HTTP.URL.Reveal()); err == nil && u.Scheme == "http" && !netguard.IsInner(u.Hostname()) {
 		w.warn(join(path, "http.url"), "events go there without TLS, readable by anyone on the way; use an https:// address")
+	}
+	if o := d.HTTP.OAuth2; o != nil {
+		if u, err := url.Parse(o.TokenURL.Reveal()); err == nil && u.Scheme == "http" && !netguard.IsInner(u.Hostname()) {
+			w.warn(join(path, "http.oauth2.token_url"), "the client's secret goes there without TLS, readable by anyone on the way; use an https:// address")
+		}
 	}
 	if len(d.HTTP.Secrets) == 0 {
 		w.warn(join(path, "http"), "events are sent unsigned, so the receiver cannot tell them from forged ones; add secrets: [whsec_…]")

@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
@@ -37,6 +37,19 @@ type HTTP struct {
 	// FailureOn lists statuses that mean the event was not taken and should be tried
 	// again, whatever else they would mean.
 	FailureOn []string `yaml:"failure_on"`
+	// Basic is the user name and password of HTTP's Basic scheme.
+	Basic *Basic `yaml:"basic"`
+	// Bearer is a token that is sent as Authorization: Bearer.
+	Bearer secret.Secret `yaml:"bearer"`
+	// OAuth2 is how a token is fetched that is sent as Authorization.
+	OAuth2 *OAuth2 `yaml:"oauth2"`
+	// TLS is a client certificate, and which authorities are trusted.
+	TLS *ClientTLS `yaml:"tls"`
+	// Proxy is the proxy through which the destination and its token endpoint are
+	// reached: http://, https:// or socks5://. The proxy looks the names up, so of private
+	// addresses only those that stand in the file are refused; its own is guarded as any
+	// other. Proxies of the environment are never used.
+	Proxy secret.Secret `yaml:"proxy"`
 }
 
 // DefaultTimeout is how long one delivery may take where nothing else is said.
@@ -46,7 +59,12 @@ const DefaultTimeout = 5 * time.Second
 func (h *HTTP) SetDefaults() { h.Timeout = DefaultTimeout }
 
 func (h *HTTP) check(s *Spec, r Report) {
-	h.checkURL(s, r)
+	checkAddress(s, r, "http.url", h.URL, "https://crm.example.com/hooks")
+	h.checkProxy(s, r)
+	h.checkAuth(s, r)
+	if h.TLS != nil {
+		h.TLS.check("http.tls", isTLS(h.URL), r)
+	}
 	r.Duration("http.timeout", h.Timeout, shortest, 10*time.Minute)
 	for i, secret := range h.Secrets {
 		if _, err := decodeSecret(secret.Reveal()); err != nil {
@@ -59,27 +77,16 @@ func (h *HTTP) check(s *Spec, r Report) {
 			r.Fault(key, err.Error())
 		}
 	}
-	for name, v := range h.Headers {
-		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(v.Reveal()) {
+	first := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(h.Headers)) {
+		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(h.Headers[name].Reveal()) {
 			r.Fault("http.headers."+name, "is no HTTP header; a name has letters, digits and dashes, a value is one line")
 		}
-	}
-}
-
-func (h *HTTP) checkURL(s *Spec, r Report) {
-	if !h.URL.IsSet() {
-		r.Fault("http.url", "is missing; give the address to post events to")
-		return
-	}
-	u, err := parseURL(h.URL.Reveal())
-	if err != nil {
-		r.Fault("http.url", "must be an address as https://crm.example.com/hooks")
-		return
-	}
-	g, _ := netguard.New(s.AllowPrivate) // What it does not take is a fault of allow_private.
-	if refused, ok := errors.AsType[*netguard.RefusedError](g.CheckLiteral(u.Hostname())); ok {
-		r.Fault("http.url", fmt.Sprintf("leads to %s, which is %s and refused; list it under allow_private when that is meant",
-			u.Hostname(), refused.Kind))
+		key := http.CanonicalHeaderKey(name)
+		if other, twice := first[key]; twice {
+			r.Fault("http.headers."+name, "is the same header as "+other+"; keep one of them")
+		}
+		first[key] = name
 	}
 }
 
@@ -92,7 +99,8 @@ type endpoint struct {
 	header  http.Header
 	timeout time.Duration
 	client  *http.Client
-	hide    *strings.Replacer
+	tokens  *tokens // nil where it asks for none
+	hide    *secret.Masker
 	now     func() time.Time
 
 	successOn, failureOn statuses
@@ -102,24 +110,50 @@ func (h *HTTP) open(s *Spec, d Deps) (Kind, error) {
 	u, errURL := parseURL(h.URL.Reveal())
 	keys, errKeys := decodeSecrets(h.Secrets)
 	header, errHeader := checkHeaders(h.Headers)
-	g, errGuard := netguard.New(s.AllowPrivate)
+	fixed, errFixed := h.fixedCredentials()
 	success, errSuccess := parseStatuses(h.SuccessOn)
 	failure, errFailure := parseStatuses(h.FailureOn)
-	if err := errors.Join(errURL, errKeys, errHeader, errGuard, errSuccess, errFailure); err != nil {
+	w, errWay := h.way(s, d)
+	if err := errors.Join(errURL, errKeys, errHeader, errFixed, errSuccess, errFailure, errWay); err != nil {
 		return nil, err
 	}
-	timeout := h.Timeout
-	if timeout <= 0 {
-		timeout = DefaultTimeout
+	client, err := newClient(w, h.TLS)
+	if err != nil {
+		return nil, err
 	}
-	dial := g.DialContext(netguard.DialOptions{Timeout: timeout, Resolver: d.Resolver})
-	if d.Dial != nil {
-		dial = d.Dial
+	if fixed != "" {
+		header.Set(authorization, fixed)
 	}
-	return &endpoint{
-		name: s.Name, url: u.String(), shown: shown(u), keys: keys, header: header, timeout: timeout,
-		client: newClient(dial, timeout), hide: hider(u, h), now: d.Now, successOn: success, failureOn: failure,
-	}, nil
+	e := &endpoint{
+		name: s.Name, url: u.String(), shown: shown(u), keys: keys, header: header, timeout: w.timeout,
+		client: client, hide: h.masker(), now: d.Now, successOn: success, failureOn: failure,
+	}
+	if h.OAuth2 != nil {
+		if client, err = newClient(w, h.OAuth2.TLS); err != nil {
+			return nil, err
+		}
+		if e.tokens, err = newTokens(h.OAuth2, client, e); err != nil {
+			return nil, err
+		}
+	}
+	return e, nil
+}
+
+// way is how the destination and its token endpoint are reached.
+func (h *HTTP) way(s *Spec, d Deps) (w way, err error) {
+	if w.timeout = h.Timeout; w.timeout <= 0 {
+		w.timeout = DefaultTimeout
+	}
+	g, err := netguard.New(s.AllowPrivate)
+	if h.Proxy.IsSet() {
+		var errProxy error
+		w.proxy, errProxy = parseProxy(h.Proxy.Reveal())
+		err = errors.Join(err, errProxy)
+	}
+	if w.dial = d.Dial; w.dial == nil {
+		w.dial = g.DialContext(netguard.DialOptions{Timeout: w.timeout, Resolver: d.Resolver})
+	}
+	return w, err
 }
 
 // Route implements Kind.
@@ -129,29 +163,18 @@ func (h *endpoint) Route(r *event.Route) { r.Timeout = h.timeout }
 func (h *endpoint) Target() string { return h.shown }
 
 // Close implements Kind: it ends the connections that are idle.
-func (h *endpoint) Close() { h.client.CloseIdleConnections() }
+func (h *endpoint) Close() {
+	h.client.CloseIdleConnections()
+	if h.tokens != nil {
+		h.tokens.client.CloseIdleConnections()
+	}
+}
 
 // Deliver posts the event once. A nil error is an answer of 2xx.
 func (h *endpoint) Deliver(ctx context.Context, d Delivery) error {
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url, bytes.NewReader(d.Body))
-	if err != nil {
-		return &Error{Destination: h.name, URL: h.shown, Permanent: true, Err: withoutURL(err)}
-	}
-	req.Header = h.header.Clone()
-	setAttributes(req.Header, d.Event)
-	req.Header.Set("Grapnel-Attempt", strconv.Itoa(d.Attempt))
-	if at := d.Event.Corrected; !at.IsZero() {
-		req.Header.Set("Grapnel-Corrected", at.UTC().Format(time.RFC3339))
-	}
-	// A connection that the other side closes as the request goes out says nothing
-	// of the event: the client then tries another one at once. It does so only where
-	// a repeat does no harm, which this key, never sent, tells it: the receiver
-	// knows repeats by the webhook-id.
-	req.Header["Idempotency-Key"] = nil
-	h.sign(req.Header, webhookID(d.Event.ID, h.name), d.Body)
-	res, err := h.client.Do(req)
+	res, err := h.post(ctx, h.headers(d), d.Body)
 	if err != nil {
 		return h.failed(err)
 	}
@@ -159,36 +182,58 @@ func (h *endpoint) Deliver(ctx context.Context, d Delivery) error {
 	return h.answered(res, cancel)
 }
 
-// Idle connections: one destination is one host, so these are per host as well.
-const (
-	maxIdle     = 64
-	idleTime    = 90 * time.Second
-	maxHeader   = 64 << 10
-	pingAfter   = 15 * time.Second
-	pingTimeout = 5 * time.Second
-)
-
-// dialFunc connects, as http.Transport.DialContext does.
-type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
-
-// newClient makes the client of one destination. Proxies of the environment are
-// left out: one would resolve the name itself, past the guard.
-func newClient(dial dialFunc, timeout time.Duration) *http.Client {
-	return &http.Client{
-		Transport: &http.Transport{
-			DialContext:            dial,
-			TLSHandshakeTimeout:    timeout,
-			MaxIdleConns:           maxIdle,
-			MaxIdleConnsPerHost:    maxIdle,
-			IdleConnTimeout:        idleTime,
-			MaxResponseHeaderBytes: maxHeader,
-			// A small answer could unpack into a big one.
-			DisableCompression: true,
-			ForceAttemptHTTP2:  true,
-			HTTP2:              &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+// headers are those of one delivery.
+func (h *endpoint) headers(d Delivery) http.Header {
+	header := h.header.Clone()
+	setAttributes(header, d.Event)
+	header.Set("Grapnel-Attempt", strconv.Itoa(d.Attempt))
+	if at := d.Event.Corrected; !at.IsZero() {
+		header.Set("Grapnel-Corrected", at.UTC().Format(time.RFC3339))
 	}
+	// A connection that the other side closes as the request goes out says nothing
+	// of the event: the client then tries another one at once. It does so only where
+	// a repeat does no harm, which this key, never sent, tells it: the receiver
+	// knows repeats by the webhook-id.
+	header["Idempotency-Key"] = nil
+	h.sign(header, webhookID(d.Event.ID, h.name), d.Body)
+	return header
+}
+
+// post sends a delivery, with a token where the destination asks for one. A token
+// that it refuses is fetched anew, and the delivery sent once more: it may have been
+// revoked.
+func (h *endpoint) post(ctx context.Context, header http.Header, body []byte) (*http.Response, error) {
+	if h.tokens == nil {
+		return h.send(ctx, header, body)
+	}
+	t, err := h.tokens.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	header.Set(authorization, t.header)
+	res, err := h.send(ctx, header, body)
+	if err != nil || res.StatusCode != http.StatusUnauthorized {
+		return res, err
+	}
+	other, err := h.tokens.instead(ctx, t)
+	if err == nil && other == t {
+		return res, nil
+	}
+	_ = res.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	header.Set(authorization, other.header)
+	return h.send(ctx, header, body)
+}
+
+func (h *endpoint) send(ctx context.Context, header http.Header, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err //nolint:wrapcheck // The caller judges it.
+	}
+	req.Header = header
+	return h.client.Do(req) //nolint:wrapcheck,gosec // The caller judges it; where it goes is configured, and guarded at the dial.
 }
 
 // parseURL reads the address of a destination. The parser's own message would
@@ -206,47 +251,4 @@ func parseURL(s string) (*url.URL, error) {
 // secrets.
 func shown(u *url.URL) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
-}
-
-// minHidden is the length from which a value is worth hiding in an answer:
-// below it, ordinary text would be torn apart.
-const minHidden = 6
-
-// hider blots our own secrets out of what a destination answers: some echo the
-// request.
-func hider(u *url.URL, h *HTTP) *strings.Replacer {
-	hidden := []string{u.RawQuery}
-	if u.User != nil {
-		password, _ := u.User.Password()
-		hidden = append(hidden, basic(u.User), password, u.User.Username())
-	}
-	for _, values := range u.Query() {
-		for _, v := range values {
-			hidden = append(hidden, v, url.QueryEscape(v))
-		}
-	}
-	for _, v := range h.Headers {
-		hidden = append(hidden, v.Reveal())
-		if _, credentials, ok := strings.Cut(v.Reveal(), " "); ok {
-			hidden = append(hidden, credentials)
-		}
-	}
-	for _, s := range h.Secrets {
-		hidden = append(hidden, s.Reveal())
-	}
-	var pairs []string
-	for _, s := range hidden {
-		if len(s) >= minHidden {
-			pairs = append(pairs, s, "***")
-		}
-	}
-	return strings.NewReplacer(pairs...)
-}
-
-// basic is the credential that the HTTP client makes of user information.
-func basic(u *url.Userinfo) string {
-	r := http.Request{Header: http.Header{}}
-	password, _ := u.Password()
-	r.SetBasicAuth(u.Username(), password)
-	return strings.TrimPrefix(r.Header.Get("Authorization"), "Basic ")
 }

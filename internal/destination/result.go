@@ -70,6 +70,9 @@ func (e *Error) Reason() string {
 	case e.Timeout:
 		return "no answer in time"
 	case e.Status == 0:
+		if without, ok := errors.AsType[*tokenError](e.Err); ok {
+			return without.Reason()
+		}
 		return "no answer: " + event.Clean(rootCause(e.Err), kept)
 	default:
 		return strings.TrimSpace(fmt.Sprintf("answered %d %s", e.Status, http.StatusText(e.Status)))
@@ -113,19 +116,27 @@ const (
 
 // failed judges a delivery without an answer.
 func (h *endpoint) failed(err error) error {
+	if without, ok := errors.AsType[*tokenError](err); ok {
+		return h.tokenFailed(without)
+	}
 	err = withoutURL(err)
 	e := &Error{Destination: h.name, URL: h.shown, Err: err}
 	var refused *netguard.RefusedError
-	var network net.Error
 	switch {
 	case errors.As(err, &refused):
 		e.Permanent, e.Err = true, refused
-	case errors.Is(err, context.DeadlineExceeded) || (errors.As(err, &network) && network.Timeout()):
+	case timedOut(err):
 		e.Timeout, e.RetryAfter = true, slowDown
 	case errors.Is(err, context.Canceled):
 		e.Canceled = true
 	}
 	return e
+}
+
+// timedOut tells whether the other side did not answer in time.
+func timedOut(err error) bool {
+	var network net.Error
+	return errors.Is(err, context.DeadlineExceeded) || (errors.As(err, &network) && network.Timeout())
 }
 
 // answered judges an answer by its status. cancel ends the request: it is what
@@ -139,7 +150,7 @@ func (h *endpoint) answered(res *http.Response, cancel func()) error {
 	if h.taken(res.StatusCode) {
 		return nil
 	}
-	e := &Error{Destination: h.name, URL: h.shown, Status: res.StatusCode, Answer: h.clean(string(first))}
+	e := &Error{Destination: h.name, URL: h.shown, Status: res.StatusCode, Answer: h.clean(reveals(res.Request).Mask(string(first)))}
 	e.RetryAfter = retryAfter(res.Header.Get("Retry-After"), h.saidAt(res))
 	switch s := res.StatusCode; {
 	case h.failureOn.contain(s):
@@ -147,6 +158,8 @@ func (h *endpoint) answered(res *http.Response, cancel func()) error {
 		e.Err = h.redirected(res)
 	case s == http.StatusTooManyRequests, s == http.StatusRequestTimeout, s == http.StatusTooEarly:
 		e.RetryAfter = max(e.RetryAfter, slowDown)
+	case s == http.StatusUnauthorized && h.tokens != nil:
+		// It is the token that is refused, and another one may not be.
 	case s >= 400 && s <= 499:
 		e.Permanent = true
 	}
@@ -166,14 +179,14 @@ func (h *endpoint) saidAt(res *http.Response) time.Time {
 func (h *endpoint) redirected(res *http.Response) error {
 	to := "elsewhere"
 	if u, err := res.Location(); err == nil {
-		to = "to " + h.clean(shown(u))
+		to = "to " + h.clean(reveals(res.Request).Mask(shown(u)))
 	}
 	return fmt.Errorf("a redirect %s that is not followed", to)
 }
 
 // clean makes an answer fit to be kept, without our secrets.
 func (h *endpoint) clean(s string) string {
-	lines := strings.Split(strings.ReplaceAll(h.hide.Replace(s), "\r\n", "\n"), "\n")
+	lines := strings.Split(strings.ReplaceAll(h.hide.Mask(s), "\r\n", "\n"), "\n")
 	for i, line := range lines {
 		cells := strings.Split(line, "\t")
 		for j, cell := range cells {

@@ -63,3 +63,11 @@ func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + s.String() +
 
 // LogValue masks the secret in structured logs.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// File is a file that is named in the place of its text. The zero value is none.
+type File struct {
+	// Path is where it is.
+	Path string
+	// Content is what it held when it was last read.
+	Content Secret
+}

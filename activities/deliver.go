@@ -13,9 +13,12 @@ import (
 // a handler would: whether another attempt can mend it, and when.
 func deliverTo(d *destination.Destination) func(context.Context, event.Task, int, []byte) error {
 	return func(ctx context.Context, t event.Task, attempt int, body []byte) error {
-		err := d.Deliver(ctx, destination.Delivery{Event: t.Event, Body: body, Attempt: attempt, Slot: t.Slot})
+		err := d.Deliver(ctx, destination.Delivery{Event: t.Event, Body: body, Attempt: attempt, Slot: t.Slot, Shut: t.Shut})
 		var refused *destination.Error
+		var givenUp *destination.GivenUpError
 		switch {
+		case errors.As(err, &givenUp):
+			return handler.Permanent(err)
 		case !errors.As(err, &refused):
 			return err
 		case refused.Permanent:

@@ -25,7 +25,7 @@ func (a *Activities) Try(ctx context.Context, t event.Task, body converter.RawVa
 	nth := int(activity.GetInfo(ctx).Attempt)
 	attempt := t.Before + nth
 	if nth > 1 {
-		t.Slot = time.Time{} // It was for the first of these attempts.
+		t.Slot, t.Shut = time.Time{}, time.Time{} // They were for the first of these attempts.
 	}
 	now := a.table.Load()
 	target, ok := now.target(t.Route.Name)
@@ -119,6 +119,9 @@ func (t *table) failed(task event.Task, attempt int, err error) error {
 	if r, ok := errors.AsType[reasoned](err); ok {
 		detail.Reason = r.Reason()
 	}
+	if _, ok := errors.AsType[*destination.GivenUpError](err); ok {
+		detail.Attempt-- // None was made.
+	}
 	if p, ok := errors.AsType[*panicked](err); ok {
 		detail.Stack = event.Cut(p.stack, maxText)
 	}
@@ -140,7 +143,7 @@ func (t *table) failed(task event.Task, attempt int, err error) error {
 func deferral(err error, attempt int) (d event.Detail, ok bool) {
 	d.Attempt = attempt - 1
 	if wait, ok := errors.AsType[*destination.Deferred](err); ok {
-		d.Until, d.Slot = wait.Until, wait.Slot
+		d.Until, d.Slot, d.Why = wait.Until, wait.Slot, wait.Why
 		return d, true
 	}
 	if by, ok := handler.Deferral(err); ok {

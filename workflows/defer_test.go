@@ -97,3 +97,31 @@ func TestARunThatWaitsForLongContinuesAsNew(t *testing.T) {
 		require.Equal(t, []string{"d0", "d2"}, l.Done)
 	})
 }
+
+func TestAnAttemptIsToldSinceWhenNothingButTheCircuitWasWaitedFor(t *testing.T) {
+	waits := []string{event.WaitsForCircuit, event.WaitsForCircuit, "paused", event.WaitsForCircuit, event.WaitsForCircuit}
+	var shut []time.Time
+	var now func() time.Time
+	env := processing(t, func() (event.Plan, error) { return routes(1), nil }, func(task event.Task) error {
+		shut = append(shut, task.Shut)
+		n := len(shut)
+		if n > len(waits) {
+			return nil
+		}
+		return temporal.NewApplicationErrorWithOptions("waits", event.FailureDeferred, temporal.ApplicationErrorOptions{
+			NonRetryable: true, Details: []any{event.Detail{Attempt: task.Before, Until: now().Add(time.Minute), Why: waits[n-1]}},
+		})
+	})
+	now = env.Now
+	began := env.Now()
+	env.ExecuteWorkflow(event.ProcessEvent, paid, bodyOf(2), event.Past{})
+	require.NoError(t, env.GetWorkflowError())
+	require.Len(t, shut, 6)
+	after := func(i int) time.Duration { return shut[i].Sub(began).Round(time.Second) }
+	require.Zero(t, shut[0])
+	require.Equal(t, time.Duration(0), after(1))
+	require.Equal(t, time.Duration(0), after(2), "from the first wait on")
+	require.Zero(t, shut[3], "a pause is no reason to give up")
+	require.Equal(t, 3*time.Minute, after(4), "it counts anew")
+	require.Equal(t, 3*time.Minute, after(5))
+}

@@ -154,7 +154,7 @@ func (r *run) one(ctx workflow.Context, p *event.Pending) *event.Failure {
 		if !deferred {
 			return r.failed(ctx, *p, err)
 		}
-		p.Before, p.Until, p.Slot, p.Reason = d.Attempt, d.Until, d.Slot, message(err)
+		p.Defer(d, message(err), workflow.Now(ctx))
 		if !r.wait(ctx, p) {
 			return nil
 		}
@@ -165,7 +165,7 @@ func (r *run) one(ctx workflow.Context, p *event.Pending) *event.Failure {
 // attempts makes the attempts at a route that are left. The error is that of the
 // last one, or says until when the event has to wait.
 func (r *run) attempts(ctx workflow.Context, p *event.Pending, local bool) error {
-	t := event.Task{Event: r.event, Route: p.Route, Before: p.Before}
+	t := event.Task{Event: r.event, Route: p.Route, Before: p.Before, Shut: p.Shut}
 	if p.Slot {
 		t.Slot = p.Until
 	}
@@ -182,7 +182,7 @@ func (r *run) attempts(ctx workflow.Context, p *event.Pending, local bool) error
 			return err
 		}
 		retryDelay(ctx, t, err)
-		t.Slot = time.Time{}
+		t.Slot, t.Shut = time.Time{}, time.Time{}
 	}
 	if p.Route.TaskQueue != "" {
 		if err := admit(ctx, t); err != nil {

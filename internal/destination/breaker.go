@@ -27,12 +27,17 @@ type Breaker struct {
 	// Probes is how many deliveries try the destination out, and have to succeed
 	// before the others follow.
 	Probes int `yaml:"probes"`
+	// GiveUpAfter is how long an event waits for the circuit alone; one that has waited
+	// longer is a dead letter. 0 is for ever. A pause, or a limit that is used up, does not
+	// count.
+	GiveUpAfter time.Duration `yaml:"give_up_after"`
 }
 
 // SetDefaults fills in what holds when a key is not given.
 func (b *Breaker) SetDefaults() {
 	*b = Breaker{
 		FailureRatio: 0.5, MinCalls: 10, Window: 30 * time.Second, Open: 30 * time.Second, MaxOpen: 5 * time.Minute, Probes: 3,
+		GiveUpAfter: 72 * time.Hour,
 	}
 }
 
@@ -48,6 +53,9 @@ func (b *Breaker) check(r Report) {
 	}
 	r.Duration("breaker.max_open", b.MaxOpen, b.Open, time.Hour)
 	r.Count("breaker.probes", b.Probes, 1, 100)
+	if b.GiveUpAfter != 0 {
+		r.Duration("breaker.give_up_after", b.GiveUpAfter, b.MaxOpen, 365*24*time.Hour)
+	}
 }
 
 // circuit is the circuit breaker of one destination. The library decides whether
@@ -191,3 +199,22 @@ func (c Change) String() string {
 	}
 	return s
 }
+
+// GivenUpError is an event that has waited for an open circuit as long as the
+// configuration lets it. No attempt was used up.
+type GivenUpError struct {
+	// Destination is the name of the route.
+	Destination string
+	// After is how long that is.
+	After time.Duration
+	// Why is the reason of its last wait.
+	Why string
+}
+
+// Error is one sentence for the dead letter.
+func (g *GivenUpError) Error() string {
+	return fmt.Sprintf("destination %s: given up, it was away for more than %s: %s", g.Destination, g.After, g.Why)
+}
+
+// Reason is the kind of the failure, the same for every event that it befalls.
+func (g *GivenUpError) Reason() string { return "given up: the circuit stayed open" }

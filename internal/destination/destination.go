@@ -25,6 +25,9 @@ type Delivery struct {
 	// Slot is the place in the destination's rate that the event was given when
 	// it was last deferred; zero without one.
 	Slot time.Time
+	// Shut is since when the event has waited for nothing but the circuit; zero while
+	// it has not.
+	Shut time.Time
 }
 
 // Kind is one sort of target.
@@ -134,14 +137,18 @@ func (d *Destination) Route() event.Route {
 func (d *Destination) Matches(e event.Event) bool { return event.MatchAny(d.Spec.Events, e.Name()) }
 
 // Deliver makes one attempt, if the event may go now. Nil is a delivery that was
-// taken. A *Deferred is an event that has to wait, without an attempt used up;
-// every other outcome is an *Error that says when to try again.
+// taken. A *Deferred is an event that has to wait, without an attempt used up, and a
+// *GivenUpError one that has waited too long; every other outcome is an *Error that
+// says when to try again.
 func (d *Destination) Deliver(ctx context.Context, one Delivery) error {
 	p, err := d.gate.enter(one.Slot) //nolint:contextcheck // A limit outlives the delivery that asks for it.
 	if err == nil {
 		err = p.leave(d.kind.Deliver(ctx, one)) //nolint:contextcheck // As above.
 	}
 	if wait, ok := errors.AsType[*Deferred](err); ok {
+		if most := d.Spec.Breaker.GiveUpAfter; wait.Why == WhyCircuit && most > 0 && !one.Shut.IsZero() && d.deps.Now().Sub(one.Shut) >= most {
+			return &GivenUpError{Destination: d.Name(), After: most, Why: wait.Reason}
+		}
 		d.deps.Observer.Deferred(wait)
 	}
 	return err

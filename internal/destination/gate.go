@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/grapnel/grapnel/internal/event"
 )
 
 // Deferred is an event that has to wait for its destination. No attempt was made,
@@ -32,7 +34,7 @@ func (d *Deferred) Error() string {
 // The sorts of reason to wait.
 const (
 	// WhyCircuit is a circuit breaker that is open.
-	WhyCircuit = "circuit"
+	WhyCircuit = event.WaitsForCircuit
 	// WhyRate is a destination that was given as many events as its rate allows.
 	WhyRate = "rate"
 	// WhyConcurrency is a destination that has as many events in hand as it may.

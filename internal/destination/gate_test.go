@@ -149,6 +149,33 @@ func TestACircuitOpensIsTriedAndCloses(t *testing.T) {
 	})
 }
 
+func TestAnEventIsGivenUpThatHasWaitedTooLongForACircuit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := breakerOf()
+		b.GiveUpAfter = time.Hour
+		paused := false
+		p := pipe(t, specOf(b, destination.Limit{}), destination.Deps{Paused: func(string) (time.Time, string, bool) {
+			return time.Now().Add(time.Minute), "paused", paused
+		}})
+		p.answer = status(http.StatusServiceUnavailable)
+		waited := func(d time.Duration) error {
+			return p.destinations[0].Deliver(t.Context(), destination.Delivery{Event: sample, Attempt: 1, Shut: time.Now().Add(-d)})
+		}
+		for range 4 {
+			var e *destination.Error
+			require.ErrorAs(t, waited(24*time.Hour), &e, "while the circuit is closed an attempt is made")
+		}
+		waits(t, p.deliver(time.Time{}))
+		waits(t, waited(59*time.Minute))
+		var given *destination.GivenUpError
+		require.ErrorAs(t, waited(time.Hour), &given)
+		require.Contains(t, given.Error(), "destination crm: given up, it was away for more than 1h0m0s: circuit open")
+		require.EqualValues(t, 4, p.calls.Load())
+		paused = true
+		waits(t, waited(time.Hour))
+	})
+}
+
 func TestAnswersThatRefuseAnEventDoNotOpenTheCircuit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := pipe(t, specOf(breakerOf(), destination.Limit{}), destination.Deps{})

@@ -91,6 +91,8 @@ type Task struct {
 	// Slot is the place in its destination's rate that was given to the event when
 	// it was last deferred.
 	Slot time.Time `json:"slot,omitzero"`
+	// Shut is since when the event has waited for nothing but its destination's circuit.
+	Shut time.Time `json:"shut,omitzero"`
 }
 
 // Detail is what an attempt adds to the error it ends with.
@@ -108,6 +110,8 @@ type Detail struct {
 	// count it.
 	Until time.Time `json:"until,omitzero"`
 	Slot  bool      `json:"slot,omitempty"`
+	// Why is the sort of reason that a deferred event waits for, see WaitsForCircuit.
+	Why string `json:"why,omitempty"`
 }
 
 // Failure is why a route of a dead letter is still to do.
@@ -177,6 +181,22 @@ type Pending struct {
 	Until  time.Time `json:"until,omitzero"`
 	Slot   bool      `json:"slot,omitempty"`
 	Reason string    `json:"reason,omitempty"`
+	// Shut is since when the route has been deferred for its destination's circuit alone.
+	Shut time.Time `json:"shut,omitzero"`
+}
+
+// WaitsForCircuit is the Detail.Why of an event that waits for a circuit breaker.
+const WaitsForCircuit = "circuit"
+
+// Defer notes that the route waits as a deferral says.
+func (p *Pending) Defer(d Detail, reason string, now time.Time) {
+	switch {
+	case d.Why != WaitsForCircuit:
+		p.Shut = time.Time{}
+	case p.Shut.IsZero() || d.Attempt > p.Before:
+		p.Shut = now // Attempts were made before it: the circuit was closed.
+	}
+	p.Before, p.Until, p.Slot, p.Reason = d.Attempt, d.Until, d.Slot, reason
 }
 
 // The names by which the parts call each other over Temporal. None may hold a

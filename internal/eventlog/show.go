@@ -268,21 +268,23 @@ func (r *reader) marker(e *historypb.HistoryEvent) {
 	case event.ActivityTry:
 		name := summary(e.GetUserMetadata().GetSummary())
 		rt := r.route(name)
-		if rt != nil {
-			rt.Attempt = 1
+		if rt == nil {
+			rt = &RouteState{} // Of no plan that could be read: only the step is told.
 		}
-		if f := a.GetFailure(); f != nil {
-			text, stack := failure(f)
-			if rt != nil {
-				rt.State, rt.Failure = "waiting", text
-			}
-			r.step(e, Step{Kind: "failed", Route: name, Text: "attempt 1: " + text, Stack: stack})
+		f := a.GetFailure()
+		if n, deferred := putOff(f); deferred {
+			rt.State, rt.Attempt = "waiting", n // The timer that follows says why.
 			return
 		}
-		if rt != nil {
-			rt.State = "done"
+		rt.Attempt++
+		if f != nil {
+			text, stack := failure(f)
+			rt.State, rt.Failure = "waiting", text
+			r.step(e, Step{Kind: "failed", Route: name, Text: fmt.Sprintf("attempt %d: %s", rt.Attempt, text), Stack: stack})
+			return
 		}
-		r.step(e, Step{Kind: "done", Route: name, Text: "attempt 1 succeeded"})
+		rt.State = "done"
+		r.step(e, Step{Kind: "done", Route: name, Text: fmt.Sprintf("attempt %d succeeded", rt.Attempt)})
 	}
 }
 
@@ -328,6 +330,12 @@ func (r *reader) settle(e *historypb.HistoryEvent, scheduled, started int64, f *
 	if at, ok := r.began[started]; ok {
 		took = e.GetEventTime().AsTime().Sub(at)
 	}
+	if made, deferred := putOff(f); deferred {
+		if rt != nil {
+			rt.State, rt.Attempt = "waiting", made
+		}
+		return // The timer that follows says why.
+	}
 	s := Step{Kind: "done", Route: t.Route.Name, Text: fmt.Sprintf("attempt %d succeeded", n), Took: took}
 	state, message := "done", ""
 	if f != nil {
@@ -368,7 +376,7 @@ func (r *reader) waits(e *historypb.HistoryEvent) {
 	r.step(e, Step{Kind: "wait", Text: text})
 	until := e.GetEventTime().AsTime().Add(e.GetTimerStartedEventAttributes().GetStartToFireTimeout().AsDuration())
 	for i := range r.full.Routes {
-		if rt := &r.full.Routes[i]; strings.HasPrefix(text, rt.Name+" ") {
+		if rt := &r.full.Routes[i]; strings.HasPrefix(text, rt.Name+" ") || strings.HasPrefix(text, "destination "+rt.Name+": ") {
 			rt.State, rt.Next, rt.Why = "waiting", until, text
 		}
 	}
@@ -427,6 +435,23 @@ func failure(f *failurepb.Failure) (text, stack string) {
 		}
 	}
 	return text, stack
+}
+
+// putOff tells whether a failure is that of an event that has to wait, and how many
+// attempts were made before.
+func putOff(f *failurepb.Failure) (attempts int, deferred bool) {
+	for f.GetCause() != nil && f.GetApplicationFailureInfo() == nil {
+		f = f.GetCause()
+	}
+	info := f.GetApplicationFailureInfo()
+	if info.GetType() != event.FailureDeferred {
+		return 0, false
+	}
+	var d event.Detail
+	if details := info.GetDetails().GetPayloads(); len(details) > 0 {
+		_ = converter.GetDefaultDataConverter().FromPayload(details[0], &d) // Without them none was made.
+	}
+	return d.Attempt, true
 }
 
 // summary is a text that was set for people.

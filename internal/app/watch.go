@@ -19,6 +19,7 @@ import (
 	"github.com/grapnel/grapnel/internal/alert"
 	"github.com/grapnel/grapnel/internal/config"
 	"github.com/grapnel/grapnel/internal/destination"
+	"github.com/grapnel/grapnel/internal/engine"
 	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/eventlog"
 	"github.com/grapnel/grapnel/internal/telemetry"
@@ -37,6 +38,8 @@ type watch struct {
 
 	mu       sync.Mutex
 	lastPoll time.Time
+	// queues is how many workers poll the task queue of each activity destination.
+	queues map[string]int
 }
 
 // watchEvery is how often it looks.
@@ -137,6 +140,7 @@ func (w *watch) look(ctx context.Context) {
 		set.Most(series.SpoolAge, s.OldestAge.Seconds())
 	}
 	w.poll(ctx)
+	w.pollDestinations(ctx)
 	w.alerts.Look(ctx)
 }
 
@@ -164,6 +168,28 @@ func (w *watch) poll(ctx context.Context) {
 			w.lastPoll = at
 		}
 	}
+}
+
+// pollDestinations asks who looks for work on the task queues of destinations. One
+// that Temporal does not answer for keeps no figure.
+func (w *watch) pollDestinations(ctx context.Context) {
+	queues := map[string]int{}
+	for _, d := range w.p.destinations.All() {
+		if a := d.Spec.Activity; a != nil {
+			if n, err := engine.ActivityWorkers(ctx, w.p.client, w.p.settings.Namespace, a.TaskQueue); err == nil {
+				queues[d.Name()] = n
+			}
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.queues = queues
+}
+
+func (w *watch) queueWorkers() map[string]int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.queues // A look makes a new one.
 }
 
 func (w *watch) polled() time.Time {
@@ -275,6 +301,11 @@ func (w *watch) gauges() error {
 		telemetry.MetricPaused: func(say func(float64, ...string)) {
 			for _, d := range w.p.destinationStates() {
 				say(oneIf(d.State == "paused"), d.Name)
+			}
+		},
+		telemetry.MetricQueueWorkers: func(say func(float64, ...string)) {
+			for name, n := range w.queueWorkers() {
+				say(float64(n), name)
 			}
 		},
 		telemetry.MetricConfig:   func(say func(float64, ...string)) { say(1, w.file.report().Fingerprint) },

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
 
 	"github.com/grapnel/grapnel/internal/app"
 	"github.com/grapnel/grapnel/internal/config"
@@ -59,6 +60,8 @@ type temporalState struct {
 	Broken int64 `json:"broken"`
 	// Workers is the number of processes that polled the task queue lately.
 	Workers int `json:"workers"`
+	// Unpolled are the activity destinations whose task queue no worker polled lately.
+	Unpolled []string `json:"unpolled,omitempty"`
 	// Tuning is what can be seen of the settings that grapnel likes.
 	Tuning []engine.Finding `json:"tuning,omitempty"`
 }
@@ -87,7 +90,7 @@ func (p Program) check(ctx context.Context, asJSON, offline bool) error {
 		up.add(err)
 	}
 	if !offline {
-		up.Temporal = p.askTemporal(ctx, &up, env.TaskQueue)
+		up.Temporal = p.askTemporal(ctx, &up, env.TaskQueue, cfg)
 	}
 	if err := up.write(p, asJSON); err != nil {
 		return err
@@ -164,6 +167,9 @@ func (up *checkup) write(p Program, asJSON bool) error {
 		if t.Workers == 0 {
 			say("warning: no worker polls the task queue, so no event is handled; run 'grapnel worker', or 'grapnel up'")
 		}
+		for _, u := range t.Unpolled {
+			say("warning: %s", u)
+		}
 		say("temporal: %s, namespace %s, ready; %d workers, %d dead letters, %d broken",
 			t.Address, t.Namespace, t.Workers, t.DeadLetters, t.Broken)
 		for _, f := range t.Tuning {
@@ -176,7 +182,7 @@ func (up *checkup) write(p Program, asJSON bool) error {
 }
 
 // askTemporal looks at the Temporal that is configured.
-func (p Program) askTemporal(ctx context.Context, up *checkup, queue string) *temporalState {
+func (p Program) askTemporal(ctx context.Context, up *checkup, queue string, cfg *config.Config) *temporalState {
 	settings, err := p.Reach(ctx)
 	if err != nil {
 		up.add(err)
@@ -208,6 +214,9 @@ func (p Program) askTemporal(ctx context.Context, up *checkup, queue string) *te
 	if err == nil {
 		t.Workers, err = engine.Workers(ctx, c, settings.Namespace, queue)
 	}
+	if err == nil && cfg != nil {
+		t.Unpolled, err = unpolled(ctx, c, settings.Namespace, cfg)
+	}
 	if err == nil {
 		t.Tuning, err = engine.Tuning(ctx, c, settings)
 	}
@@ -215,4 +224,23 @@ func (p Program) askTemporal(ctx context.Context, up *checkup, queue string) *te
 		t.Error = err.Error()
 	}
 	return t
+}
+
+// unpolled tells of activity destinations that have no worker.
+func unpolled(ctx context.Context, c client.Client, namespace string, cfg *config.Config) (all []string, err error) {
+	for _, name := range slices.Sorted(maps.Keys(cfg.Destinations)) {
+		a := cfg.Destinations[name].Activity
+		if a == nil {
+			continue
+		}
+		n, err := engine.ActivityWorkers(ctx, c, namespace, a.TaskQueue)
+		if err != nil {
+			return all, err
+		}
+		if n == 0 {
+			all = append(all, fmt.Sprintf("destination %s: no worker polls task queue %s for activities; its events wait %s for one and are dead letters then, so start it",
+				name, a.TaskQueue, a.StartWithin))
+		}
+	}
+	return all, nil
 }

@@ -358,9 +358,17 @@ func (r *Report) add(subject string, o Outcome, detail string) {
 
 // Workers counts the processes that polled a task queue for workflow tasks in the last minutes.
 func Workers(ctx context.Context, s Services, namespace, queue string) (int, error) {
+	return pollers(ctx, s, namespace, queue, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
+}
+
+// ActivityWorkers counts the processes that polled a task queue for activities in the last minutes.
+func ActivityWorkers(ctx context.Context, s Services, namespace, queue string) (int, error) {
+	return pollers(ctx, s, namespace, queue, enumspb.TASK_QUEUE_TYPE_ACTIVITY)
+}
+
+func pollers(ctx context.Context, s Services, namespace, queue string, of enumspb.TaskQueueType) (int, error) {
 	found, err := s.WorkflowService().DescribeTaskQueue(ctx, &workflowservice.DescribeTaskQueueRequest{
-		Namespace: namespace, TaskQueue: &taskqueuepb.TaskQueue{Name: queue},
-		TaskQueueType: enumspb.TASK_QUEUE_TYPE_WORKFLOW,
+		Namespace: namespace, TaskQueue: &taskqueuepb.TaskQueue{Name: queue}, TaskQueueType: of,
 	})
 	if err != nil {
 		return 0, fmt.Errorf("ask who polls task queue %s: %w", queue, err)

@@ -169,7 +169,7 @@ sources:
 destinations:
   crm:
     events: ["zoom/*"]
-    http: {url: "https://u:${S}@example.com/${S}?t=${S}", headers: {Authorization: "Bearer ${S}"}}
+    http: {url: "https://u:${S}@example.com/${S}?t=${S}", headers: {X-Key: "Bearer ${S}"}}
 `, map[string]string{"S": secret})
 	d, s, own := c.Destinations["crm"], c.Sources["zoom"], c.Sources["own"]
 	shown := []string{c.Summary(), fmt.Sprint(c.Warnings(noon)), c.Fingerprint()}

@@ -141,7 +141,7 @@ func TestEventsOfADestinationThatIsRemovedBecomeDeadLettersThatNameIt(t *testing
 	}
 	l, err := deadletter.New(s.client, s.Namespace, s.queue).Get(t.Context(), id)
 	require.NoError(t, err)
-	require.Equal(t, []string{"stays"}, l.Letter.Done)
+	require.Contains(t, l.Letter.Done, "stays")
 	require.Len(t, good.deliveries(), 1)
 	p.interrupt(t)
 }

@@ -27,8 +27,10 @@ func (s *Starter) trust(d *door) error {
 	return err //nolint:wrapcheck // It says what it is about.
 }
 
-// isSample tells whether this machine has signed the request, and what else is wrong with
-// it. Only a request that comes from this machine, by nobody's hands, is looked at so.
+// isSample tells whether the request is to be judged as one that this machine has signed,
+// and what is wrong with it. Only a request that comes from this machine, by nobody's hands,
+// is looked at so. Senders whose certificates or keys are fetched send none such: nothing is
+// fetched for it.
 func (x *exchange) isSample(o verify.Options) (sample bool, err error) {
 	t := x.door.trust
 	if t == nil || !x.origin.peer.IsLoopback() || x.isForwarded() {
@@ -39,7 +41,7 @@ func (x *exchange) isSample(o verify.Options) (sample bool, err error) {
 	var f *verify.Failure
 	// The window is judged when the signature has been found good.
 	x.sample = err == nil || errors.As(err, &f) && f.Step == verify.StepWindow && !x.door.profile.Timestamp.WindowFirst
-	return x.sample, err //nolint:wrapcheck // It is judged by its type.
+	return x.sample || x.door.verifier.Traits().Fetches, err //nolint:wrapcheck // It is judged by its type.
 }
 
 // isForwarded tells whether a proxy or a tunnel has passed the request on.

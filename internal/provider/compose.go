@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,15 +23,53 @@ func Compose(name string, profile verify.Profile, eventType, seed string, at tim
 	if err != nil {
 		return s, err
 	}
-	switch kind, where, _ := strings.Cut(profile.Identity.Type, ":"); kind {
-	case "body":
-		err = s.Set(where, eventType)
-	case "header":
-		s.Headers = map[string]string{where: eventType}
-	default:
-		err = fmt.Errorf("events of %s name no type; leave it out", name)
+	for source := range strings.SplitSeq(profile.Identity.Type, "|") {
+		if strings.HasPrefix(source, "member:") {
+			break // What the body holds is its type, and the sample's holds another.
+		}
+		places := strings.Split(source, " + ")
+		if slices.ContainsFunc(places, func(place string) bool { return !settable(place) }) {
+			continue
+		}
+		parts := strings.SplitN(eventType, ".", len(places))
+		if len(parts) < len(places) {
+			return s, fmt.Errorf("types of %s have %d parts, with a dot between; write one as %s", name, len(places), Types(name)[0])
+		}
+		for i, place := range places {
+			if err := s.setPlace(place, parts[i]); err != nil {
+				return s, err
+			}
+		}
+		return s, nil
 	}
-	return s, err
+	return s, fmt.Errorf("no type can be written into events of %s; use one of %s, or leave it out", name, strings.Join(Types(name), ", "))
+}
+
+// settable tells whether a text can be put at a place that a type is read from.
+func settable(place string) bool {
+	kind, where, _ := strings.Cut(strings.TrimSpace(place), ":")
+	return slices.Contains([]string{"body", "header", "attribute", "form"}, kind) && !strings.Contains(where, "#")
+}
+
+// setPlace puts a text at one.
+func (s *Sample) setPlace(place, text string) error {
+	kind, where, _ := strings.Cut(strings.TrimSpace(place), ":")
+	switch kind {
+	case "header":
+		s.Headers[where] = text
+	case "attribute":
+		s.Headers["ce-"+where] = url.PathEscape(text)
+	case "form":
+		form, err := url.ParseQuery(string(s.Body))
+		if err != nil {
+			return fmt.Errorf("the body is no form, so no type can be set in it: %w", err)
+		}
+		form.Set(where, text)
+		s.Body = []byte(form.Encode())
+	default:
+		return s.Set(strings.TrimPrefix(strings.NewReplacer("[", ".", "]", "").Replace(where), "."), text)
+	}
+	return nil
 }
 
 // Set puts a value into the JSON body, at a path of names and places of lists in

@@ -62,3 +62,24 @@ func request(s provider.Sample) *verify.Request {
 }
 
 func clock() time.Time { return time.Unix(1_700_000_000, 0) }
+
+// Whatever type is asked for, the event is read as one of it; where that can't be, it is
+// said, and no other event is made.
+func TestASampleOfAnyTypeIsReadAsThatType(t *testing.T) {
+	cannot := 0
+	for _, name := range provider.Names() {
+		t.Run(name, func(t *testing.T) {
+			l := newLawful(t, name)
+			s, err := provider.Compose(name, l.v.Profile(), "made.up", "seed", l.options.Now)
+			if err != nil {
+				require.ErrorContains(t, err, "use one of")
+				cannot++
+				return
+			}
+			r, err := l.sign(request(s))
+			require.NoError(t, err)
+			require.Equal(t, "made.up", l.v.Identify(r).Type)
+		})
+	}
+	require.LessOrEqual(t, cannot, 4)
+}

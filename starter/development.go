@@ -16,7 +16,7 @@ func (s *Starter) trust(d *door) error {
 		return nil
 	}
 	if s.development == nil {
-		return fmt.Errorf("sources.%s.development: the receiver is not for this machine alone, so it takes no samples as events; remove it", d.source.Name)
+		return fmt.Errorf("sources.%s.development: the receiver takes no samples as events, because it does not listen on loopback alone or GRAPNEL_DATA_DIR is not set; remove it", d.source.Name)
 	}
 	key, err := s.development()
 	if err != nil {

@@ -57,9 +57,10 @@ func TestAPauseOutlivesEveryProcess(t *testing.T) {
 	require.Equal(t, "destination crm is paused\n", out)
 	s := p.system(t)
 	s.secret = secret
+	p.shows(t, "/metrics", `grapnel_destination_paused{destination="crm"} 1`)
 	id := s.send(t, zoom(t, "meeting.started")).EventID
 	p.shows(t, "/readyz", "destination/crm", "ann@desk", "they move house")
-	p.shows(t, "/metrics", `grapnel_destination_paused{destination="crm"} 1`, `grapnel_deferrals_total{destination="crm",reason="paused"}`)
+	p.shows(t, "/metrics", `grapnel_deferrals_total{destination="crm",reason="paused"}`)
 	p.shows(t, "/api/v1/destinations", `"actor":"ann@desk"`, `"reason":"they move house"`)
 	out, code = h.run(t, "events", "show", id)
 	require.Zero(t, code, out)

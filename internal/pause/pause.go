@@ -183,11 +183,16 @@ func Reason(kind, name string, p event.Pause) string {
 // force yet.
 var ErrUnconfirmed = errors.New("Temporal has taken it; it counts as soon as a worker runs")
 
-// confirmWithin is how long a change is waited for.
-const confirmWithin = 10 * time.Second
+const (
+	// confirmWithin is how long a change is waited for.
+	confirmWithin = 10 * time.Second
+	// spread is how long a pause takes until every process has read of it.
+	spread = lookEvery + 500*time.Millisecond
+)
 
 // Set pauses a source or a destination, or ends its pause, and waits until that is
-// in force. The error is ErrUnconfirmed where no worker runs.
+// in force: whoever is told that something is paused relies on it that nothing goes
+// there any more. The error is ErrUnconfirmed where no worker runs.
 func (b *Board) Set(ctx context.Context, kind, name string, c event.PauseChange) error {
 	c.Key = event.PauseKey(kind, name)
 	c.Pause.Since = b.o.Now().UTC()
@@ -202,6 +207,9 @@ func (b *Board) Set(ctx context.Context, kind, name string, c event.PauseChange)
 	for {
 		if err := b.Refresh(ctx); err == nil {
 			if p, paused := b.Get(kind, name); paused == c.Paused && (!paused || p.Reason == c.Pause.Reason && p.Actor == c.Pause.Actor) {
+				if c.Paused {
+					await(ctx, spread)
+				}
 				return nil
 			}
 		}
@@ -210,5 +218,15 @@ func (b *Board) Set(ctx context.Context, kind, name string, c event.PauseChange)
 			return ErrUnconfirmed
 		case <-time.After(50 * time.Millisecond):
 		}
+	}
+}
+
+// await waits for d, or until ctx is done.
+func await(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
 	}
 }

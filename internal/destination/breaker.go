@@ -19,8 +19,8 @@ type Breaker struct {
 	MinCalls int `yaml:"min_calls"`
 	// Window is the time in which they are counted.
 	Window time.Duration `yaml:"window"`
-	// Open is how long the circuit is open at first. It doubles each time that
-	// the destination is tried out and still down, up to MaxOpen.
+	// Open is how long the circuit is open at first. It grows to a quarter of the time
+	// that the destination has been away, up to MaxOpen.
 	Open time.Duration `yaml:"open"`
 	// MaxOpen is the longest that the circuit is open.
 	MaxOpen time.Duration `yaml:"max_open"`
@@ -163,14 +163,13 @@ func (c *circuit) changed(_ string, from, to gobreaker.State) {
 	c.mu.Lock()
 	switch to {
 	case gobreaker.StateOpen:
-		open := c.spec.Open
-		for range min(c.openings, 30) {
-			open = min(open*2, c.spec.MaxOpen)
-		}
-		c.openings++
 		if c.since.IsZero() {
 			c.since = now
 		}
+		// A destination that is back is found out after a part of its absence, so that
+		// a short one does not cost its events a long wait.
+		open := min(max(c.spec.Open, now.Sub(c.since)/4), c.spec.MaxOpen)
+		c.openings++
 		c.until, c.trying = now.Add(open), 0
 		c.waiting = slots{}
 	case gobreaker.StateClosed:

@@ -136,7 +136,7 @@ func TestACircuitOpensIsTriedAndCloses(t *testing.T) {
 		tried := waits(t, p.deliver(time.Time{}))
 		require.EqualValues(t, 5, p.calls.Load())
 		require.Contains(t, tried.Reason, "tried out", "a probe that fails uses up no attempt")
-		require.GreaterOrEqual(t, time.Until(tried.Until), 21*time.Second, "it is open for twice as long")
+		require.GreaterOrEqual(t, time.Until(tried.Until), 11*time.Second, "the others come first")
 		next := waits(t, p.deliver(time.Time{}))
 		require.Less(t, next.Until, tried.Until, "another event tries it next")
 
@@ -146,6 +146,28 @@ func TestACircuitOpensIsTriedAndCloses(t *testing.T) {
 		require.Equal(t, "closed", p.States()[0].Circuit)
 		require.Equal(t, []string{"closed>open", "open>half-open", "half-open>open", "open>half-open", "half-open>closed"}, o.changes)
 		require.NoError(t, p.deliver(time.Time{}))
+	})
+}
+
+func TestACircuitIsOpenForAQuarterOfTheOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pipe(t, specOf(breakerOf(), destination.Limit{}), destination.Deps{})
+		p.answer = status(http.StatusServiceUnavailable)
+		for range 4 {
+			require.Error(t, p.deliver(time.Time{}))
+		}
+		began, last := time.Now(), 10*time.Second
+		for time.Since(began) < 10*time.Minute {
+			time.Sleep(time.Until(p.States()[0].Until) + time.Millisecond)
+			away := time.Since(began)
+			waits(t, p.deliver(time.Time{}))
+			open := time.Until(p.States()[0].Until)
+			require.Equal(t, min(max(10*time.Second, away/4), time.Minute), open)
+			require.GreaterOrEqual(t, open, last)
+			last = open
+		}
+		require.Equal(t, time.Minute, last)
+		require.Less(t, p.calls.Load(), int64(30), "in ten minutes")
 	})
 }
 

@@ -2,8 +2,10 @@ package destination_test
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -216,6 +218,44 @@ func TestATokenThatIsRefusedIsFetchedOnceMore(t *testing.T) {
 		require.Error(t, p.deliver(time.Time{}))
 		require.EqualValues(t, 3, i.fetches.Load())
 	})
+}
+
+// A destination that refuses the token before it has read the request must not meet
+// the next one in the same header.
+func TestATokenMayBeRefusedBeforeTheRequestIsRead(t *testing.T) {
+	i := &identity{}
+	idp := httptest.NewServer(i)
+	t.Cleanup(idp.Close)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(c, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+			_ = c.Close()
+		}
+	}()
+	now := atomic.Int64{}
+	spec := &destination.Spec{Name: "crm", AllowPrivate: []string{"127.0.0.1"}, HTTP: &destination.HTTP{
+		URL: secret.New("http://" + l.Addr().String()), OAuth2: oauth(idp.URL),
+	}}
+	d, err := destination.New(spec, destination.Deps{Now: func() time.Time { return time.Unix(now.Add(60), 0) }})
+	require.NoError(t, err)
+	t.Cleanup(d.Close)
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			var e *destination.Error
+			if err := d.Deliver(t.Context(), destination.Delivery{Event: sample, Body: make([]byte, 1<<20), Attempt: 1}); err == nil || !errors.As(err, &e) || e.Permanent {
+				t.Error("it is tried again", err)
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestATokenEndpointThatMisbehavesFailsTheAttemptAndSaysWhy(t *testing.T) {

@@ -223,6 +223,8 @@ func (h *endpoint) post(ctx context.Context, header http.Header, body []byte) (*
 	if err != nil {
 		return nil, err
 	}
+	// A destination may answer before it has read the request, which is being written still.
+	header = header.Clone()
 	header.Set(authorization, other.header)
 	return h.send(ctx, header, body)
 }

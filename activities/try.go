@@ -34,9 +34,10 @@ func (a *Activities) Try(ctx context.Context, t event.Task, body converter.RawVa
 	}
 	ctx, cancel := context.WithTimeout(ctx, t.Route.Timeout)
 	defer cancel()
-	return now.failed(t, attempt, safely(func() error {
-		return target.run(ctx, t, attempt, body.Payload().GetData())
-	}))
+	ctx, end := a.follow(ctx, t, attempt)
+	err := safely(func() error { return target.run(ctx, t, attempt, body.Payload().GetData()) })
+	end(err)
+	return now.failed(t, attempt, err)
 }
 
 // Admit lets an event through to a route on another task queue, whose worker knows

@@ -10,7 +10,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -18,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/tracing"
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
@@ -114,6 +114,7 @@ func (x *exchange) json(status int, v any) error {
 
 // observe tells the log and the observer how a request ended.
 func (s *Starter) observe(x *exchange, outcome string, status int, r *refusal) {
+	x.outcome = outcome
 	a := Answer{
 		Outcome: outcome, Status: status, Took: s.now().Sub(x.began), Refused: r != nil, Collided: x.collided,
 		Client: x.origin.client.String(), Method: x.ctx.Method(), Path: x.ctx.Path(), Body: x.request.Body,
@@ -156,6 +157,9 @@ func (x *exchange) fields(outcome string, err error) []zap.Field {
 	}
 	if x.event != nil {
 		f = append(f, zap.String("type", event.Attribute(x.event.Type)), zap.String("event", x.event.ID))
+		if id := tracing.ID(*x.event); id != "" {
+			f = append(f, zap.String("trace", id))
+		}
 	}
 	if x.sample {
 		f = append(f, zap.Bool("development sample", true))
@@ -175,7 +179,7 @@ func (s *Starter) logRefusal(x *exchange, outcome string, status int, r *refusal
 	if x.door != nil {
 		kind.source = x.door.source.Name
 	}
-	logIt, left := s.refusals.take(kind)
+	logIt, left := s.refusals.Take(kind)
 	if !logIt {
 		return
 	}
@@ -190,51 +194,9 @@ func (s *Starter) logRefusal(x *exchange, outcome string, status int, r *refusal
 	s.log.Warn("request refused", fields...)
 }
 
-// sample chooses which refusals are logged: of each kind, by source and reason, some in
-// each period. Strangers can't fill a disk with them.
-type sample struct {
-	now func() time.Time
-
-	mu     sync.Mutex
-	byKind map[refusalKind]*sampled
-}
-
 // refusalKind has as many values as there are sources and reasons: no stranger makes up
 // others.
 type refusalKind struct{ source, reason string }
-
-// sampled is what was logged of a kind, and what was not, since a time.
-type sampled struct {
-	since          time.Time
-	logged, missed int
-}
-
-const (
-	samplePeriod = 10 * time.Second
-	perSample    = 10
-)
-
-// take tells whether to log a refusal, and how many of its kind were not since the last
-// that was.
-func (s *sample) take(kind refusalKind) (logIt bool, left int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	k := s.byKind[kind]
-	if k == nil {
-		k = &sampled{}
-		s.byKind[kind] = k
-	}
-	if now := s.now(); now.Sub(k.since).Abs() >= samplePeriod {
-		k.since, k.logged = now, 0
-	}
-	if k.logged >= perSample {
-		k.missed++
-		return false, 0
-	}
-	k.logged++
-	left, k.missed = k.missed, 0
-	return true, left
-}
 
 // refusal is the answer to a request that is not taken, and why. The caller hears the
 // message only; the cause is for the log.

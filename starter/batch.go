@@ -73,6 +73,8 @@ func (s *Starter) makeAllDurable(x *exchange, t *table, events []Incoming) (outc
 			case ctx.Err() != nil:
 				return ctx.Err()
 			}
+			end := s.span(x, in)
+			defer func() { end(string(outcomes[i])) }()
 			id, outcome, err := s.makeDurable(*in, s.budget(x, t), x.whole)
 			if err != nil {
 				return err

@@ -202,3 +202,15 @@ func refusesConnections(addr string) bool {
 	}
 	return err != nil
 }
+
+func TestATraceOutlivesTheSpool(t *testing.T) {
+	const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	disk, with := withSpool(t, spool.Options{})
+	w, engine := openFake(t, yaml("", doorSources...), with)
+	engine.onStart = always(serviceerror.NewUnavailable("connection refused"))
+	body := meeting("1")
+	require.True(t, w.post(t, "zoom", body, append(signZoom(body, w.now.time(), goodSecret), "Traceparent", parent)...).taken(t).Queued)
+	entries, err := disk.Next(t.Context(), 1)
+	require.NoError(t, err)
+	require.Contains(t, string(entries[0].Meta), `"traceparent":"`+parent+`"`)
+}

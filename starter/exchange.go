@@ -29,6 +29,8 @@ type exchange struct {
 	coding string
 	// sample is set where this machine has signed the request itself.
 	sample bool
+	// outcome is how it was answered; empty before.
+	outcome string
 	// collided is set where another event had the ID.
 	collided bool
 	// body is what the request holds in the crowd of bodies until it is verified; nil

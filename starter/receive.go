@@ -9,6 +9,7 @@ import (
 
 	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/provider"
+	"github.com/grapnel/grapnel/internal/tracing"
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
@@ -69,6 +70,8 @@ func (s *Starter) receive(c *fiber.Ctx) error {
 	if !d.wants(x.event) {
 		return s.accept(x, Ignored)
 	}
+	end := s.span(x, &events[0])
+	defer func() { end(x.outcome) }()
 	return s.hand(x, t, events[0])
 }
 
@@ -129,6 +132,7 @@ func (d *door) identify(x *exchange, t *table) ([]Incoming, error) {
 	for i, r := range requests {
 		events[i] = d.incoming(x, r)
 		events[i].Event.Headers = kept
+		tracing.Read(&events[i].Event, header.first)
 	}
 	return events, nil
 }

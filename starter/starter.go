@@ -17,11 +17,13 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"github.com/grapnel/grapnel/internal/config"
 	"github.com/grapnel/grapnel/internal/provider"
 	"github.com/grapnel/grapnel/internal/spool"
+	"github.com/grapnel/grapnel/internal/telemetry"
 )
 
 // Options say what a receiver needs.
@@ -36,6 +38,8 @@ type Options struct {
 	Spool *spool.Spool
 	// Observer hears of every request; may be nil.
 	Observer Observer
+	// Tracer makes the receiver's spans; nil where traces are not exported.
+	Tracer trace.Tracer
 	// Development gives the key of this machine, for sources that take samples signed with
 	// it. Nil refuses such sources: the receiver is not for this machine alone.
 	Development func() (*provider.Development, error)
@@ -103,9 +107,10 @@ type Starter struct {
 	underWay sync.Map
 	spool    *spool.Spool
 	observer Observer
+	tracer   trace.Tracer
 	log      *zap.Logger
 	// refusals chooses which refusals are logged.
-	refusals *sample
+	refusals *telemetry.Sample[refusalKind]
 	now      func() time.Time
 	// alive ends with the receiver. Contexts of requests derive from it, because
 	// fasthttp has none that outlives the connection.
@@ -131,8 +136,8 @@ func New(o Options) (*Starter, error) {
 			temporal: o.Temporal, namespace: o.Namespace, taskQueue: o.TaskQueue, seen: newSeen(now), now: now,
 		},
 		admission: newAdmission(o.Config.MaxInflight, now, queued, o.Log),
-		spool:     o.Spool, observer: o.Observer, transport: o.Transport, development: o.Development, log: o.Log, now: now,
-		refusals: &sample{now: now, byKind: map[refusalKind]*sampled{}},
+		spool:     o.Spool, observer: o.Observer, tracer: o.Tracer, transport: o.Transport, development: o.Development, log: o.Log, now: now,
+		refusals: telemetry.NewSample[refusalKind](now),
 		conns:    newCrowd(connectionsPerRequest*o.Config.MaxRequests, 0, (*guest).hangUp),
 		bodies:   newCrowd(o.Config.MaxRequests, unverifiedBytes, (*guest).stopReading),
 	}

@@ -19,6 +19,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/tracing"
 )
 
 // Temporal is what the receiver needs of a Temporal client.
@@ -140,6 +141,7 @@ func (s *intake) startAgain(ctx context.Context, in Incoming) (Outcome, error) {
 // execute starts the workflow. What Temporal calls invalid is tried once more without
 // the metadata, so that metadata never costs an event.
 func (s *intake) execute(ctx context.Context, in Incoming, reuse enums.WorkflowIdReusePolicy) error {
+	ctx = tracing.Context(ctx, in.Event)
 	o := s.options(in)
 	o.WorkflowIDReusePolicy = reuse
 	_, err := s.temporal.ExecuteWorkflow(ctx, o, event.ProcessEvent, in.Event, payload(in))

@@ -133,6 +133,8 @@ type Attempt struct {
 	Number int
 	// Result is done, failed, permanent, timeout, panic or deferred.
 	Result string
+	// Again is set where it failed and another attempt is made.
+	Again bool
 	// Err is what it failed with; nil when it did not.
 	Err  error
 	Took time.Duration
@@ -170,8 +172,10 @@ func (i *attempting) ExecuteActivity(ctx context.Context, in *interceptor.Execut
 	}
 	number, began := task.Before+int(activity.GetInfo(ctx).Attempt), time.Now()
 	out, err := i.Next.ExecuteActivity(ctx, in)
+	result := resultOf(err)
 	i.to.Attempted(Attempt{
-		Event: task.Event, Route: task.Route.Name, Number: number, Result: resultOf(err), Err: err, Took: time.Since(began),
+		Event: task.Event, Route: task.Route.Name, Number: number, Result: result, Err: err, Took: time.Since(began),
+		Again: result != Done && result != Deferred && !isFinal(err) && number < task.Route.Retry.Attempts,
 	})
 	return out, err
 }
@@ -194,6 +198,12 @@ func taskOf(in *interceptor.ExecuteActivityInput) (event.Task, bool) {
 	}
 	task, ok := in.Args[0].(event.Task)
 	return task, ok
+}
+
+// isFinal tells whether an attempt failed for good.
+func isFinal(err error) bool {
+	var app *temporal.ApplicationError
+	return errors.As(err, &app) && app.NonRetryable()
 }
 
 func resultOf(err error) string {

@@ -14,6 +14,7 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/telemetry"
 	"github.com/grapnel/grapnel/internal/telemetry/series"
+	"github.com/grapnel/grapnel/internal/tracing"
 	"github.com/grapnel/grapnel/starter"
 	"github.com/grapnel/grapnel/worker"
 )
@@ -26,6 +27,9 @@ type observer struct {
 	stats      *telemetry.Stats
 	flow       *telemetry.Flow
 	rejections *admin.Rejections
+	// failures chooses which failed attempts are logged, by route: a destination that is
+	// down fails thousands in a minute.
+	failures *telemetry.Sample[string]
 }
 
 func newObserver(c *config.Config, log *zap.Logger) (*observer, error) {
@@ -40,6 +44,7 @@ func newObserver(c *config.Config, log *zap.Logger) (*observer, error) {
 	}
 	o := &observer{
 		log: log, metrics: m, stats: stats, flow: flow, rejections: admin.NewRejections(admin.Bounds{}),
+		failures: telemetry.NewSample[string](nil),
 	}
 	o.rejections.Hide(c.Masker())
 	return o, nil
@@ -124,10 +129,19 @@ func (o *observer) Died(e event.Event, letter event.Letter) {
 // Attempted implements worker.Observer.
 func (o *observer) Attempted(a worker.Attempt) {
 	o.flow.Attempted(a.Route, a.Result, a.Number, a.Took)
-	if a.Err != nil && a.Result != worker.Deferred {
-		o.log.Warn("attempt failed", append(about(a.Event), zap.String("route", a.Route), zap.Int("attempt", a.Number),
-			zap.String("result", a.Result), zap.Error(a.Err))...)
+	if !a.Again {
+		return // What became of the event is told by another line.
 	}
+	logIt, left := o.failures.Take(a.Route)
+	if !logIt {
+		return
+	}
+	fields := append(about(a.Event), zap.String("route", a.Route), zap.Int("attempt", a.Number), zap.String("result", a.Result),
+		zap.Duration("took", a.Took), zap.Error(a.Err))
+	if left > 0 {
+		fields = append(fields, zap.Int("more like it, not logged", left))
+	}
+	o.log.Warn("attempt failed", fields...)
 }
 
 // Replayed implements worker.Observer.
@@ -137,9 +151,13 @@ func (o *observer) Replayed(e event.Event) {
 }
 
 func about(e event.Event) []zap.Field {
-	return []zap.Field{
+	fields := []zap.Field{
 		zap.String("source", e.Source), zap.String("type", event.Attribute(e.Type)), zap.String("event", e.ID),
 	}
+	if id := tracing.ID(e); id != "" {
+		fields = append(fields, zap.String("trace", id))
+	}
+	return fields
 }
 
 // close ends the collecting of metrics.

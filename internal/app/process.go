@@ -18,6 +18,7 @@ import (
 	"github.com/grapnel/grapnel/internal/pause"
 	"github.com/grapnel/grapnel/internal/spool"
 	"github.com/grapnel/grapnel/internal/telemetry"
+	"github.com/grapnel/grapnel/internal/tracing"
 )
 
 // process is what every long-running command is made of.
@@ -40,6 +41,8 @@ type process struct {
 	destinations *destination.Set
 	// pauses shows which sources and destinations are paused.
 	pauses *pause.Board
+	// traces are exported where the environment says where to.
+	traces *tracing.Export
 	// work is what the worker works with; nil without a worker.
 	work *activities.Activities
 	// alerts are told of a changed configuration; nil until they are made.
@@ -73,8 +76,12 @@ func (w World) open() (*process, error) {
 // dial makes the client. It connects when it is first used, so that a process
 // boots while Temporal is away.
 func (p *process) dial() error {
+	interceptors, err := p.traces.Interceptors()
+	if err != nil {
+		return err
+	}
 	c, err := engine.Dial(p.settings, engine.DialOptions{
-		Logger: telemetry.NewSDKSlog(p.log), Metrics: p.observer.metrics.SDK(),
+		Logger: telemetry.NewSDKSlog(p.log), Metrics: p.observer.metrics.SDK(), Interceptors: interceptors,
 		CompressFrom: int(p.config.CompressFrom),
 	})
 	if err != nil {

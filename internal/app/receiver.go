@@ -21,7 +21,7 @@ import (
 func (p *process) receiver(ctx context.Context) (part, *starter.Starter, net.Addr, error) {
 	s, err := starter.New(starter.Options{
 		Config: p.config, Temporal: p.client, Namespace: p.settings.Namespace, TaskQueue: p.env.TaskQueue,
-		Spool: p.spool, Observer: p.observer, Log: p.log, Development: p.development(),
+		Spool: p.spool, Observer: p.observer, Tracer: p.traces.Tracer(), Log: p.log, Development: p.development(),
 	})
 	if err != nil {
 		return part{}, nil, nil, err

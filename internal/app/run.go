@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/tracing"
 	"github.com/grapnel/grapnel/starter"
 )
 
@@ -37,6 +38,11 @@ func (w World) Serve(ctx context.Context, which Parts) error {
 		return err
 	}
 	defer func() { _ = p.observer.close(context.WithoutCancel(ctx)) }()
+	p.traces, err = tracing.Open(ctx, w.Lookup, Version(), func(err error) { p.log.Warn("traces can't be exported", zap.Error(err)) })
+	if err != nil {
+		return err
+	}
+	defer p.closeTraces(context.WithoutCancel(ctx))
 	where := banner{Parts: which, dataDir: p.env.DataDir, codec: p.codecEndpoint()}
 	embedded := which.Engine && !p.settings.Configured()
 	var last []part
@@ -73,6 +79,17 @@ func (w World) Serve(ctx context.Context, which Parts) error {
 	where.print(p)
 	return p.serve(ctx, append(parts, last...)...)
 }
+
+// closeTraces sends the spans that are left. A collector that is away is not waited for.
+func (p *process) closeTraces(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, tracesWithin)
+	defer cancel()
+	if err := p.traces.Close(ctx); err != nil {
+		p.log.Warn("the last traces were not exported", zap.Error(err))
+	}
+}
+
+const tracesWithin = 5 * time.Second
 
 // prepare refuses handlers that can't be bound, before anything runs; it logs what of the
 // configuration should be looked at, and gives an engine a place for its state.

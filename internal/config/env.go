@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -43,7 +44,7 @@ type Env struct {
 	TemporalPort int
 	// TaskQueue is the Temporal task queue that both halves meet on.
 	TaskQueue string
-	// LogLevel is debug, info, warn or error; LogFormat console or json.
+	// LogLevel is debug, info, warn or error; LogFormat auto, console or json.
 	LogLevel  slog.Level
 	LogFormat string
 }
@@ -65,7 +66,7 @@ type variables struct {
 	TaskQueue      string `split_words:"true" default:"grapnel" desc:"Temporal task queue"`
 	TemporalPort   string `split_words:"true" desc:"port of the Temporal that up runs, its Web UI's 1000 above; else those of its last run, at first 7233 and 8233"`
 	LogLevel       string `split_words:"true" default:"info" desc:"debug, info, warn or error"`
-	LogFormat      string `split_words:"true" default:"console" desc:"console or json"`
+	LogFormat      string `split_words:"true" default:"auto" desc:"auto, console or json; auto is console on a terminal and json elsewhere"`
 }
 
 // variable is one line of the table of variables.
@@ -167,8 +168,8 @@ func (l *envLoader) env() Env {
 	default:
 		l.fault("GRAPNEL_LOG_LEVEL", "must be debug, info, warn or error")
 	}
-	if e.LogFormat != "console" && e.LogFormat != "json" {
-		l.fault("GRAPNEL_LOG_FORMAT", "must be console or json")
+	if !slices.Contains([]string{"auto", "console", "json"}, e.LogFormat) {
+		l.fault("GRAPNEL_LOG_FORMAT", "must be auto, console or json")
 	}
 	return e
 }

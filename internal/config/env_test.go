@@ -17,7 +17,7 @@ func TestLoadEnv(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, config.Env{
 			Config: "grapnel.yaml", Listen: ":8080", AdminListen: "127.0.0.1:9090",
-			TaskQueue: "grapnel", LogLevel: slog.LevelInfo, LogFormat: "console",
+			TaskQueue: "grapnel", LogLevel: slog.LevelInfo, LogFormat: "auto",
 		}, e)
 	})
 	t.Run("every variable arrives", func(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/netguard"
 	"github.com/grapnel/grapnel/internal/secret"
+	"github.com/grapnel/grapnel/internal/tracing"
 )
 
 // HTTP is an endpoint that takes Standard Webhooks, as the file describes it.
@@ -174,7 +175,9 @@ func (h *endpoint) Close() {
 func (h *endpoint) Deliver(ctx context.Context, d Delivery) error {
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
-	res, err := h.post(ctx, h.headers(d), d.Body)
+	header := h.headers(d)
+	tracing.Write(tracing.Context(ctx, d.Event), header.Set)
+	res, err := h.post(ctx, header, d.Body)
 	if err != nil {
 		return h.failed(err)
 	}

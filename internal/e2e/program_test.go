@@ -73,7 +73,7 @@ func newHome(t *testing.T, config string, env ...string) *home {
 	require.NoError(t, os.WriteFile(filepath.Join(h.dir, "grapnel.yaml"), []byte(config), 0o600))
 	h.env = append([]string{
 		"PATH=" + filepath.Dir(cli) + ":" + os.Getenv("PATH"), "HOME=" + h.dir,
-		"GRAPNEL_LISTEN=127.0.0.1:0", "GRAPNEL_ADMIN_LISTEN=127.0.0.1:0", "GRAPNEL_LOG_LEVEL=debug",
+		"GRAPNEL_LISTEN=127.0.0.1:0", "GRAPNEL_ADMIN_LISTEN=127.0.0.1:0", "GRAPNEL_LOG_LEVEL=debug", "GRAPNEL_LOG_FORMAT=console",
 	}, env...)
 	return h
 }

@@ -37,6 +37,11 @@ type Event struct {
 	Headers map[string]string `json:"headers,omitempty"`
 	// Received is when the receiver had read the body, by its own clock.
 	Received time.Time `json:"received,omitzero"`
+	// Traceparent and Tracestate are the event's place in a trace, as W3C Trace Context
+	// and CloudEvents' extension for it write them: the sender's, or the receiver's own
+	// where traces are exported. Empty where there is none.
+	Traceparent string `json:"traceparent,omitempty"`
+	Tracestate  string `json:"tracestate,omitempty"`
 	// Corrected is when an operator replaced the body, for the routes that get it;
 	// zero where it is the sender's.
 	Corrected time.Time `json:"corrected,omitzero"`

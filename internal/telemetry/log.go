@@ -11,7 +11,9 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"os"
 
+	"github.com/mattn/go-isatty"
 	"go.uber.org/zap"
 	"go.uber.org/zap/exp/zapslog"
 	"go.uber.org/zap/zapcore"
@@ -23,10 +25,12 @@ const (
 	FormatConsole = "console"
 	// FormatJSON is one object per line.
 	FormatJSON = "json"
+	// FormatAuto is for people on a terminal, and JSON elsewhere.
+	FormatAuto = "auto"
 )
 
 // NewLogger makes a logger that writes to w. The level is debug, info, warn or
-// error, empty is info; the format is console or json, empty is console.
+// error, empty is info; the format is auto, console or json, empty is auto.
 func NewLogger(level, format string, w io.Writer) (*zap.Logger, error) {
 	l := zapcore.InfoLevel
 	if level != "" {
@@ -35,11 +39,21 @@ func NewLogger(level, format string, w io.Writer) (*zap.Logger, error) {
 			return nil, fmt.Errorf("log level %q is not known, use debug, info, warn or error", level)
 		}
 	}
+	if format == FormatAuto || format == "" {
+		format = formatFor(w)
+	}
 	enc, err := encoder(format)
 	if err != nil {
 		return nil, err
 	}
 	return zap.New(zapcore.NewCore(enc, zapcore.Lock(zapcore.AddSync(w)), l)), nil
+}
+
+func formatFor(w io.Writer) string {
+	if f, ok := w.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
+		return FormatConsole
+	}
+	return FormatJSON
 }
 
 func encoder(format string) (zapcore.Encoder, error) {
@@ -49,12 +63,12 @@ func encoder(format string) (zapcore.Encoder, error) {
 	switch format {
 	case FormatJSON:
 		return zapcore.NewJSONEncoder(c), nil
-	case FormatConsole, "":
-		c.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
+	case FormatConsole:
+		c.EncodeTime = zapcore.TimeEncoderOfLayout("2006-01-02 15:04:05.000")
 		c.EncodeLevel = zapcore.CapitalLevelEncoder
 		return zapcore.NewConsoleEncoder(c), nil
 	default:
-		return nil, fmt.Errorf("log format %q is not known, use console or json", format)
+		return nil, fmt.Errorf("log format %q is not known, use auto, console or json", format)
 	}
 }
 

@@ -50,10 +50,10 @@ func TestALoggerThatIsNotKnownIsRefused(t *testing.T) {
 
 func TestTheConsoleFormatIsForPeople(t *testing.T) {
 	var out bytes.Buffer
-	log, err := telemetry.NewLogger("", "", &out)
+	log, err := telemetry.NewLogger("", telemetry.FormatConsole, &out)
 	require.NoError(t, err)
 	log.Info("event started", zap.String("source", "zoom"))
-	require.Regexp(t, `^\d\d:\d\d:\d\d\.\d{3}\tINFO\tevent started\t\{"source": "zoom"\}\n$`, out.String())
+	require.Regexp(t, `^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\tINFO\tevent started\t\{"source": "zoom"\}\n$`, out.String())
 }
 
 func TestTheSDKLogsThroughZap(t *testing.T) {
@@ -73,4 +73,31 @@ func TestTheSDKLogsThroughZap(t *testing.T) {
 	require.Equal(t, "abc", v["WorkflowID"])
 	require.InDelta(t, 2, v["Attempt"], 0)
 	require.NotContains(t, v, "stacktrace")
+}
+
+func TestOffATerminalTheLogIsJSON(t *testing.T) {
+	var out bytes.Buffer
+	log, err := telemetry.NewLogger("", "", &out)
+	require.NoError(t, err)
+	log.Info("event started")
+	require.True(t, json.Valid(out.Bytes()), out.String())
+}
+
+func TestASampleCountsWhatItLeavesOut(t *testing.T) {
+	now := time.Now()
+	s := telemetry.NewSample[string](func() time.Time { return now })
+	logged := 0
+	for range 25 {
+		if ok, left := s.Take("crm"); ok {
+			require.Zero(t, left)
+			logged++
+		}
+	}
+	require.Equal(t, 10, logged)
+	ok, _ := s.Take("erp")
+	require.True(t, ok, "another kind has a share of its own")
+	now = now.Add(10 * time.Second)
+	ok, left := s.Take("crm")
+	require.True(t, ok)
+	require.Equal(t, 15, left)
 }

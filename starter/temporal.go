@@ -215,10 +215,16 @@ func (s *intake) judge(ctx context.Context, id string, in Incoming) (Outcome, er
 		}
 	default:
 	}
-	if body := memo[string](info.GetMemo(), event.MemoBody); in.numbered() && body != "" && body != event.IDByBody(in.Event.Source, in.Body) {
+	if in.changed(info.GetMemo()) {
 		return Changed, nil
 	}
 	return Duplicate, nil
+}
+
+// changed tells a sender's number that came before with another body.
+func (in *Incoming) changed(m *common.Memo) bool {
+	before := memo[string](m, event.MemoBody)
+	return in.numbered() && before != "" && before != event.IDByBody(in.Event.Source, in.Body)
 }
 
 // reviveEvery is how often at most a sender's repeats replay a dead letter.

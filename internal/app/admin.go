@@ -5,8 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/pprof"
+	"net/url"
 	"sync/atomic"
 	"time"
+
+	"go.temporal.io/sdk/converter"
 
 	"github.com/grapnel/grapnel/internal/admin"
 	"github.com/grapnel/grapnel/internal/alert"
@@ -103,4 +108,47 @@ func (p *process) ready(ctx context.Context, stopping *atomic.Bool, file *reload
 		r.Ready, r.Checks["process"] = false, admin.Check{Detail: "stopping"}
 	}
 	return r
+}
+
+// profileRoutes serve what `go tool pprof` asks for, where --pprof was given. They
+// stand behind the guard of the admin listener like everything else.
+func (p *process) profileRoutes() []admin.Route {
+	if !p.pprof {
+		return nil
+	}
+	return []admin.Route{
+		{Pattern: "GET /debug/pprof/", About: "Go's profiles: heap, goroutine, mutex and others", Handler: http.HandlerFunc(pprof.Index)},
+		{Pattern: "GET /debug/pprof/profile", About: "a CPU profile; ?seconds=", Handler: http.HandlerFunc(pprof.Profile)},
+		{Pattern: "GET /debug/pprof/trace", About: "an execution trace; ?seconds=", Handler: http.HandlerFunc(pprof.Trace)},
+		{Pattern: "GET /debug/pprof/cmdline", About: "the command line", Handler: http.HandlerFunc(pprof.Cmdline)},
+		{Pattern: "GET /debug/pprof/symbol", About: "the names of addresses", Handler: http.HandlerFunc(pprof.Symbol)},
+	}
+}
+
+// codec makes compressed payloads readable for the Web UI of the embedded engine
+// and for the one that is configured.
+func (p *process) codec() *admin.Codec {
+	c := &admin.Codec{Handler: converter.NewPayloadCodecHTTPHandler(engine.NewCodec(int(p.config.CompressFrom)))}
+	if p.engine != nil {
+		c.Origins = append(c.Origins, p.engine.UI)
+		// People open it by either name, and the page's origin is what they wrote.
+		if u, err := url.Parse(p.engine.UI); err == nil {
+			c.Origins = append(c.Origins, "http://localhost:"+u.Port())
+		}
+	}
+	if p.env.UIOrigin != "" {
+		c.Origins = append(c.Origins, p.env.UIOrigin)
+	}
+	return c
+}
+
+// codecEndpoint is where a Web UI on this machine finds the codec; empty while
+// nothing is compressed, and where the port of the admin listener is not known
+// beforehand.
+func (p *process) codecEndpoint() string {
+	_, port, err := net.SplitHostPort(p.env.AdminListen)
+	if err != nil || port == "0" || p.config.CompressFrom == 0 {
+		return ""
+	}
+	return "http://" + Dialable(p.env.AdminListen) + admin.CodecPath(p.env.AdminToken.Reveal())
 }

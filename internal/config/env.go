@@ -162,16 +162,21 @@ func (l *envLoader) env() Env {
 			l.fault("GRAPNEL_TEMPORAL_PORT", "must be a port from 1 to 64535, as 7233; the Web UI's is 1000 above it")
 		}
 	}
-	switch get("LOG_LEVEL") {
+	l.log(&e, get("LOG_LEVEL"))
+	return e
+}
+
+// log reads the level of the log, and checks its format.
+func (l *envLoader) log(e *Env, level string) {
+	switch level {
 	case "debug", "info", "warn", "error":
-		_ = e.LogLevel.UnmarshalText([]byte(get("LOG_LEVEL"))) // Knows these four.
+		_ = e.LogLevel.UnmarshalText([]byte(level)) // Knows these four.
 	default:
 		l.fault("GRAPNEL_LOG_LEVEL", "must be debug, info, warn or error")
 	}
 	if !slices.Contains([]string{"auto", "console", "json"}, e.LogFormat) {
 		l.fault("GRAPNEL_LOG_FORMAT", "must be auto, console or json")
 	}
-	return e
 }
 
 // token gives the text of a file where a token is written file:/path, as secrets in

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/converter"
 
 	"github.com/grapnel/grapnel/internal/event"
@@ -91,4 +94,62 @@ func (s *Store) firstEvent(ctx context.Context, id, run string) (*historypb.Hist
 		return nil, errors.New("the history of run " + run + " does not begin with its start")
 	}
 	return e, nil
+}
+
+// idLength is the length of an event ID, shortest that of a beginning that is
+// looked up.
+const (
+	idLength = 64
+	shortest = 6
+)
+
+// Resolve gives the event ID that begins with a text, as lists show it.
+func (s *Store) Resolve(ctx context.Context, id string) (string, error) {
+	if len(id) >= idLength || len(id) < shortest {
+		return id, nil
+	}
+	r, err := s.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+		Namespace: s.namespace, PageSize: 20,
+		Query: `WorkflowId STARTS_WITH ` + quote(id) + ` AND WorkflowType IN ("DeadLetter", "Discarded")`,
+	})
+	if err != nil {
+		return "", fmt.Errorf("look up %s: %w", id, err)
+	}
+	found := map[string]bool{}
+	for _, info := range r.GetExecutions() {
+		found[info.GetExecution().GetWorkflowId()] = true
+	}
+	switch len(found) {
+	case 0:
+		return "", fmt.Errorf("%w: none begins with %s", ErrGone, id)
+	case 1:
+		for whole := range found {
+			id = whole
+		}
+		return id, nil
+	default:
+		return "", fmt.Errorf("several dead letters begin with %s; write more of the ID", id)
+	}
+}
+
+// state is what an event is, by its latest run, in words.
+func state(info *workflowpb.WorkflowExecutionInfo) string {
+	kind, status := info.GetType().GetName(), info.GetStatus()
+	switch {
+	case isDead(info):
+		return "a dead letter"
+	case kind == event.Discarded:
+		return "discarded"
+	case status == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED:
+		return "handled"
+	case status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
+		return "being handled"
+	default:
+		return "ended by hand"
+	}
+}
+
+// quote writes a value for a query of Temporal's list.
+func quote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }

@@ -4,6 +4,10 @@
 package event
 
 import (
+	"bytes"
+	"encoding/json"
+	"mime"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -105,4 +109,60 @@ func Cut(s string, n int) string {
 		return s
 	}
 	return strings.ToValidUTF8(s[:n], "") + "…"
+}
+
+// byteOrderMark is what some editors and senders put before UTF-8 (RFC 8259, section 8.1:
+// a parser may ignore it).
+const byteOrderMark = "\ufeff"
+
+// formPayload is the field of a form that holds an event as JSON: GitHub's webhooks by
+// default and Slack's interactivity.
+const formPayload = "payload"
+
+// JSON gives the JSON that a body of a media type holds: the body without a byte order
+// mark, or the field payload of a form. Where a form holds no such thing, it gives the body.
+func JSON(contentType string, body []byte) []byte {
+	kind, _, err := mime.ParseMediaType(contentType)
+	if err != nil || kind != "application/x-www-form-urlencoded" {
+		return bytes.TrimPrefix(body, []byte(byteOrderMark))
+	}
+	form, err := url.ParseQuery(string(body))
+	if held := form[formPayload]; err == nil && len(held) == 1 && json.Valid([]byte(held[0])) {
+		return []byte(held[0])
+	}
+	return body
+}
+
+// Match tells whether s is of the pattern, in which * stands for any text, dots
+// and slashes included, and everything else for itself.
+func Match(pattern, s string) bool {
+	head, rest, star := strings.Cut(pattern, "*")
+	if !star {
+		return pattern == s
+	}
+	if !strings.HasPrefix(s, head) {
+		return false
+	}
+	s = s[len(head):]
+	for {
+		part, next, more := strings.Cut(rest, "*")
+		if !more {
+			return strings.HasSuffix(s, part)
+		}
+		i := strings.Index(s, part)
+		if i < 0 {
+			return false
+		}
+		s, rest = s[i+len(part):], next
+	}
+}
+
+// MatchAny tells whether s is of one of the patterns.
+func MatchAny(patterns []string, s string) bool {
+	for _, p := range patterns {
+		if Match(p, s) {
+			return true
+		}
+	}
+	return false
 }

@@ -41,6 +41,43 @@ func TestFilesStayShort(t *testing.T) {
 	}
 }
 
+// Small files, each with the reason why it stands alone.
+func smallFiles() map[string]string {
+	const perEvent, example = "a file for each event type, so that an adopter finds a pattern to copy", "an adopter's program, as docs/handlers.md shows it"
+	return map[string]string{
+		"cmd/grapnel/main.go":              "the stock program is one call",
+		"grapnel.go":                       "the library is one call",
+		"activities/handlers.go":           "the list that a fork edits",
+		"activities/deliver.go":            "what a destination answers, in a handler's words",
+		"activities/handler/temporal.go":   "the only file of the handler API that may name Temporal's types",
+		"activities/meeting_started.go":    perEvent,
+		"activities/meeting_ended.go":      perEvent,
+		"activities/participant_joined.go": perEvent,
+		"activities/participant_left.go":   perEvent,
+		"docs/shop/main.go":                example,
+		"docs/shop/invoice_paid.go":        example,
+		"docs/runbooks/runbooks.go":        "a program can embed only files below its own",
+		"workflows/register.go":            "the names that runs in flight refer to",
+		"internal/cli/setup.go":            "a file for each command",
+		"internal/spool/sync_linux.go":     "for one system",
+		"internal/spool/sync_other.go":     "for all other systems",
+	}
+}
+
+// Many small files make a reader open many: length has only moved into count.
+func TestFilesHoldAnIdea(t *testing.T) {
+	const least = 40
+	reasons := smallFiles()
+	for _, file := range goFiles(t) {
+		if file.test || filepath.Base(file.path) == "doc.go" || file.lines >= least {
+			continue
+		}
+		require.NotEmpty(t, reasons[file.path], "%s has %d lines; put it where it is read, or give its reason", file.path, file.lines)
+		delete(reasons, file.path)
+	}
+	require.Empty(t, reasons, "these are gone, or are no longer small")
+}
+
 func TestNothingUnfinishedOrForeignIsCommitted(t *testing.T) {
 	// Put together here, so that this file does not find itself.
 	unfinished := regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME)\b`)

@@ -44,8 +44,8 @@ func told(f meeting.Fact, err error) error {
 	return nil
 }
 
-// maxSummary is the length in characters of what people read in one line; the
-// engine takes at most 400 bytes.
+// maxSummary is the length in characters of what people read in one line;
+// Temporal takes at most 400 bytes.
 const maxSummary = 100
 
 // latestRun is the latest run of a workflow ID, running or not; empty when

@@ -19,7 +19,7 @@ import (
 	"github.com/grapnel/grapnel/internal/spool"
 )
 
-// troubles are what may be wrong with the engine.
+// troubles are what may be wrong with Temporal.
 var troubles = []struct {
 	name string
 	fail func(context.Context, int, client.StartWorkflowOptions) error
@@ -158,7 +158,7 @@ func TestWhatNoDiskTakesIsStartedUpToTheBound(t *testing.T) {
 		return nil
 	}
 	answers := make(chan reply, 6)
-	for n := range 6 { // Four at once are easy for the engine, as far as is known.
+	for n := range 6 { // Four at once are easy for Temporal, as far as is known.
 		go func() { answers <- w.zoom(t, meeting(strconv.Itoa(n))) }()
 		<-entered
 	}

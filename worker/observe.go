@@ -15,7 +15,7 @@ import (
 )
 
 // Observer hears how events end, once for each task that ends one; a task that
-// is lost on its way to the engine is heard of again.
+// is lost on its way to Temporal is heard of again.
 type Observer interface {
 	// Handled is an event with which nothing is left to do.
 	Handled(e event.Event, end End)

@@ -30,9 +30,9 @@ type Options struct {
 // seconds is what a workflow task may take.
 const stopTimeout = 10 * time.Second
 
-// pollers lets the engine say how many calls wait for work. Two, as the SDK has it,
+// pollers lets Temporal say how many calls wait for work. Two, as the SDK has it,
 // bring no more than two events in the time of a call to a worker that takes no
-// part in eager starts; many would burden an idle engine for nothing.
+// part in eager starts; many would burden an idle Temporal for nothing.
 func pollers() sdkworker.PollerBehavior {
 	return sdkworker.NewPollerBehaviorAutoscaling(sdkworker.PollerBehaviorAutoscalingOptions{
 		InitialNumberOfPollers: 4, MinimumNumberOfPollers: 2, MaximumNumberOfPollers: 32,

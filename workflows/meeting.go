@@ -33,7 +33,7 @@ func Meeting(ctx workflow.Context, start meeting.Start) (meeting.Ledger, error) 
 	for {
 		// Every way out of this function leads past this line with nothing in
 		// between that lets another signal in, so that none is lost. Should one
-		// reach the engine all the same, it refuses to close the run and hands
+		// reach Temporal all the same, it refuses to close the run and hands
 		// the signal over first.
 		drain(ctx, facts, &ledger)
 		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {

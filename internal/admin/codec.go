@@ -23,7 +23,7 @@ type Codec struct {
 
 const pathCodec = "/codec"
 
-// maxCodecBytes bounds a request: the engine's largest message, in base64.
+// maxCodecBytes bounds a request: Temporal's largest message, in base64.
 const maxCodecBytes = 8 << 20
 
 // CodecPath is the path of the codec for a Web UI. That can't show a token, so

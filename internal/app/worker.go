@@ -11,7 +11,7 @@ import (
 	"github.com/grapnel/grapnel/worker"
 )
 
-// workerRetry is how long a worker rests that could not work.
+// workerRetry is the delay before a worker that could not work is started again.
 const workerRetry = 2 * time.Second
 
 // workerPart makes the part that handles events. A worker can't start while

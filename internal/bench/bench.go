@@ -127,7 +127,7 @@ func measurements() []measurement {
 		{"rates", "what is handled, in alternating rounds", (*bench).rates},
 		{"latency", "from the socket to the handler at 50 events/s", (*bench).latency},
 		{"bursts", "what the door accepts at once, in alternating rounds", (*bench).bursts},
-		{"replay", "dead letters played again", (*bench).replays},
+		{"replay", "dead letters replayed", (*bench).replays},
 		{"receiver", "a request with Temporal left out", (*bench).receiver},
 		{"hang", "an engine that hangs", (*bench).hang},
 		{"bytes", "what an event leaves on disk", (*bench).bytes},

@@ -113,7 +113,7 @@ func (b *bench) burst(ctx context.Context, spool bool, n int, into *Burst) error
 // errNotYet is what the handler says of events that are to become dead letters.
 var errNotYet = errors.New("not yet")
 
-// replays makes dead letters and plays them again.
+// replays makes dead letters and replays them.
 func (b *bench) replays(ctx context.Context) error {
 	for range min(b.Rounds, 3) {
 		rate, err := b.replay(ctx, max(b.Events/4, 20))

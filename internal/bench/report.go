@@ -56,7 +56,7 @@ type Report struct {
 	// Burst is what is accepted of many at once, with and without a spool.
 	Burst        Burst `json:"burst"`
 	BurstNoSpool Burst `json:"burstNoSpool"`
-	// Replays is dead letters played again, until they are handled.
+	// Replays is dead letters replayed, until they are handled.
 	Replays Series `json:"replays"`
 	// Receiver is what a request costs with the Temporal call left out.
 	Receiver Cost `json:"receiver"`

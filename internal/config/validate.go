@@ -15,7 +15,7 @@ import (
 
 // The bounds of settings that have them for a reason outside this package.
 const (
-	// maxBody keeps an event with its envelope below the engine's limit of 2 MB
+	// maxBody keeps an event with its envelope below Temporal's limit of 2 MB
 	// for one payload.
 	maxBody Size = 3 << 19
 	// minRetention is the shortest that Temporal takes.

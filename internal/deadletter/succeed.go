@@ -42,7 +42,7 @@ func (s *Store) start(ctx context.Context, e event.Event, next successor) (strin
 		EnableEagerStart:                         true,
 		Memo:                                     next.memo,
 		TypedSearchAttributes:                    attributes(e, next.of),
-		StaticSummary:                            event.Cut(e.Summary(), 390), // The engine takes 400 bytes.
+		StaticSummary:                            event.Cut(e.Summary(), 390), // Temporal takes 400 bytes.
 		Priority:                                 temporal.Priority{PriorityKey: behind},
 	}
 	run, err := s.temporal.ExecuteWorkflow(ctx, o, next.kind, next.args...)

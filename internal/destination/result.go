@@ -26,7 +26,7 @@ type Error struct {
 	Status int
 	// Permanent is set when no further attempt can mend it.
 	Permanent bool
-	// RetryAfter is how long to rest at least before the next attempt, between
+	// RetryAfter is the shortest delay before the next attempt, between
 	// 0 and one hour.
 	RetryAfter time.Duration
 	// Timeout is set when the destination did not answer in time.

@@ -34,8 +34,8 @@ func heldBack(free <-chan struct{}) grpc.DialOption {
 }
 
 // The engine's answer brings the event's first task. Nobody but the call that
-// asked for it gets that task; were the call given up with the ack budget, the
-// engine would wait for the task's time-out before it gave it to anybody else.
+// asked for it gets that task; were the call given up with the ack budget,
+// Temporal would wait for the task's time-out before it gave it to anybody else.
 func TestAnEventWhoseStartIsLateIsHandledInItsFirstTask(t *testing.T) {
 	t.Parallel()
 	server, free := enginetest.Shared(t), make(chan struct{})

@@ -137,7 +137,7 @@ func TestAReplayThatFailsIsADeadLetterAgain(t *testing.T) {
 	require.EqualValues(t, 2, bad.calls.Load())
 	keep(t, s, "dead_after_replay", id, s.latest(t, id).GetExecution().GetRunId())
 
-	t.Run("the sender's repeats do not play it again for a while", func(t *testing.T) {
+	t.Run("the sender's repeats do not replay it for a while", func(t *testing.T) {
 		a := s.send(t, zoomOf("TestAReplayThatFailsIsADeadLetterAgain", "meeting.started"))
 		require.True(t, a.Duplicate)
 		require.False(t, a.Replayed)

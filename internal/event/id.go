@@ -14,7 +14,7 @@ func IDBySender(source, id string) string { return sum(source, "\n", id) }
 // IDByBody is the event ID of a source whose events are told apart by their
 // bytes: SHA-256 of the source name, a line feed, and the raw body. The type is
 // left out: where an unsigned header carries it, a captured request could be
-// played again as another type.
+// sent again as another type.
 func IDByBody(source string, body []byte) string {
 	h := sha256.New()
 	writeString(h, source)

@@ -64,7 +64,7 @@ type Route struct {
 // Ask is what the plan of an event is made from.
 type Ask struct {
 	Event Event `json:"event"`
-	// Replay is set when a dead letter is played again: then Left names the
+	// Replay is set when a dead letter is replayed: then Left names the
 	// routes still to do and Done those that must not run again.
 	Replay bool     `json:"replay,omitempty"`
 	Left   []string `json:"left,omitempty"`
@@ -245,11 +245,11 @@ const (
 
 // The keys of the memo that the start of an event writes.
 const (
-	// MemoDigest tells two events of one key apart: see Digest.
+	// MemoDigest tells two events of one key apart: see IDAndDigest.
 	MemoDigest = "digest"
 	// MemoBody is the digest of the body of an event that its sender numbers.
 	MemoBody = "body"
-	// MemoReplayed is when a dead letter was last played again; absent if never.
+	// MemoReplayed is when a dead letter was last replayed; absent if never.
 	MemoReplayed = "replayed"
 	// MemoSummary is Event.Summary.
 	MemoSummary = "summary"

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// compose loads docker-compose.yml as `docker compose` does in an empty environment. The loader logs what
-// it merely warns about; here a warning is a fault.
+// compose loads docker-compose.yml as `docker compose` does in an empty environment. The loader
+// logs what it merely warns about; here a warning is a fault.
 func compose(t *testing.T) *types.Project {
 	t.Helper()
 	warnings := logtest.NewLocal(logrus.StandardLogger())

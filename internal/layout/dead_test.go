@@ -34,7 +34,8 @@ var forTests = map[string]string{
 	"internal/telemetry.MetricsTable": "a test prints docs/metrics.md by it",
 }
 
-// An exported name that only tests use makes readers believe in something that the program does not do.
+// An exported name that only tests use makes readers believe in something that the program does not
+// do.
 func TestTheProgramUsesEveryExportedName(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it needs every package compiled")
@@ -52,8 +53,8 @@ func TestTheProgramUsesEveryExportedName(t *testing.T) {
 	}
 }
 
-// names holds what the packages of this module declare for each other, and what they use of it. A name is
-// "internal/spool.Spool", that of a method "internal/spool.Spool.Put".
+// names holds what the packages of this module declare for each other, and what they use of it. A
+// name is "internal/spool.Spool", that of a method "internal/spool.Spool.Put".
 type names struct {
 	declared   []string
 	used       map[string]bool
@@ -67,8 +68,8 @@ type listed struct {
 	GoFiles                 []string
 }
 
-// load reads the types of the program. Each package of ours is checked from its source, against the compiled
-// form of what it imports.
+// load reads the types of the program. Each package of ours is checked from its source, against the
+// compiled form of what it imports.
 func load(t *testing.T) *names {
 	t.Helper()
 	list := exec.CommandContext(t.Context(), "go", "list", "-export", "-deps", "-json=ImportPath,Dir,Export,GoFiles", "./...")
@@ -208,8 +209,8 @@ func (n *names) use(info *types.Info) {
 	}
 }
 
-// collectInterfaces gathers the interfaces of a package and of all that it imports: what satisfies one may be called
-// through it.
+// collectInterfaces gathers the interfaces of a package and of all that it imports: what satisfies
+// one may be called through it.
 func (n *names) collectInterfaces(pkg *types.Package, seen map[*types.Package]bool) {
 	if seen[pkg] {
 		return

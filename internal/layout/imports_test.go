@@ -78,8 +78,8 @@ func (g graph) reaches(from, to string) []string {
 	return search(from, nil)
 }
 
-// standard tells a package of the standard library, and one of ours, which has rules of its own: the first
-// element of its path holds no dot.
+// standard tells a package of the standard library, and one of ours, which has rules of its own:
+// the first element of its path holds no dot.
 func standard(imported string) bool {
 	first, _, _ := strings.Cut(imported, "/")
 	return !strings.Contains(first, ".")

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// directives reads nginx.conf far enough for these tests: each simple directive with its arguments, comments
-// and blocks left out.
+// directives reads nginx.conf far enough for these tests: each simple directive with its arguments,
+// comments and blocks left out.
 func directives(t *testing.T) map[string][]string {
 	t.Helper()
 	conf := regexp.MustCompile(`(?m)#.*$`).ReplaceAllString(read(t, "deploy/compose/nginx/nginx.conf"), "")

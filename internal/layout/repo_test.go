@@ -36,8 +36,8 @@ func (f goFile) position(node ast.Node) string {
 	return f.path + ":" + f.fset.Position(node.Pos()).String()[len(p.Filename)+1:]
 }
 
-// files lists what belongs to the repository: what git tracks or would offer to add, or, where there is no
-// git (an unpacked archive), everything but what a build leaves.
+// files lists what belongs to the repository: what git tracks or would offer to add, or, where
+// there is no git (an unpacked archive), everything but what a build leaves.
 func files(t *testing.T) []string {
 	t.Helper()
 	git := exec.CommandContext(t.Context(), "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")

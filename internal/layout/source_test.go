@@ -85,9 +85,10 @@ func TestNoPackageVariableChanges(t *testing.T) {
 	require.Empty(t, changing, "these can change; pass them in, or make them functions")
 }
 
-// fixed tells a variable that is one only because Go has no constant of its kind: a compile-time check, an
-// embedded file, a sentinel error, a compiled pattern, a value computed once, or an unexported table that its package never writes
-// to. A local variable of the table's name counts as the table; name it otherwise.
+// fixed tells a variable that is one only because Go has no constant of its kind: a compile-time
+// check, an embedded file, a sentinel error, a compiled pattern, a value computed once, or an
+// unexported table that its package never writes to. A local variable of the table's name counts as
+// the table; name it otherwise.
 func fixed(decl *ast.GenDecl, spec *ast.ValueSpec, written map[string]bool) bool {
 	if strings.Contains(embedding(decl, spec), "//go:embed ") {
 		return true
@@ -106,7 +107,8 @@ func fixed(decl *ast.GenDecl, spec *ast.ValueSpec, written map[string]bool) bool
 	return true
 }
 
-// linked tells the three names of internal/app/version.go that the linker sets, which a constant can't be.
+// linked tells the three names of internal/app/version.go that the linker sets, which a constant
+// can't be.
 func linked(name string) bool { return name == "version" || name == "commit" || name == "date" }
 
 // embedding gives the directives above a declaration.
@@ -123,7 +125,8 @@ func embedding(decl *ast.GenDecl, spec *ast.ValueSpec) string {
 	return lines.String()
 }
 
-// fixedValue tells an initial value that nobody can change, or, unexported, one that the package alone could.
+// fixedValue tells an initial value that nobody can change, or, unexported, one that the package
+// alone could.
 func fixedValue(value ast.Expr, exported bool) bool {
 	switch value := value.(type) {
 	case *ast.CallExpr:
@@ -153,7 +156,8 @@ func fixedValue(value ast.Expr, exported bool) bool {
 	}
 }
 
-// writes collects the names that a package assigns to, in whole or in part, or takes the address of.
+// writes collects the names that a package assigns to, in whole or in part, or takes the address
+// of.
 func writes(pkg []goFile) map[string]bool {
 	written := map[string]bool{}
 	note := func(target ast.Expr) {

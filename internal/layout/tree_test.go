@@ -59,6 +59,8 @@ func smallFiles() map[string]string {
 		"docs/runbooks/runbooks.go":        "a program can embed only files below its own",
 		"workflows/register.go":            "the names that runs in flight refer to",
 		"internal/cli/setup.go":            "a file for each command",
+		"internal/cli/send_body.go":        "the changes that send makes to a sample",
+		"internal/provider/identity.go":    "from what a request says to its event ID",
 		"internal/spool/sync_linux.go":     "for one system",
 		"internal/spool/sync_other.go":     "for all other systems",
 	}

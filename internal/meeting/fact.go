@@ -27,8 +27,8 @@ const (
 // Fact is what one event tells of a meeting. Its identity is the event ID: the
 // same event tells the same fact however often it is told.
 type Fact struct {
-	// Event is the ID of the event, and so the workflow ID under which the
-	// engine shows it.
+	// Event is the ID of the event, and so the workflow ID under which
+	// Temporal shows it.
 	Event string `json:"event"`
 	Kind  Kind   `json:"kind"`
 	// Time is when it happened, by the sender's clock.

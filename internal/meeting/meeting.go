@@ -58,11 +58,11 @@ type Run struct {
 }
 
 // maxID is the longest meeting that a workflow ID spells out; Zoom's are 24
-// characters. The engine takes 1,000 bytes.
+// characters. Temporal takes 1,000 bytes.
 const maxID = 200
 
 // WorkflowID is the workflow ID of a meeting instance. Zoom's UUIDs are base64
-// and may hold "/", "+" and "=", all of which the engine takes. What is too long
+// and may hold "/", "+" and "=", all of which Temporal takes. What is too long
 // or unprintable is replaced by its SHA-256.
 func WorkflowID(meeting string) string {
 	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }

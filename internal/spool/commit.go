@@ -111,7 +111,8 @@ func (c *committer) hasArrivals() bool {
 	return len(c.incoming) > 0 && c.failure == nil
 }
 
-// gather takes the next group. With company expected it waits until as many have come as last time, at most the delay.
+// gather takes the next group. With company expected it waits until as many have come as last time,
+// at most the delay.
 func (c *committer) gather() (group []*arrival, more bool) {
 	c.mu.Lock()
 	if n := len(c.incoming); n > 0 && n < c.lastPuts && !c.closed {
@@ -166,7 +167,8 @@ func (c *committer) refuseArrivals() {
 	c.incoming = nil
 }
 
-// failLocked distrusts the disk: the group is refused, the segment is left as it was, a new one must pass a test.
+// failLocked distrusts the disk: the group is refused, the segment is left as it was, a new one
+// must pass a test.
 func (c *committer) failLocked(err error) {
 	c.testAt = time.Now().Add(c.testDelay)
 	c.failure = err
@@ -178,8 +180,9 @@ func (c *committer) failLocked(err error) {
 	}
 }
 
-// writeDone writes down which entries are done, when enough of them or enough time have gathered. It is not synced: a
-// lost line offers an entry once more and nothing else, and the next group's sync covers it.
+// writeDone writes down which entries are done, when enough of them or enough time have gathered.
+// It is not synced: a lost line offers an entry once more and nothing else, and the next group's
+// sync covers it.
 func (c *committer) writeDone() {
 	c.mu.Lock()
 	due := len(c.finished) >= doneAtOnce || c.closed || time.Since(c.doneSince) >= doneDelay

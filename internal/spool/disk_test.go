@@ -73,7 +73,8 @@ func (f *diskFile) Sync() error {
 	return nil
 }
 
-// crash copies the directory as a power cut would leave it: of each segment what was synced and a part of the rest.
+// crash copies the directory as a power cut would leave it: of each segment what was synced and a
+// part of the rest.
 func (d *disk) crash(t fataler, from, to string, keep float64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

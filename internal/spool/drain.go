@@ -22,13 +22,13 @@ const (
 	refuse
 )
 
-// Taken says that the engine has the entry, now or since earlier: the spool forgets it.
+// Taken says that Temporal has the entry, now or since earlier: the spool forgets it.
 func Taken() Outcome { return Outcome{kind: taken} }
 
-// Again says that the engine could not take the entry now: it stays, and the drain slows down.
+// Again says that Temporal could not take the entry now: it stays, and the drain slows down.
 func Again() Outcome { return Outcome{kind: again} }
 
-// Refuse says that the engine will never take the entry: it is set aside with the reason.
+// Refuse says that Temporal will never take the entry: it is set aside with the reason.
 func Refuse(reason string) Outcome { return Outcome{kind: refuse, reason: reason} }
 
 // result is one hand-over that has ended.
@@ -39,11 +39,12 @@ type result struct {
 	took    time.Duration
 }
 
-// Drain hands entries over, oldest first, until the context is done. It learns how much at once the engine takes easily
-// (one more for each round that was fast, half for one that failed, a tenth less for one that was slow) and probes with
-// a single entry while the engine is away. hand must be safe for concurrent use and should give up when its context is
-// done; whatever it says then still counts. Drain returns when all of them have returned; nothing is lost then, what was
-// not taken is in the queue. The error is nil when the context ended it, or ErrClosed.
+// Drain hands entries over, oldest first, until the context is done. It learns how much at once
+// Temporal takes easily (one more for each round that was fast, half for one that failed, a tenth
+// less for one that was slow) and probes with a single entry while Temporal is away. hand must be
+// safe for concurrent use and should give up when its context is done; whatever it says then still
+// counts. Drain returns when all of them have returned; nothing is lost then, what was not taken is
+// in the queue. The error is nil when the context ended it, or ErrClosed.
 func (s *Spool) Drain(ctx context.Context, hand func(context.Context, Entry) Outcome, o pace.Options) error {
 	d := &drainer{Spool: s, hand: hand, pace: pace.New(o), results: make(chan result), offers: make(chan offer, 1)}
 	feed, stop := context.WithCancel(ctx)

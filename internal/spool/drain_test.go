@@ -51,7 +51,7 @@ func TestDrainHandsEverythingOverOnceAndTakesMoreAtATime(t *testing.T) {
 		mu.Lock()
 		times[e.Key]++
 		mu.Unlock()
-		time.Sleep(time.Millisecond) // The engine's work.
+		time.Sleep(time.Millisecond) // Temporal's work.
 		return spool.Taken()
 	}, pace.Options{Most: 8, Fast: time.Minute})
 	require.Len(t, times, 2000)

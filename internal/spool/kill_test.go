@@ -32,7 +32,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child puts from many goroutines while a drain goes on and prints a line for each accepted and each done entry.
+// child puts from many goroutines while a drain goes on and prints a line for each accepted and
+// each done entry.
 func child(dir string) error {
 	s, err := spool.Open(spool.Options{Path: dir, MaxBytes: 4 << 20})
 	if err != nil {
@@ -92,7 +93,8 @@ func TestNothingAcceptedIsLostOverKills(t *testing.T) {
 	require.Greater(t, accepted, rounds)
 }
 
-// killOneChild runs a child, kills it some lines after the first and notes in waiting what must still be there.
+// killOneChild runs a child, kills it some lines after the first and notes in waiting what must
+// still be there.
 func killOneChild(t *testing.T, self, dir string, waiting map[string]bool) int {
 	t.Helper()
 	cmd := exec.Command(self)

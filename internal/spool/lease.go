@@ -9,9 +9,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// Next leases up to limit entries, oldest first, and waits until there is one. A leased entry is offered to nobody else
-// until Retry; Done or SetAside ends it. The error is the context's, ErrClosed, or wraps ErrFailed when the disk cannot be
-// read (the entries stay in the queue).
+// Next leases up to limit entries, oldest first, and waits until there is one. A leased entry is
+// offered to nobody else until Retry; Done or SetAside ends it. The error is the context's,
+// ErrClosed, or wraps ErrFailed when the disk cannot be read (the entries stay in the queue).
 func (s *Spool) Next(ctx context.Context, limit int) ([]Entry, error) {
 	for {
 		s.mu.Lock()
@@ -47,8 +47,9 @@ func await(ctx context.Context, waiters <-chan struct{}, pause time.Duration) er
 	return nil
 }
 
-// takeLocked leases items: what was put back and what is new by turns, so that entries that nobody takes keep none from
-// being offered. It also returns how long to wait until one that was put back may be offered again.
+// takeLocked leases items: what was put back and what is new by turns, so that entries that nobody
+// takes keep none from being offered. It also returns how long to wait until one that was put back
+// may be offered again.
 func (s *Spool) takeLocked(limit int) (items []*item, pause time.Duration) {
 	now := time.Now()
 	for len(items) < limit {
@@ -73,8 +74,8 @@ func (s *Spool) takeLocked(limit int) (items []*item, pause time.Duration) {
 	return items, pause
 }
 
-// dueLocked finds the item that was put back, may be offered again and was offered least, the oldest of several; -1 when
-// there is none. pause is how long the next of the others waits.
+// dueLocked finds the item that was put back, may be offered again and was offered least, the
+// oldest of several; -1 when there is none. pause is how long the next of the others waits.
 func (s *Spool) dueLocked(now time.Time) (at int, pause time.Duration) {
 	at, pause = -1, time.Hour
 	for i, it := range s.returned {
@@ -87,7 +88,8 @@ func (s *Spool) dueLocked(now time.Time) (at int, pause time.Duration) {
 	return at, pause
 }
 
-// read loads leased entries. One whose record is damaged is set aside; one that cannot be read goes back.
+// read loads leased entries. One whose record is damaged is set aside; one that cannot be read goes
+// back.
 func (s *Spool) read(items []*item) ([]Entry, error) {
 	entries := make([]Entry, 0, len(items))
 	var fault error
@@ -121,7 +123,8 @@ func (s *Spool) unreadable(it *item, err error) {
 	}
 }
 
-// readRecord reads a leased item's record. A segment with leased items is not deleted, but the item can move.
+// readRecord reads a leased item's record. A segment with leased items is not deleted, but the item
+// can move.
 func (s *Spool) readRecord(it *item) ([]byte, error) {
 	s.mu.Lock()
 	segment, offset := it.segment, it.offset
@@ -152,8 +155,8 @@ func (s *Spool) setAsideDamaged(it *item, record []byte, cause error) {
 	s.known[identify(e.Key, e.Digest)] = struct{}{}
 }
 
-// Done forgets a leased entry. The disk hears of it a little later, together with others: after a crash in between the
-// entry is offered again.
+// Done forgets a leased entry. The disk hears of it a little later, together with others: after a
+// crash in between the entry is offered again.
 func (s *Spool) Done(e Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -26,8 +26,9 @@ const (
 	Refused State = "refused"
 )
 
-// Listed is an entry as List and Export show it. Meta is raw JSON where the entry's is JSON, else MetaBase64 is set; Body
-// is text where it is valid UTF-8, else BodyBase64 is set. List leaves the body out.
+// Listed is an entry as List and Export show it. Meta is raw JSON where the entry's is JSON, else
+// MetaBase64 is set; Body is text where it is valid UTF-8, else BodyBase64 is set. List leaves the
+// body out.
 type Listed struct {
 	State      State           `json:"state"`
 	Sequence   uint64          `json:"sequence"`
@@ -45,8 +46,8 @@ type Listed struct {
 
 const exportBatch = 256
 
-// List shows up to limit entries without their bodies: the refused ones first, then oldest first. It is a picture of a
-// moving queue: an entry that is done meanwhile may be missing.
+// List shows up to limit entries without their bodies: the refused ones first, then oldest first.
+// It is a picture of a moving queue: an entry that is done meanwhile may be missing.
 func (s *Spool) List(limit int) ([]Listed, error) {
 	out := []Listed{}
 	err := s.visit(func(e Entry, l Listed) (bool, error) {
@@ -160,7 +161,8 @@ func (s *Spool) touched() []listedItem {
 	return items
 }
 
-// visitItems reads items from the disk. One that cannot be read was done meanwhile, or the drain will report it.
+// visitItems reads items from the disk. One that cannot be read was done meanwhile, or the drain
+// will report it.
 func (s *Spool) visitItems(items []listedItem, see visitor) (bool, error) {
 	for _, it := range items {
 		record := make([]byte, it.size)
@@ -179,9 +181,10 @@ func (s *Spool) visitItems(items []listedItem, see visitor) (bool, error) {
 	return true, nil
 }
 
-// View shows what a process that has ended left in a spool's directory: see may call List, Export and Stats, until it
-// returns. Nothing on the disk is changed, and a read-only disk will do. The error wraps ErrInUse while a process has the
-// directory open, and os.ErrNotExist where no spool is.
+// View shows what a process that has ended left in a spool's directory: see may call List, Export
+// and Stats, until it returns. Nothing on the disk is changed, and a read-only disk will do. The
+// error wraps ErrInUse while a process has the directory open, and os.ErrNotExist where no spool
+// is.
 func View(o Options, see func(*Spool) error) error {
 	o = withDefaults(o)
 	o.view = true
@@ -224,12 +227,14 @@ type Stats struct {
 	// Refused and RefusedBytes count the entries that were set aside.
 	Refused      int   `json:"refused"`
 	RefusedBytes int64 `json:"refusedBytes"`
-	// Failed says that the disk is not trusted at the moment, Full that a bound is reached, Cause why.
+	// Failed says that the disk is not trusted at the moment, Full that a bound is reached, Cause
+	// why.
 	Failed bool   `json:"failed"`
 	Full   bool   `json:"full"`
 	Cause  string `json:"cause,omitempty"`
-	// Accepted, Repeats, Drained, Groups, Syncs and Failures count since Open: entries kept, puts of an entry that was
-	// kept already, entries done, groups committed, syncs of data, and disk failures.
+	// Accepted, Repeats, Drained, Groups, Syncs and Failures count since Open: entries kept, puts
+	// of an entry that was kept already, entries done, groups committed, syncs of data, and disk
+	// failures.
 	Accepted uint64 `json:"accepted"`
 	Repeats  uint64 `json:"repeats"`
 	Drained  uint64 `json:"drained"`

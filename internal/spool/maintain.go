@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	// Done entries keep their space until their segment goes; this many segments of them are not worth a copy.
+	// Done entries keep their space until their segment goes; this many segments of them are not
+	// worth a copy.
 	deadSegments   = 4
 	moveBreak      = time.Minute // after a record that cannot be read
 	damagedSuffix  = ".damaged"
@@ -23,8 +24,9 @@ func (c *committer) nextName() uint64 {
 	return c.sequence + 1
 }
 
-// test finds out whether the disk can be trusted again: a new segment must take and sync as much as the failed group
-// was. What earlier segments hold up to their good size was synced before the failure and stays.
+// test finds out whether the disk can be trusted again: a new segment must take and sync as much as
+// the failed group was. What earlier segments hold up to their good size was synced before the
+// failure and stays.
 func (c *committer) test() {
 	g, err := c.newSegment(c.nextName())
 	if err == nil {
@@ -61,8 +63,8 @@ func tryFile(f file, size int) error {
 	return f.Truncate(0)
 }
 
-// reclaim deletes the oldest segments as long as nothing in them waits. Only the oldest: a later one says what is done
-// in an earlier one.
+// reclaim deletes the oldest segments as long as nothing in them waits. Only the oldest: a later
+// one says what is done in an earlier one.
 func (c *committer) reclaim() {
 	c.mu.Lock()
 	if g := c.current; g != nil && len(c.segments) > 0 && c.emptyLocked() && g.size > smallestSegment {
@@ -103,8 +105,8 @@ func (c *committer) discard(g *segment) {
 	}
 }
 
-// relocate copies the last entries of the oldest segment to the end of the log, when few entries that nobody takes keep
-// much dead space from being deleted.
+// relocate copies the last entries of the oldest segment to the end of the log, when few entries
+// that nobody takes keep much dead space from being deleted.
 func (c *committer) relocate() {
 	c.mu.Lock()
 	var total int64

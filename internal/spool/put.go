@@ -17,9 +17,10 @@ type arrival struct {
 	done     chan struct{}
 }
 
-// Put keeps an entry and returns when it is synced to the disk. The caller may use Meta and Body again at once. An entry
-// whose Key and Digest wait already, or were set aside, is accepted without a second copy. The error wraps ErrFull,
-// ErrFailed, ErrTooLarge or ErrClosed, or is the context's; in that last case the entry may be kept nevertheless.
+// Put keeps an entry and returns when it is synced to the disk. The caller may use Meta and Body
+// again at once. An entry whose Key and Digest wait already, or were set aside, is accepted without
+// a second copy. The error wraps ErrFull, ErrFailed, ErrTooLarge or ErrClosed, or is the context's;
+// in that last case the entry may be kept nevertheless.
 func (s *Spool) Put(ctx context.Context, e Entry) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("spool: %w", err)
@@ -45,8 +46,8 @@ func (s *Spool) Put(ctx context.Context, e Entry) error {
 	}
 }
 
-// admit queues an entry for the committer. It returns nil for an entry that is kept already, and the first arrival for
-// one that is on its way.
+// admit queues an entry for the committer. It returns nil for an entry that is kept already, and
+// the first arrival for one that is on its way.
 func (s *Spool) admit(e Entry) (*arrival, error) {
 	id := identify(e.Key, e.Digest)
 	if a, done, err := s.lookup(id); a != nil || done || err != nil {
@@ -167,7 +168,8 @@ func (c *committer) settleLocked(a *arrival, err error) {
 	close(a.done)
 }
 
-// append writes a group behind the current segment and syncs it. The lock is not held: only this goroutine writes.
+// append writes a group behind the current segment and syncs it. The lock is not held: only this
+// goroutine writes.
 func (c *committer) append(group []*arrival) (*segment, []int64, error) {
 	if err := c.roomInSegment(group[0].sequence); err != nil {
 		return nil, nil, err

@@ -9,12 +9,13 @@ import (
 	"time"
 )
 
-// A record is: mark (8 bytes), CRC-32C of all that follows it (4), length of the payload (4), payload. The mark is random,
-// one for each segment and part of its file name: after damage the next record is found by it, and no sender can put
-// into a body what would then be read as a record of ours. A payload is a
-// kind (1) and, for an entry: received in Unix nanoseconds (8), key, digest, meta and body, each with its length before
-// it (uvarint), and last the sequence number (8), so that it can be filled in after the rest was summed. For a list of
-// done entries: their sequence numbers, 8 bytes each.
+// A record is: mark (8 bytes), CRC-32C of all that follows it (4), length of the payload (4),
+// payload. The mark is random, one for each segment and part of its file name: after damage the
+// next record is found by it, and no sender can put into a body what would then be read as a record
+// of ours. A payload is a kind (1) and, for an entry: received in Unix nanoseconds (8), key,
+// digest, meta and body, each with its length before it (uvarint), and last the sequence number
+// (8), so that it can be filled in after the rest was summed. For a list of done entries: their
+// sequence numbers, 8 bytes each.
 const (
 	headerSize   = 16
 	markSize     = 8
@@ -41,7 +42,8 @@ func identify(key, digest string) identity {
 	return id
 }
 
-// appendEntry appends the record of e without its sequence number, which seal adds, and without its mark, which stamp adds.
+// appendEntry appends the record of e without its sequence number, which seal adds, and without its
+// mark, which stamp adds.
 func appendEntry(b []byte, e Entry) []byte {
 	start := len(b)
 	b = append(b, make([]byte, headerSize)...)
@@ -99,7 +101,8 @@ func payloadOf(b []byte, mark uint64) ([]byte, error) {
 	return b[headerSize:end], nil
 }
 
-// decodeEntry reads a payload of kind entry. Meta and Body of the result share the payload's memory.
+// decodeEntry reads a payload of kind entry. Meta and Body of the result share the payload's
+// memory.
 func decodeEntry(payload []byte) (Entry, error) {
 	if len(payload) < 1+8+4+sequenceSize || payload[0] != kindEntry {
 		return Entry{}, fmt.Errorf("%w: it is no entry", errDamaged)

@@ -29,8 +29,8 @@ type Refusal struct {
 	Size int64
 }
 
-// SetAside takes a leased entry out of the queue for good and keeps it, with the reason, where List and Export show it.
-// On an error the entry stays leased.
+// SetAside takes a leased entry out of the queue for good and keeps it, with the reason, where List
+// and Export show it. On an error the entry stays leased.
 func (s *Spool) SetAside(e Entry, reason string) error {
 	s.mu.Lock()
 	it, closed := s.leased[e.Sequence], s.closed
@@ -115,7 +115,8 @@ func (s *Spool) requeue(ctx context.Context, sequence uint64) error {
 	return syncDirectory(filepath.Dir(r.Path))
 }
 
-// writeRefusal keeps the entry in a file of its own: reason with its length before it, then the record.
+// writeRefusal keeps the entry in a file of its own: reason with its length before it, then the
+// record.
 func (s *Spool) writeRefusal(e Entry, reason string) (Refusal, error) {
 	b := append(binary.AppendUvarint(nil, uint64(len(reason))), reason...)
 	start := len(b)
@@ -189,7 +190,8 @@ func (s *Spool) loadRefused() error {
 	return nil
 }
 
-// firstSequence keeps numbers from being used twice, also when nothing is left that shows the earlier ones.
+// firstSequence keeps numbers from being used twice, also when nothing is left that shows the
+// earlier ones.
 func firstSequence(seen uint64, now time.Time) uint64 {
 	return max(seen, uint64(max(0, now.UnixMicro())))
 }

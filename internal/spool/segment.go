@@ -82,8 +82,9 @@ func syncDirectory(path string) error {
 // found is called by scan with each good record.
 type found func(offset int64, record []byte) error
 
-// scan reads all good records of b and returns where the last ends and how many bytes between good records are damaged.
-// What follows the last good record is a write that was under way at a crash and was never acknowledged.
+// scan reads all good records of b and returns where the last ends and how many bytes between good
+// records are damaged. What follows the last good record is a write that was under way at a crash
+// and was never acknowledged.
 func scan(b []byte, mark uint64, each found) (end int64, damaged int64, err error) {
 	for at := 0; at < len(b); {
 		payload, fault := payloadOf(b[at:], mark)
@@ -125,7 +126,8 @@ type loader struct {
 	last  uint64
 }
 
-// load reads every segment and rebuilds the queue: entries that no record and no refusal calls done.
+// load reads every segment and rebuilds the queue: entries that no record and no refusal calls
+// done.
 func (s *Spool) load() error {
 	if !s.opts.view {
 		s.removeLeftovers()
@@ -242,7 +244,8 @@ func (l *loader) note(g *segment, offset int64, record []byte) error {
 	return nil
 }
 
-// ignoreDamage lets loading go on over a record whose sum is right and whose content is not, of a later version perhaps.
+// ignoreDamage lets loading go on over a record whose sum is right and whose content is not, of a
+// later version perhaps.
 func ignoreDamage(err error) error {
 	if errors.Is(err, errDamaged) {
 		return nil
@@ -250,8 +253,8 @@ func ignoreDamage(err error) error {
 	return err
 }
 
-// fill makes the queue. A number that occurs twice is an entry that was moved; its first place does as well. An identity
-// that occurs twice was put again after a failed sync; the later one is done.
+// fill makes the queue. A number that occurs twice is an entry that was moved; its first place does
+// as well. An identity that occurs twice was put again after a failed sync; the later one is done.
 func (s *Spool) fill(l *loader) {
 	slices.SortStableFunc(l.slots, func(a, b slot) int { return cmp.Compare(a.sequence, b.sequence) })
 	for _, v := range l.slots {

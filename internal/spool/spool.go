@@ -1,12 +1,14 @@
-// Package spool is the receiver's own durable disk queue, for entries that the engine behind it cannot take right now.
-// Put returns when an entry is on the disk; Drain hands entries over, oldest first, and forgets those that were taken.
+// Package spool is the receiver's own durable disk queue, for entries that Temporal cannot take
+// right now. Put returns when an entry is on the disk; Drain hands entries over, oldest first, and
+// forgets those that were taken.
 //
 // # Why a log and not a B+tree
 //
-// The queue is a log of records in segment files: a put appends, one sync serves all puts that wait for one, a segment
-// whose entries are all done is deleted. It was measured against go.etcd.io/bbolt v1.5.0, each as a bare scheme with
-// group commit: for each put bbolt deletes one old key in the same transaction, the log reads one old record and writes
-// 17 bytes more. Two cores, ext4, one run of 2 s each; CPU is that of the whole test process:
+// The queue is a log of records in segment files: a put appends, one sync serves all puts that wait
+// for one, a segment whose entries are all done is deleted. It was measured against
+// go.etcd.io/bbolt v1.5.0, each as a bare scheme with group commit: for each put bbolt deletes one
+// old key in the same transaction, the log reads one old record and writes 17 bytes more. Two
+// cores, ext4, one run of 2 s each; CPU is that of the whole test process:
 //
 //	                      bbolt puts/s, CPU each   log puts/s, CPU each
 //	500 B,    1 putter         3,588   150 µs          12,169    34 µs
@@ -16,22 +18,24 @@
 //	50 kB,   64 putters        8,434    72 µs          11,552    42 µs
 //	50 kB,  256 putters       13,266    49 µs          12,655    49 µs
 //
-// The package as it is, a drain going on meanwhile and the machine busy with other work: 500 B and 64 putters 44,000
-// puts/s, p99 15 ms, 63 puts to a sync; 50 kB and 64 putters 8,500 puts/s, p99 22 ms. Run BenchmarkPut for yours.
+// The package as it is, a drain going on meanwhile and the machine busy with other work: 500 B and
+// 64 putters 44,000 puts/s, p99 15 ms, 63 puts to a sync; 50 kB and 64 putters 8,500 puts/s, p99 22
+// ms. Run BenchmarkPut for yours.
 //
-// Throughput would not have decided: bbolt holds the 7,000 puts/s that are asked for. What its source says about
-// trouble did. It reads through a memory map, so that a bad sector or a file cut short is a SIGBUS, in part in a
-// goroutine of its own (freepages) where no caller can recover; it panics on damaged pages; after a failed commit it
-// scans the whole file; and a delete has to write pages too. Here damage costs the records it hits, a failed sync costs
-// the group that waited for it, and space comes back by deleting files.
+// Throughput would not have decided: bbolt holds the 7,000 puts/s that are asked for. What its
+// source says about trouble did. It reads through a memory map, so that a bad sector or a file cut
+// short is a SIGBUS, in part in a goroutine of its own (freepages) where no caller can recover; it
+// panics on damaged pages; after a failed commit it scans the whole file; and a delete has to write
+// pages too. Here damage costs the records it hits, a failed sync costs the group that waited for
+// it, and space comes back by deleting files.
 //
 // # What is on the disk
 //
-// The directory holds a lock, segments named by their first sequence number and their mark (*.log), and one file for
-// each entry that was set aside (refused/*.entry). Each record carries a CRC-32C. A new segment is begun at every Open
-// and after every failure, so a cut-short record at the end of a segment was never acknowledged. Bit rot in the very last
-// record of a segment looks the same: it is logged and cannot be told apart. Memory is about 100 bytes for each waiting
-// entry.
+// The directory holds a lock, segments named by their first sequence number and their mark (*.log),
+// and one file for each entry that was set aside (refused/*.entry). Each record carries a CRC-32C.
+// A new segment is begun at every Open and after every failure, so a cut-short record at the end of
+// a segment was never acknowledged. Bit rot in the very last record of a segment looks the same: it
+// is logged and cannot be told apart. Memory is about 100 bytes for each waiting entry.
 package spool
 
 import (
@@ -82,8 +86,8 @@ type Spool struct {
 // identity is the first half of SHA-256 over key and digest.
 type identity [16]byte
 
-// Open opens the spool in a directory and finds again what an earlier process left in it. A second opener gets ErrInUse
-// at once.
+// Open opens the spool in a directory and finds again what an earlier process left in it. A second
+// opener gets ErrInUse at once.
 func Open(o Options) (*Spool, error) {
 	if o.Path == "" {
 		return nil, errors.New("spool: Path is empty: name a directory that outlives the process")
@@ -115,8 +119,8 @@ func newSpool(o Options, lock *os.File) *Spool {
 	}
 }
 
-// Close refuses new puts, commits what waits, writes down what is done and gives the directory free. Entries that are
-// leased stay in the queue and are offered at the next Open.
+// Close refuses new puts, commits what waits, writes down what is done and gives the directory
+// free. Entries that are leased stay in the queue and are offered at the next Open.
 func (s *Spool) Close() error {
 	s.mu.Lock()
 	again := s.closed
@@ -150,10 +154,11 @@ func (s *Spool) wake() {
 
 // Errors that callers tell apart with errors.Is. All of them mean that the entry was not accepted.
 var (
-	// ErrFull says that the bound on bytes or on age is reached, or that the disk does not keep up. It passes by itself when
-	// the drain, or the disk, goes on.
+	// ErrFull says that the bound on bytes or on age is reached, or that the disk does not keep up.
+	// It passes by itself when the drain, or the disk, goes on.
 	ErrFull = errors.New("the spool is full")
-	// ErrFailed says that the disk failed. The spool tests the disk by itself and accepts again when it is well.
+	// ErrFailed says that the disk failed. The spool tests the disk by itself and accepts again
+	// when it is well.
 	ErrFailed = errors.New("the spool's disk failed")
 	// ErrClosed says that Close was called.
 	ErrClosed = errors.New("the spool is closed")
@@ -198,13 +203,14 @@ type Entry struct {
 type Options struct {
 	// Path is the spool's directory, made with mode 0700 if absent. Required.
 	Path string
-	// MaxBytes bounds the bytes of waiting and refused entries; zero means 1 GiB. The files can be a segment or two
-	// (16 MiB at most each) larger, because space comes back by whole segments.
+	// MaxBytes bounds the bytes of waiting and refused entries; zero means 1 GiB. The files can be
+	// a segment or two (16 MiB at most each) larger, because space comes back by whole segments.
 	MaxBytes int64
-	// MaxAge bounds the age of the oldest waiting entry; past it puts get ErrFull, and nothing is dropped. Zero: no bound.
+	// MaxAge bounds the age of the oldest waiting entry; past it puts get ErrFull, and nothing is
+	// dropped. Zero: no bound.
 	MaxAge time.Duration
-	// CommitDelay is how long a put may wait for others to share its sync, at most 2 ms, which zero means too. A put that
-	// is alone never waits.
+	// CommitDelay is how long a put may wait for others to share its sync, at most 2 ms, which zero
+	// means too. A put that is alone never waits.
 	CommitDelay time.Duration
 	// Clock gives the time for ages; nil means time.Now.
 	Clock func() time.Time
@@ -235,8 +241,8 @@ func withDefaults(o Options) Options {
 	return o
 }
 
-// lockDirectory takes the directory for this process alone. The kernel gives the lock free when the process ends,
-// however it ends.
+// lockDirectory takes the directory for this process alone. The kernel gives the lock free when the
+// process ends, however it ends.
 func lockDirectory(dir string) (*os.File, error) {
 	path := lockPath(dir)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)

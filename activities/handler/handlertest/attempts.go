@@ -20,7 +20,7 @@ type attempts struct {
 
 	mu  sync.Mutex
 	all []Attempt
-	// now is the clock of the engine.
+	// now is the clock of the Temporal that the kit runs.
 	now func() time.Time
 	// skip names an activity that is not run, because there is nothing to run it
 	// on; empty: none.

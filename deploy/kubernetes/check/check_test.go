@@ -1,5 +1,6 @@
-// Package check_test holds the manifests against the types of Kubernetes' own API: what kustomize makes of base and
-// overlay has no unknown field, every reference finds what it names, and every pod is hardened.
+// Package check_test holds the manifests against the types of Kubernetes' own API: what kustomize
+// makes of base and overlay has no unknown field, every reference finds what it names, and every
+// pod is hardened.
 package check_test
 
 import (

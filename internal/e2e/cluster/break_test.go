@@ -12,15 +12,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fault is one way to break the cluster, and how it ends. Where mend is nil the cluster recovers by itself.
+// fault is one way to break the cluster, and how it ends. Where mend is nil the cluster recovers by
+// itself.
 type fault struct {
 	name    string
 	inflict func(c *cluster)
 	mend    func(c *cluster)
 }
 
-// crash kills the process of a container as a machine that loses power would; Docker's restart policy brings
-// it back.
+// crash kills the process of a container as a machine that loses power would; Docker's restart
+// policy brings it back.
 func crash(service string) fault {
 	return fault{name: "kill -9 " + service, inflict: func(c *cluster) {
 		var pid int
@@ -115,9 +116,10 @@ func smallDisk(t *testing.T) (dir string, ok bool) {
 	return dir, true
 }
 
-// TestTheClusterHoldsWhileItBreaks breaks one thing after the other under load. Nothing that was acknowledged may
-// be lost, nothing forged or stale handled, and senders never see a 4xx for trouble of ours. The report says how
-// fast answers were meanwhile and how long recovery took; no limit is set on either, since machines differ.
+// TestTheClusterHoldsWhileItBreaks breaks one thing after the other under load. Nothing that was
+// acknowledged may be lost, nothing forged or stale handled, and senders never see a 4xx for
+// trouble of ours. The report says how fast answers were meanwhile and how long recovery took; no
+// limit is set on either, since machines differ.
 func TestTheClusterHoldsWhileItBreaks(t *testing.T) {
 	hold, err := time.ParseDuration(os.Getenv("CLUSTER_FAULT"))
 	if err != nil {
@@ -167,7 +169,8 @@ func TestTheClusterHoldsWhileItBreaks(t *testing.T) {
 	}
 }
 
-// recovered waits until an event that is sent now is handled, and everything that was acknowledged before it.
+// recovered waits until an event that is sent now is handled, and everything that was acknowledged
+// before it.
 func (c *cluster) recovered(l *load) {
 	c.t.Helper()
 	c.eventually("events are taken again", func() bool {
@@ -189,7 +192,8 @@ func (c *cluster) recovered(l *load) {
 	c.eventually("what was acknowledged is handled", func() bool { return len(missing(want, c.delivered("load"))) == 0 })
 }
 
-// account holds what the sink got against what was sent. The sink knows nothing of the load, nor the load of it.
+// account holds what the sink got against what was sent. The sink knows nothing of the load, nor
+// the load of it.
 func (c *cluster) account(l *load, report *strings.Builder) {
 	c.t.Helper()
 	got := c.delivered("load")

@@ -35,7 +35,8 @@ type cluster struct {
 	token   string
 }
 
-// start brings the cluster up, whole and healthy, and down at the end of the test with all its volumes.
+// start brings the cluster up, whole and healthy, and down at the end of the test with all its
+// volumes.
 func start(t *testing.T) *cluster {
 	t.Helper()
 	command := os.Getenv("CLUSTER_COMPOSE")

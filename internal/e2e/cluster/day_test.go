@@ -11,9 +11,9 @@ import (
 
 const deadLetters = `WorkflowType="DeadLetter" AND ExecutionStatus="Failed"`
 
-// TestAnOperatorsDay goes through what people do with the cluster: events come through the proxy and are
-// handled, dead letters are found and replayed with the stock tools and with ours, the pages open, metrics
-// are scraped, and everything is still there after down and up.
+// TestAnOperatorsDay goes through what people do with the cluster: events come through the proxy
+// and are handled, dead letters are found and replayed with the stock tools and with ours, the
+// pages open, metrics are scraped, and everything is still there after down and up.
 func TestAnOperatorsDay(t *testing.T) {
 	c := start(t)
 	before := time.Now()
@@ -66,8 +66,8 @@ func TestAnOperatorsDay(t *testing.T) {
 	require.Contains(t, c.temporal("workflow", "describe", "--workflow-id", id), "COMPLETED")
 }
 
-// TestBackupAndRestore does what docs/operations.md says: dump PostgreSQL while events come in, lose it, restore
-// it, and find the events of before in it.
+// TestBackupAndRestore does what docs/operations.md says: dump PostgreSQL while events come in,
+// lose it, restore it, and find the events of before in it.
 func TestBackupAndRestore(t *testing.T) {
 	c := start(t)
 	body, id := zoomEvent("load.sent", "backup-1")

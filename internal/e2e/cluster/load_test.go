@@ -59,7 +59,8 @@ func send(ctx context.Context, body []byte, key string, at time.Time) sent {
 	return sent{status: res.StatusCode, eventID: said.EventID, took: time.Since(began), err: err}
 }
 
-// load sends events until it is stopped and keeps account of them. One in ten is forged, one in ten is stale.
+// load sends events until it is stopped and keeps account of them. One in ten is forged, one in ten
+// is stale.
 type load struct {
 	mu       sync.Mutex
 	acked    map[string]bool // events answered 200

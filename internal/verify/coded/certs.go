@@ -82,8 +82,8 @@ func httpsURL(text string) (*url.URL, error) {
 	return parsed, nil
 }
 
-// certificateSource finds the certificate that signed a message: the pinned one, or the one behind a
-// trusted URL.
+// certificateSource finds the certificate that signed a message: the pinned one, or the one behind
+// a trusted URL.
 type certificateSource struct {
 	cache *remoteCache[*x509.Certificate]
 	// judge refuses a chain that may not sign; fetched is false for a pinned certificate.

@@ -131,8 +131,8 @@ func TestFetchesAreBounded(t *testing.T) {
 	require.Equal(t, coded.MaxFailures, failures)
 }
 
-// TestAStrangerKeepsNoSenderFromItsCertificate, neither one who asks for the first time nor one whose
-// certificate is to be read again.
+// TestAStrangerKeepsNoSenderFromItsCertificate, neither one who asks for the first time nor one
+// whose certificate is to be read again.
 func TestAStrangerKeepsNoSenderFromItsCertificate(t *testing.T) {
 	p := newSigner(t, "sns.amazonaws.com", 72*time.Hour)
 	const good = "https://sns.us-west-2.amazonaws.com/good.pem"

@@ -86,8 +86,8 @@ func verifyRSA(key *rsa.PublicKey, hash crypto.Hash, content []byte, signature [
 	return nil
 }
 
-// privateKey reads the private key that Sign takes of a scheme of public keys: PKCS #8 in PEM. Only a
-// test has one: the sender's own never leaves it.
+// privateKey reads the private key that Sign takes of a scheme of public keys: PKCS #8 in PEM. Only
+// a test has one: the sender's own never leaves it.
 func privateKey(text string) (crypto.Signer, error) {
 	block, _ := pem.Decode([]byte(text))
 	if block == nil {
@@ -122,8 +122,8 @@ func signRSA(text string, hash crypto.Hash, content []byte) (string, error) {
 	return base64.StdEncoding.EncodeToString(signature), nil
 }
 
-// judgeAge judges the time of a message whose sender mandates no window: only when the source sets a
-// tolerance, or its profile names a timestamp. The edges are inside.
+// judgeAge judges the time of a message whose sender mandates no window: only when the source sets
+// a tolerance, or its profile names a timestamp. The edges are inside.
 func judgeAge(p verify.Profile, o verify.Options, at time.Time) error {
 	past, future := p.Timestamp.Past, p.Timestamp.Future
 	on := p.Timestamp.From != "" && !p.Timestamp.Unchecked

@@ -71,8 +71,8 @@ func FuzzStrictObject(f *testing.F) {
 	})
 }
 
-// FuzzJWT feeds tokens to the verifier: it must answer with a *Failure and never accept one, because
-// no seed is signed with the source's secret.
+// FuzzJWT feeds tokens to the verifier: it must answer with a *Failure and never accept one,
+// because no seed is signed with the source's secret.
 func FuzzJWT(f *testing.F) {
 	for _, seed := range []string{
 		"", "a.b.c", b64(`{"alg":"none"}`) + "." + b64(`{}`) + ".", b64(`{"alg":"HS256","crit":["x"]}`) + "." + b64(`{}`) + ".AA",
@@ -127,8 +127,8 @@ func signedClaims(claims string) string {
 	return compact
 }
 
-// FuzzGraphBody feeds bodies to the verifier of collections, which must accept only those whose every
-// clientState is the secret.
+// FuzzGraphBody feeds bodies to the verifier of collections, which must accept only those whose
+// every clientState is the secret.
 func FuzzGraphBody(f *testing.F) {
 	f.Add(`{"value":[{"clientState":"x"}],"validationTokens":["a.b.c"]}`)
 	f.Add(`{"value":{},"validationTokens":[null]}`)

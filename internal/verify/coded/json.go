@@ -17,11 +17,11 @@ const maxJSONDepth = 32
 // errAmbiguous tells that two parsers could read the same object differently.
 var errAmbiguous = errors.New("an object names a member twice, or in another case")
 
-// strictObject decodes a JSON object and refuses what another parser might read differently: a member
-// that is there twice, one that differs only in case from a name guarded at its depth (the object's
-// own members have depth 0, and a list counts), invalid UTF-8, and anything after the object. A
-// signature over chosen fields protects nothing if the next reader finds other values under the same
-// names. Numbers stay json.Number.
+// strictObject decodes a JSON object and refuses what another parser might read differently: a
+// member that is there twice, one that differs only in case from a name guarded at its depth (the
+// object's own members have depth 0, and a list counts), invalid UTF-8, and anything after the
+// object. A signature over chosen fields protects nothing if the next reader finds other values
+// under the same names. Numbers stay json.Number.
 func strictObject(body []byte, guarded ...[]string) (map[string]any, error) {
 	if !utf8.Valid(body) {
 		return nil, errors.New("the body is not UTF-8")

@@ -31,8 +31,8 @@ type jwt struct {
 	keys       *remoteCache[[]jose.JSONWebKey]
 }
 
-// Verify implements verify.Coded. Secrets are the keys, except with a key set: there they are not used, or
-// are the clientStates of Microsoft Graph's notifications.
+// Verify implements verify.Coded. Secrets are the keys, except with a key set: there they are not
+// used, or are the clientStates of Microsoft Graph's notifications.
 func (j *jwt) Verify(r *verify.Request, secrets []verify.Secret, o verify.Options) error {
 	if j.options.Each {
 		return j.verifyEach(r, secrets, o)
@@ -84,8 +84,8 @@ func (j *jwt) verifyToken(text string, r *verify.Request, secrets []verify.Secre
 	return j.checkHashes(claims, r)
 }
 
-// parse reads the compact form strictly: one spelling per token, an allowed algorithm, and no header
-// that asks for more than this package does.
+// parse reads the compact form strictly: one spelling per token, an allowed algorithm, and no
+// header that asks for more than this package does.
 func (j *jwt) parse(text string) (*jose.JSONWebSignature, error) {
 	parts := strings.Split(text, ".")
 	if len(text) > maxToken || len(parts) != 3 || strings.ContainsAny(text, "\r\n") {
@@ -123,9 +123,9 @@ func (j *jwt) Covers(kind, _ string) bool {
 }
 
 // verifyEach judges a body that holds several tokens, as Microsoft Graph's collections of change
-// notifications do. Every token must be good. With secrets, every notification's clientState must be
-// one of them, and tokens are needed where a notification carries resource data; without secrets the
-// tokens are all there is, so they are always needed.
+// notifications do. Every token must be good. With secrets, every notification's clientState must
+// be one of them, and tokens are needed where a notification carries resource data; without secrets
+// the tokens are all there is, so they are always needed.
 // https://learn.microsoft.com/graph/change-notifications-with-resource-data
 func (j *jwt) verifyEach(r *verify.Request, secrets []verify.Secret, o verify.Options) error {
 	body, err := strictObject(r.Body, []string{"value", "validationTokens"}, nil, []string{"clientState", "encryptedContent"})

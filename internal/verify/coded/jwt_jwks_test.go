@@ -47,7 +47,8 @@ func jwksProfile(algorithms ...string) verify.Profile {
 	return profile
 }
 
-// bearer makes a request with a token signed by key under a key ID; changes are those of goodClaims.
+// bearer makes a request with a token signed by key under a key ID; changes are those of
+// goodClaims.
 func bearer(t *testing.T, algorithm jose.SignatureAlgorithm, key any, id string, changes ...any) *verify.Request {
 	t.Helper()
 	claims := goodClaims(changes...)

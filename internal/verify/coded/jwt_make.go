@@ -160,8 +160,8 @@ func (j *jwt) Content(r *verify.Request) ([]byte, error) {
 	return []byte(token[:strings.LastIndexByte(token, '.')]), nil
 }
 
-// Sign implements verify.CodedSigner. Algorithms of public keys take a private key in PEM, and its name
-// in the key set as the secret's key ID.
+// Sign implements verify.CodedSigner. Algorithms of public keys take a private key in PEM, and its
+// name in the key set as the secret's key ID.
 func (j *jwt) Sign(r *verify.Request, s verify.Secret, now time.Time) (verify.Additions, error) {
 	claims, err := json.Marshal(j.sampleClaims(r, now))
 	if err != nil {

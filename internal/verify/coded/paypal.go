@@ -25,7 +25,8 @@ type paypal struct {
 	certificates *certificateSource
 }
 
-// paypalName is the name in the certificates of one of PayPal's API hosts, or "" for any other host.
+// paypalName is the name in the certificates of one of PayPal's API hosts, or "" for any other
+// host.
 func paypalName(host string) string {
 	switch host {
 	case "api.paypal.com", "api-m.paypal.com":
@@ -44,11 +45,12 @@ func paypalTraits(p verify.Profile) verify.Traits {
 	}
 }
 
-// newPayPal makes the verifier of the algorithm paypal. The webhook's id, as PayPal's dashboard shows
-// it, is a secret of the source or its parameter webhook_id.
+// newPayPal makes the verifier of the algorithm paypal. The webhook's id, as PayPal's dashboard
+// shows it, is a secret of the source or its parameter webhook_id.
 func newPayPal(p verify.Profile) (verify.Coded, error) { return newPayPalRoots(p, nil) }
 
-// newPayPalRoots is newPayPal with the roots that a fetched chain must lead to; nil is the system's.
+// newPayPalRoots is newPayPal with the roots that a fetched chain must lead to; nil is the
+// system's.
 func newPayPalRoots(p verify.Profile, roots *x509.CertPool) (verify.Coded, error) {
 	judge := func(address string, chain []*x509.Certificate, fetched bool, now time.Time) error {
 		parsed, err := httpsURL(address)
@@ -105,7 +107,8 @@ func (p *paypal) Verify(r *verify.Request, secrets []verify.Secret, o verify.Opt
 	return mismatch
 }
 
-// Covers implements verify.Coded: not the body, as any checksum of 32 bits is met by four bytes more.
+// Covers implements verify.Coded: not the body, as any checksum of 32 bits is met by four bytes
+// more.
 func (p *paypal) Covers(kind, name string) bool {
 	return kind == "header" &&
 		(strings.EqualFold(name, "PAYPAL-TRANSMISSION-ID") || strings.EqualFold(name, "PAYPAL-TRANSMISSION-TIME"))
@@ -131,8 +134,8 @@ func (p *paypal) CheckSecret(text string) error {
 // testCertificate is the address of a certificate that PayPal has not.
 const testCertificate = "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-00000000-00000000"
 
-// Sign implements verify.CodedSigner, with a private key in PEM. Its key ID is the webhook's id, where
-// the profile names none.
+// Sign implements verify.CodedSigner, with a private key in PEM. Its key ID is the webhook's id,
+// where the profile names none.
 func (p *paypal) Sign(r *verify.Request, s verify.Secret, now time.Time) (verify.Additions, error) {
 	id := make([]byte, 16)
 	_, _ = rand.Read(id) // Never fails.

@@ -22,9 +22,10 @@ const (
 	maxFailures = 512
 	// maxFlights bounds the fetches of documents never seen that are under way at once.
 	maxFlights = 32
-	// clientBurst and clientEvery are the token bucket of each client for fetches of documents never
-	// seen. The URL of a certificate comes from a request nobody has verified yet, so a stranger can
-	// ask for a fetch, though only from a host we trust. It uses up its own bucket, not the senders'.
+	// clientBurst and clientEvery are the token bucket of each client for fetches of documents
+	// never seen. The URL of a certificate comes from a request nobody has verified yet, so a
+	// stranger can ask for a fetch, though only from a host we trust. It uses up its own bucket,
+	// not the senders'.
 	clientBurst = 5
 	clientEvery = 10 * time.Second
 	// maxClients bounds the buckets.
@@ -117,9 +118,9 @@ func (c *remoteCache[T]) get(o verify.Options, url string, seen time.Time) (remo
 	return remoteDoc[T]{}, err
 }
 
-// board joins the flight for url or starts one. A document that is known is read again whatever else
-// is asked for: it was found good once, which no stranger's address is. Others are fetched within the
-// bounds. The lock is held.
+// board joins the flight for url or starts one. A document that is known is read again whatever
+// else is asked for: it was found good once, which no stranger's address is. Others are fetched
+// within the bounds. The lock is held.
 func (c *remoteCache[T]) board(o verify.Options, url string, known bool) (*remoteFlight[T], error) {
 	now := o.Instant()
 	if flight, under := c.flights[url]; under {
@@ -154,8 +155,8 @@ func (c *remoteCache[T]) spend(client string, now time.Time) bool {
 	return own.AllowN(now, 1) && c.all.AllowN(now, 1)
 }
 
-// fly fetches on a context of its own, so that a caller who goes away spoils nothing for the others.
-// now is the time at its start; what the fetch takes is added to it.
+// fly fetches on a context of its own, so that a caller who goes away spoils nothing for the
+// others. now is the time at its start; what the fetch takes is added to it.
 func (c *remoteCache[T]) fly(flight *remoteFlight[T], fetch verify.Fetch, url string, now time.Time) {
 	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
 	defer cancel()

@@ -25,7 +25,8 @@ type sns struct {
 	certificates *certificateSource
 }
 
-// snsSubject is the rule for the name in a signing certificate: sns.amazonaws.com or a region's own.
+// snsSubject is the rule for the name in a signing certificate: sns.amazonaws.com or a region's
+// own.
 var snsSubject = regexp.MustCompile(`^sns[a-z0-9.-]*\.amazonaws\.com(\.cn)?$`)
 
 func snsTraits(p verify.Profile) verify.Traits {
@@ -37,10 +38,10 @@ func snsTraits(p verify.Profile) verify.Traits {
 	return t
 }
 
-// newSNS makes the verifier of the algorithm sns. The parameter topics lists the ARNs of the topics,
-// separated by commas or spaces. When it is given, messages of other topics are refused and the
-// subscriptions to these are confirmed; without it any AWS account can have a message verified, and
-// nothing is confirmed.
+// newSNS makes the verifier of the algorithm sns. The parameter topics lists the ARNs of the
+// topics, separated by commas or spaces. When it is given, messages of other topics are refused and
+// the subscriptions to these are confirmed; without it any AWS account can have a message verified,
+// and nothing is confirmed.
 func newSNS(p verify.Profile) (verify.Coded, error) {
 	return &sns{
 		profile: p, topics: wordList(p.Params["topics"]), certificates: newCertificateSource(judgeSNS),
@@ -130,9 +131,9 @@ func (s *sns) Content(r *verify.Request) ([]byte, error) {
 	return []byte(content), nil
 }
 
-// Handshake implements verify.CodedHandshaker: it confirms a subscription to a listed topic by visiting its
-// SubscribeURL. That of an UnsubscribeConfirmation would subscribe again and is never visited. The
-// error is a confirmation that could not be made now; SNS will ask again.
+// Handshake implements verify.CodedHandshaker: it confirms a subscription to a listed topic by
+// visiting its SubscribeURL. That of an UnsubscribeConfirmation would subscribe again and is never
+// visited. The error is a confirmation that could not be made now; SNS will ask again.
 func (s *sns) Handshake(r *verify.Request, o verify.Options) (*verify.Answer, error) {
 	message, err := parseSNS(r.Body)
 	if err != nil {
@@ -160,7 +161,8 @@ func (s *sns) Handshake(r *verify.Request, o verify.Options) (*verify.Answer, er
 	return snsAnswer(name, http.StatusOK, "The subscription to "+topic+" has been confirmed."), nil
 }
 
-// Sign implements verify.CodedSigner, with a private key in PEM: it signs the message that the body is.
+// Sign implements verify.CodedSigner, with a private key in PEM: it signs the message that the body
+// is.
 func (s *sns) Sign(r *verify.Request, secret verify.Secret, _ time.Time) (verify.Additions, error) {
 	var fields map[string]any
 	if err := json.Unmarshal(r.Body, &fields); err != nil {
@@ -190,8 +192,8 @@ func snsAnswer(name string, status int, note string) *verify.Answer {
 	return &verify.Answer{Name: name, Status: status, ContentType: "text/plain", Note: note}
 }
 
-// confirmable reports whether the SubscribeURL is an address of SNS that confirms the message's topic
-// and does nothing else.
+// confirmable reports whether the SubscribeURL is an address of SNS that confirms the message's
+// topic and does nothing else.
 func (m snsMessage) confirmable() bool {
 	address, err := httpsURL(m.fields["SubscribeURL"])
 	if err != nil || !snsHost.MatchString(address.Host) {
@@ -232,8 +234,8 @@ type snsMessage struct {
 	fields map[string]string
 }
 
-// parseSNS reads the JSON body of an SNS request. The members the signature or this package looks at
-// must be strings.
+// parseSNS reads the JSON body of an SNS request. The members the signature or this package looks
+// at must be strings.
 func parseSNS(body []byte) (snsMessage, error) {
 	names := []string{
 		"Message", "MessageId", "Signature", "SignatureVersion", "SigningCertURL", "Subject",
@@ -259,8 +261,8 @@ func parseSNS(body []byte) (snsMessage, error) {
 }
 
 // canonical returns the text that the signature of the message covers, or false when the message is
-// of no known type or lacks a field. Only Message may hold a line feed: the others are found from the
-// text's end, a line each, so that no other message has the same text.
+// of no known type or lacks a field. Only Message may hold a line feed: the others are found from
+// the text's end, a line each, so that no other message has the same text.
 func (m snsMessage) canonical() (string, bool) {
 	var names []string
 	switch m.fields["Type"] {

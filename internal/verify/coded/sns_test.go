@@ -31,8 +31,8 @@ func newSNS(t *testing.T, topics string) verify.Coded {
 	return checker
 }
 
-// snsFields is a message of a type before it is signed; changes are names and values in turn, and an
-// empty value takes the field away.
+// snsFields is a message of a type before it is signed; changes are names and values in turn, and
+// an empty value takes the field away.
 func snsFields(kind string, changes ...string) map[string]string {
 	fields := map[string]string{
 		"Type": kind, "MessageId": "id-1", "TopicArn": snsTopic, "Message": "a \"text\"\nof two lines",

@@ -65,8 +65,8 @@ func (t twilio) Content(r *verify.Request) ([]byte, error) {
 	return []byte(r.URL + fields), err
 }
 
-// Identify implements verify.CodedIdentifier: the signed text, which is the same however the form is
-// encoded and ordered, with the URL's port left out, which Twilio signs or leaves out.
+// Identify implements verify.CodedIdentifier: the signed text, which is the same however the form
+// is encoded and ordered, with the URL's port left out, which Twilio signs or leaves out.
 func (t twilio) Identify(r *verify.Request) []byte {
 	named := *r
 	if before, host, _, rest, ok := splitAuthority(r.URL); ok {
@@ -145,8 +145,8 @@ func isForm(r *verify.Request) bool {
 	return err == nil && media == "application/x-www-form-urlencoded"
 }
 
-// twilioFields is the signed text of a form: for each key in byte order, each of its distinct values
-// in byte order, the key and the value, decoded.
+// twilioFields is the signed text of a form: for each key in byte order, each of its distinct
+// values in byte order, the key and the value, decoded.
 func twilioFields(body []byte) (string, error) {
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
@@ -163,8 +163,8 @@ func twilioFields(body []byte) (string, error) {
 	return text.String(), nil
 }
 
-// bodyHashInURL reports whether the URL names a bodySHA256, as Twilio's does where the body is no form,
-// and whether it does so once and with the hash of the body, be that an empty one.
+// bodyHashInURL reports whether the URL names a bodySHA256, as Twilio's does where the body is no
+// form, and whether it does so once and with the hash of the body, be that an empty one.
 func bodyHashInURL(r *verify.Request) (hashed, fits bool) {
 	const name = "bodySHA256"
 	_, query, _ := strings.Cut(r.URL, "?")

@@ -1,5 +1,5 @@
-// Command sink is the destination of the cluster's tests: it counts what is delivered to it, by path and
-// event, and answers with the status that it was told.
+// Command sink is the destination of the cluster's tests: it counts what is delivered to it, by
+// path and event, and answers with the status that it was told.
 package main
 
 import (

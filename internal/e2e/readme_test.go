@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -43,7 +44,9 @@ func freePort(t *testing.T) string {
 func TestTheCommandsOfTheReadmeWork(t *testing.T) {
 	t.Parallel()
 	commands := commandsOf(t, "../../README.md")
-	require.Equal(t, []string{"make run", "make test"}, commands[:2], "setting up is these two and no more")
+	require.Equal(t, "make run", commands[0], "setting up is this and no more")
+	require.Contains(t, commands, "make test", "it is what runs this test")
+	commands = slices.DeleteFunc(commands[1:], func(command string) bool { return command == "make test" })
 
 	h := newHome(t, example(t), "GRAPNEL_LISTEN="+freePort(t), "GRAPNEL_ADMIN_LISTEN="+freePort(t),
 		"ZOOM_SECRET_TOKEN=grapnel-development-secret")
@@ -58,7 +61,7 @@ func TestTheCommandsOfTheReadmeWork(t *testing.T) {
 	h.env = append(h.env, "TEMPORAL_ADDRESS="+p.temporal)
 
 	dead := ""
-	for _, command := range commands[2:] {
+	for _, command := range commands {
 		command = strings.ReplaceAll(command, "EVENT_ID", dead)
 		out, code := h.command(t, "sh", "-c", command)
 		// An old event is refused, and that the command says by its exit code.

@@ -140,6 +140,7 @@ func TestNoWayLeadsBack(t *testing.T) {
 		{"workflows", "activities"},
 		{"starter", "activities"},
 		{"starter", "worker"},
+		{"activities/handler", "internal/destination"},
 		{"worker", "starter"},
 	} {
 		t.Run(rule.from+" never reaches "+rule.to, func(t *testing.T) {
@@ -147,6 +148,13 @@ func TestNoWayLeadsBack(t *testing.T) {
 			require.NotEmpty(t, g[rule.to], "there is no such package")
 			require.Empty(t, g.reaches(rule.from, rule.to))
 		})
+	}
+}
+
+// What the receiver knows of destinations it reads from the configuration; it delivers to none.
+func TestTheReceiverDeliversNothing(t *testing.T) {
+	for _, imported := range imports(t).ours("starter") {
+		require.NotEqual(t, "internal/destination", imported)
 	}
 }
 

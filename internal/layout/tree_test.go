@@ -115,3 +115,12 @@ func TestEveryMakeTargetIsPhonyOrAFile(t *testing.T) {
 	}
 	require.ElementsMatch(t, strings.Fields(phony[1]), targets)
 }
+
+// The page that leads through the code names files; they have to be there.
+func TestTheArchitectureNamesFilesThatAreThere(t *testing.T) {
+	named := regexp.MustCompile("`((?:starter|workflows|activities|internal)/[a-z_/]+\\.go)`").FindAllStringSubmatch(read(t, "docs/architecture.md"), -1)
+	require.NotEmpty(t, named)
+	for _, match := range named {
+		require.FileExists(t, filepath.Join(root, match[1]))
+	}
+}

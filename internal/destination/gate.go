@@ -239,7 +239,7 @@ const (
 	// minGap keeps events that waited apart when their destination is back, and leaves
 	// Temporal room for others while it is not: every event that asks again costs it a
 	// workflow task.
-	minGap = 25 * time.Millisecond
+	minGap = 50 * time.Millisecond
 	// maxGap is the longest gap that is guessed from how long deliveries take.
 	maxGap = 5 * time.Second
 )

@@ -32,12 +32,44 @@ func (a *Activities) Try(ctx context.Context, t event.Task, body converter.RawVa
 	if !ok {
 		return now.failed(t, attempt, now.missing(t.Route.Name))
 	}
-	ctx, cancel := context.WithTimeout(ctx, t.Route.Timeout)
+	remember := recall(ctx, &t)
+	timed, cancel := context.WithTimeout(ctx, t.Route.Timeout)
 	defer cancel()
-	ctx, end := a.follow(ctx, t, attempt)
-	err := safely(func() error { return target.run(ctx, t, attempt, body.Payload().GetData()) })
+	timed, end := a.follow(timed, t, attempt)
+	err := safely(func() error { return target.run(timed, t, attempt, body.Payload().GetData()) })
 	end(err)
-	return now.failed(t, attempt, err)
+	err = now.failed(t, attempt, err)
+	remember(err, attempt)
+	return err
+}
+
+// recall adds to a task what earlier attempts of this activity have left in its
+// heartbeat: Temporal itself keeps the last failure alone. What it gives leaves a
+// failure for the attempt after it, which costs a call; where a handler keeps
+// something else there it does nothing.
+func recall(ctx context.Context, t *event.Task) (remember func(err error, attempt int)) {
+	info := activity.GetInfo(ctx)
+	forget := func(error, int) {}
+	if info.IsLocalActivity {
+		return forget
+	}
+	if activity.HasHeartbeatDetails(ctx) {
+		var tried []event.Attempt
+		if activity.GetHeartbeatDetails(ctx, &tried) != nil || len(tried) == 0 || tried[0].Number == 0 {
+			return forget
+		}
+		t.Tried = tried
+	}
+	return func(err error, attempt int) {
+		app, ok := errors.AsType[*temporal.ApplicationError](err)
+		if !ok || app.NonRetryable() || attempt >= t.Route.Retry.Attempts {
+			return // No attempt follows.
+		}
+		var d event.Detail
+		if app.Details(&d) == nil {
+			activity.RecordHeartbeat(ctx, d.Tried)
+		}
+	}
 }
 
 // Admit lets an event through to a route on another task queue, whose worker knows
@@ -113,10 +145,11 @@ func (t *table) failed(task event.Task, attempt int, err error) error {
 		return nil
 	}
 	if d, ok := deferral(err, attempt); ok {
+		d.Tried = task.Tried
 		return temporal.NewApplicationErrorWithOptions(event.Cut(err.Error(), maxText), event.FailureDeferred,
 			temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{d}})
 	}
-	detail := event.Detail{Attempt: attempt}
+	detail := event.Detail{Attempt: attempt, Tried: event.Tried(task.Tried, attempt, time.Now(), err.Error())}
 	if r, ok := errors.AsType[reasoned](err); ok {
 		detail.Reason = r.Reason()
 	}

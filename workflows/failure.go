@@ -3,6 +3,7 @@ package workflows
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,6 +54,25 @@ func message(err error) string {
 	}
 }
 
+// tried are the attempts that an error tells of: of one that hung or whose worker
+// died, those before it.
+func tried(err error) (all []event.Attempt) {
+	var app *temporal.ApplicationError
+	var timeout *temporal.TimeoutError
+	switch {
+	case errors.As(err, &app) && app.HasDetails():
+		var d event.Detail
+		if app.Details(&d) == nil {
+			all = d.Tried
+		}
+	case errors.As(err, &timeout) && timeout.HasLastHeartbeatDetails():
+		if timeout.LastHeartbeatDetails(&all) != nil {
+			return nil // A handler keeps something of its own there.
+		}
+	}
+	return all
+}
+
 // permanent tells whether no further attempt can mend the error.
 func permanent(err error) bool {
 	var app *temporal.ApplicationError
@@ -82,12 +102,27 @@ func nextRetry(err error, t event.Task) time.Duration {
 // its input and as the text it fails with; 256 KiB in all.
 const maxErrors = 128 << 10
 
+// maxTried is what of that is for the attempts.
+const maxTried = 16 << 10
+
+// boundedTried shortens the errors of a route's attempts to n bytes in all.
+func boundedTried(tried []event.Attempt, n int) []event.Attempt {
+	all := slices.Clone(tried) // The run itself may still go on with them.
+	for i := range all {
+		all[i].Error = event.Cut(all[i].Error, n/len(all))
+	}
+	return all
+}
+
 // bounded cuts messages and stacks so that all of them fit.
 func bounded(failures []event.Failure) []event.Failure {
-	each := maxErrors / max(len(failures), 1) / 2
+	for i := range failures {
+		failures[i].Tried = boundedTried(failures[i].Tried, maxTried/len(failures))
+	}
+	each := (maxErrors - maxTried) / max(len(failures), 1) / 2
 	for _, f := range failures {
 		if f.Answer != "" {
-			each = maxErrors / len(failures) / 3
+			each = (maxErrors - maxTried) / len(failures) / 3
 			break
 		}
 	}

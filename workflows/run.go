@@ -165,7 +165,7 @@ func (r *run) one(ctx workflow.Context, p *event.Pending) *event.Failure {
 // attempts makes the attempts at a route that are left. The error is that of the
 // last one, or says until when the event has to wait.
 func (r *run) attempts(ctx workflow.Context, p *event.Pending, local bool) error {
-	t := event.Task{Event: r.event, Route: p.Route, Before: p.Before, Shut: p.Shut}
+	t := event.Task{Event: r.event, Route: p.Route, Before: p.Before, Shut: p.Shut, Tried: p.Tried}
 	if p.Slot {
 		t.Slot = p.Until
 	}
@@ -178,6 +178,8 @@ func (r *run) attempts(ctx workflow.Context, p *event.Pending, local bool) error
 			return err
 		}
 		t.Before++
+		t.Tried = tried(err)
+		p.Tried = t.Tried
 		if permanent(err) || p.Route.Retry.Attempts <= t.Before {
 			return err
 		}
@@ -195,7 +197,10 @@ func (r *run) attempts(ctx workflow.Context, p *event.Pending, local bool) error
 
 func (r *run) failed(ctx workflow.Context, p event.Pending, err error) *event.Failure {
 	f := r.failure(ctx, p.Route, p.Route.Retry.Attempts, err)
-	f.First = p.First
+	f.First, f.Tried = p.First, tried(err)
+	if f.Tried == nil {
+		f.Tried = p.Tried
+	}
 	return &f
 }
 

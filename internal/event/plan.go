@@ -93,6 +93,26 @@ type Task struct {
 	Slot time.Time `json:"slot,omitzero"`
 	// Shut is since when the event has waited for nothing but its destination's circuit.
 	Shut time.Time `json:"shut,omitzero"`
+	// Tried are the attempts made before this activity, as far as they are known.
+	Tried []Attempt `json:"tried,omitempty"`
+}
+
+// Attempt is one attempt at a route that failed.
+type Attempt struct {
+	// Number counts from 1 over all attempts at the route.
+	Number int `json:"number"`
+	// At is when it had failed, Error the first line of why.
+	At    time.Time `json:"at"`
+	Error string    `json:"error"`
+}
+
+// maxTried is how many attempts are remembered of a route: the latest.
+const maxTried = 20
+
+// Tried adds an attempt to those before it.
+func Tried(before []Attempt, number int, at time.Time, failure string) []Attempt {
+	all := append(append([]Attempt{}, before...), Attempt{Number: number, At: at.UTC(), Error: Clean(firstLine(failure), maxWhy)})
+	return all[max(len(all)-maxTried, 0):]
 }
 
 // Detail is what an attempt adds to the error it ends with.
@@ -112,6 +132,8 @@ type Detail struct {
 	Slot  bool      `json:"slot,omitempty"`
 	// Why is the sort of reason that a deferred event waits for, see WaitsForCircuit.
 	Why string `json:"why,omitempty"`
+	// Tried are all attempts that failed, this one too.
+	Tried []Attempt `json:"tried,omitempty"`
 }
 
 // Failure is why a route of a dead letter is still to do.
@@ -126,6 +148,9 @@ type Failure struct {
 	Last     time.Time `json:"last,omitzero"`
 	// Cause names the kind of the error, where it is known: see Reason.
 	Cause string `json:"cause,omitempty"`
+	// Tried are the attempts, the oldest first. Of one whose worker died nothing is
+	// known.
+	Tried []Attempt `json:"tried,omitempty"`
 }
 
 // Replay is an earlier attempt to handle a dead letter. Of one by a stock reset
@@ -175,6 +200,8 @@ type Pending struct {
 	Before int `json:"before,omitempty"`
 	// First is when the route was begun.
 	First time.Time `json:"first,omitzero"`
+	// Tried are the attempts that failed.
+	Tried []Attempt `json:"tried,omitempty"`
 	// Waits is set while the route is deferred, until Until and for this Reason.
 	// Slot is set when that is a place in the destination's rate.
 	Waits  bool      `json:"waits,omitempty"`
@@ -197,6 +224,9 @@ func (p *Pending) Defer(d Detail, reason string, now time.Time) {
 		p.Shut = now // Attempts were made before it: the circuit was closed.
 	}
 	p.Before, p.Until, p.Slot, p.Reason = d.Attempt, d.Until, d.Slot, reason
+	if d.Tried != nil {
+		p.Tried = d.Tried
+	}
 }
 
 // The names by which the parts call each other over Temporal. None may hold a

@@ -18,6 +18,7 @@ import (
 	"github.com/grapnel/grapnel/internal/destination"
 	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/meeting"
+	"github.com/grapnel/grapnel/internal/sweep"
 )
 
 // Activities is what the worker does. Make one with New.
@@ -27,6 +28,8 @@ type Activities struct {
 	// Paused is until when an event of a paused source waits, and why; nil is never.
 	// Set it before the activities are registered.
 	Paused func(source string) (until time.Time, why string, paused bool)
+	// Senders opens the API of a sender that is to be swept; nil is none.
+	Senders func(event.Sweep) (sweep.Sender, error)
 
 	client   client.Client
 	handlers *handler.Table
@@ -143,6 +146,7 @@ func (a *Activities) Register(r worker.ActivityRegistry) {
 	register(event.ActivityWork, a.OperationWork)
 	register(event.ActivitySettle, a.OperationSettle)
 	register(event.ActivityCancel, a.OperationCancel)
+	register(event.ActivitySweep, a.Sweep)
 	register(meeting.ActivityLastLedger, a.LastLedger)
 	// An example that is switched off may still have events under way.
 	for _, b := range a.Bindings([]string{Meetings}) {

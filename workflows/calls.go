@@ -129,3 +129,24 @@ func cancelRest(ctx workflow.Context, w event.Work) (counts map[event.Became]int
 	err = workflow.ExecuteActivity(operating(ctx, "note what has no turn"), event.ActivityCancel, w).Get(ctx, &counts)
 	return counts, err
 }
+
+// The bounds of a sweep: of one attempt, and of how often it is made. The next turn
+// of its schedule looks again anyway.
+const (
+	sweepTimeout   = 30 * time.Minute
+	sweepHeartbeat = time.Minute
+	sweepAttempts  = 8
+)
+
+// sweep asks a sender for what it could not deliver. Where a rate limit is in the way
+// the activity says itself when to go on.
+func sweep(ctx workflow.Context, s event.Sweep) (swept event.Swept, err error) {
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout: sweepTimeout,
+		HeartbeatTimeout:    sweepHeartbeat,
+		Summary:             event.Clean(s.Name, maxSummary),
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: 5 * time.Second, MaximumInterval: 5 * time.Minute, MaximumAttempts: sweepAttempts},
+	})
+	err = workflow.ExecuteActivity(ctx, event.ActivitySweep, s).Get(ctx, &swept)
+	return swept, err
+}

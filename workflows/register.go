@@ -16,6 +16,7 @@ func Register(r worker.WorkflowRegistry) {
 	r.RegisterWorkflowWithOptions(Discarded, workflow.RegisterOptions{Name: event.Discarded})
 	r.RegisterWorkflowWithOptions(Operation, workflow.RegisterOptions{Name: event.WorkflowOperation})
 	r.RegisterWorkflowWithOptions(OperationPage, workflow.RegisterOptions{Name: event.WorkflowPage})
+	r.RegisterWorkflowWithOptions(Sweep, workflow.RegisterOptions{Name: event.WorkflowSweep})
 	r.RegisterWorkflowWithOptions(Pauses, workflow.RegisterOptions{Name: event.Pauses})
 	r.RegisterWorkflowWithOptions(Meeting, workflow.RegisterOptions{Name: meeting.Workflow})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/netguard"
 	"github.com/grapnel/grapnel/internal/provider"
+	"github.com/grapnel/grapnel/internal/sweep"
 	"github.com/grapnel/grapnel/internal/telemetry"
 	"github.com/grapnel/grapnel/starter"
 )
@@ -66,6 +67,7 @@ func (p *process) activities() (*activities.Activities, error) {
 	if p.pauses != nil {
 		a.Paused = p.paused(event.PauseSource)
 	}
+	a.Senders = func(s event.Sweep) (sweep.Sender, error) { return sweep.Open(s, p.world.Lookup) }
 	if err := a.Bind(p.world.Bind...); err != nil {
 		p.destinations.Discard(ds)
 		return nil, fmt.Errorf("handlers:\n%w", err)

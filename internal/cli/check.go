@@ -170,8 +170,8 @@ func (up *checkup) write(p Program, asJSON bool) error {
 		for _, u := range t.Unpolled {
 			say("warning: %s", u)
 		}
-		say("temporal: %s, namespace %s, ready; %d workers, %d dead letters, %d broken",
-			t.Address, t.Namespace, t.Workers, t.DeadLetters, t.Broken)
+		say("temporal: %s, namespace %s, ready; %s, %s, %d broken",
+			t.Address, t.Namespace, plural(t.Workers, "worker"), plural(int(t.DeadLetters), "dead letter"), t.Broken)
 		for _, f := range t.Tuning {
 			if f.State != engine.Set {
 				say("temporal: %s: %s. %s", f.Setting, f.State, f.Detail)

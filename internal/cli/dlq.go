@@ -46,11 +46,15 @@ func (p Program) letters(ctx context.Context) (s *deadletter.Store, done func(),
 	if err != nil {
 		return nil, nil, err
 	}
-	queue, ok := p.Lookup("GRAPNEL_TASK_QUEUE")
-	if !ok || queue == "" {
-		queue = "grapnel"
+	return deadletter.New(c, settings.Namespace, p.taskQueue()), c.Close, nil
+}
+
+// taskQueue is that of the worker which does what a command begins.
+func (p Program) taskQueue() string {
+	if queue, ok := p.Lookup("GRAPNEL_TASK_QUEUE"); ok && queue != "" {
+		return queue
 	}
-	return deadletter.New(c, settings.Namespace, queue), c.Close, nil
+	return "grapnel"
 }
 
 // overLetters is the run of a command that reads its filter and then the store.
@@ -255,7 +259,7 @@ func printLetters(w io.Writer, letters []deadletter.Summary, now time.Time) {
 			l.Source, event.Clean(l.Type, 40), event.Clean(l.Subject, 30), event.Clean(l.Reason, 60), l.Attempts, l.Replays)
 	}
 	_ = t.Flush() // to a terminal
-	_, _ = fmt.Fprintf(w, "%d dead letters. 'grapnel dlq show ID' tells all of one.\n", len(letters))
+	_, _ = fmt.Fprintf(w, "%s. 'grapnel dlq show ID' tells all of one.\n", plural(len(letters), "dead letter"))
 }
 
 func printGroups(w io.Writer, groups []deadletter.Group) {
@@ -266,9 +270,17 @@ func printGroups(w io.Writer, groups []deadletter.Group) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, "COUNT\tFIRST\tLAST\tVALUE")
 	for _, g := range groups {
-		_, _ = fmt.Fprintf(t, "%d\t%s\t%s\t%s\n", g.Count, g.First.UTC().Format(time.DateTime), g.Last.UTC().Format(time.DateTime), g.Value)
+		_, _ = fmt.Fprintf(t, "%d\t%s\t%s\t%s\n", g.Count, g.First.UTC().Format(time.DateTime), g.Last.UTC().Format(time.DateTime), event.Clean(g.Value, 200))
 	}
 	_ = t.Flush() // to a terminal
+}
+
+// plural writes a number of things.
+func plural(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 // brief is a duration in its largest unit.

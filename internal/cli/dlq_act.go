@@ -10,14 +10,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
 	"github.com/grapnel/grapnel/internal/deadletter"
 	"github.com/grapnel/grapnel/internal/event"
 )
-
-// maxCorrected is the longest corrected body: it travels beside the original.
-const maxCorrected = 1 << 20
 
 func dlqReplayCommand(p Program) *cobra.Command {
 	a := &act{action: event.ActionReplay}
@@ -115,9 +113,6 @@ func (a *act) operation(ctx context.Context, p Program, s *deadletter.Store, ids
 	if op.Body, err = os.ReadFile(a.body); err != nil {
 		return op, fmt.Errorf("read the corrected body: %w", err)
 	}
-	if len(op.Body) > maxCorrected {
-		return op, fmt.Errorf("the corrected body has %d bytes; at most %d can be handed over", len(op.Body), maxCorrected)
-	}
 	return op, nil
 }
 
@@ -148,7 +143,7 @@ func (p Program) act(ctx context.Context, a *act, ids []string) error {
 		}
 		return nil
 	}
-	if !a.yes && !p.confirm(fmt.Sprintf("%s %d dead letters?", op.Action, plan.Total)) {
+	if !a.yes && !p.confirm(fmt.Sprintf("%s %s?", op.Action, plural(plan.Total, "dead letter"))) {
 		return errVerdict
 	}
 	id, err := s.Begin(ctx, op, "")
@@ -175,20 +170,17 @@ func (p Program) confirm(question string) bool {
 	return strings.HasPrefix(strings.ToLower(strings.TrimSpace(answer)), "y")
 }
 
+// isTerminal tells whether somebody sits there, as at /dev/null nobody does.
 func isTerminal(v any) bool {
 	f, ok := v.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return ok && isatty.IsTerminal(f.Fd())
 }
 
 func (p Program) printPlan(plan deadletter.Plan, asJSON bool) error {
 	if asJSON {
 		return p.writeJSON(plan)
 	}
-	_, _ = fmt.Fprintf(p.Stdout, "%d dead letters would be %s. Nothing was done.\n", plan.Total, past(plan.Action))
+	_, _ = fmt.Fprintf(p.Stdout, "%s would be %s. Nothing was done.\n", plural(plan.Total, "dead letter"), past(plan.Action))
 	if plan.Total > 0 {
 		_, _ = fmt.Fprintln(p.Stdout, "\nby reason:")
 		printGroups(p.Stdout, plan.Groups)

@@ -76,7 +76,7 @@ code is then 1.`,
 			if asJSON {
 				err = p.writeJSON(r)
 			} else {
-				_, _ = fmt.Fprintf(p.Stdout, "%d dead letters imported, %d refused\n", r.Imported, len(r.Refused))
+				_, _ = fmt.Fprintf(p.Stdout, "%s imported, %d refused\n", plural(r.Imported, "dead letter"), len(r.Refused))
 			}
 			if err == nil && len(r.Refused) > 0 {
 				return errVerdict

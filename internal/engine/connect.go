@@ -38,6 +38,8 @@ type Settings struct {
 	TLS bool
 	// APIKey tells whether an API key is set; the key itself is not shown.
 	APIKey bool
+	// UI is the address of the Web UI of an engine of our own; else empty.
+	UI string
 
 	options *client.Options // Nil for an engine of our own.
 }

@@ -312,5 +312,5 @@ func Running(ctx context.Context, dir, namespace string) (Settings, bool) {
 		return Settings{}, false
 	}
 	_ = c.Close()
-	return Settings{Address: r.Address, Namespace: namespace}, true
+	return Settings{Address: r.Address, Namespace: namespace, UI: r.UI}, true
 }

@@ -22,12 +22,43 @@ type GitHub struct {
 	Base string
 	// Path is where the hook's deliveries are: see GitHubPath.
 	Path string
-	// Token is one that may manage the hook; for an app's own hook, a JWT of the app.
-	Token string
+	// Token gives one that may manage the hook; for an app's own hook, a JWT of the
+	// app. It is asked before each call.
+	Token func() (string, error)
 	// Client makes the requests; nil is one with a time-out.
 	Client *http.Client
-	// Wait waits out a rate limit; nil sleeps.
-	Wait func(ctx context.Context, d time.Duration) error
+}
+
+// The words by which a sweep says whose hook at GitHub it is about.
+const (
+	GitHubRepo = "repo"
+	GitHubOrg  = "org"
+	GitHubHook = "hook"
+	GitHubAPI  = "api"
+	GitHubApp  = "app"
+)
+
+// openGitHub makes the deliveries of a hook. Its secrets are GITHUB_TOKEN, or for an
+// app GITHUB_APP_ID and GITHUB_APP_KEY_FILE.
+func openGitHub(of map[string]string, lookup func(string) (string, bool)) (Sender, error) {
+	path, err := GitHubPath(of[GitHubRepo], of[GitHubOrg], of[GitHubHook])
+	if err != nil {
+		return nil, err
+	}
+	get := func(name string) string { value, _ := lookup(name); return value }
+	g := &GitHub{Base: of[GitHubAPI], Path: path}
+	id, key, token := get("GITHUB_APP_ID"), get("GITHUB_APP_KEY_FILE"), get("GITHUB_TOKEN")
+	switch {
+	case of[GitHubApp] != "" && id != "" && key != "":
+		g.Token, err = appToken(id, key)
+		return g, err
+	case of[GitHubApp] != "" && token == "":
+		return nil, errors.New("set GITHUB_APP_ID to the app's ID and GITHUB_APP_KEY_FILE to the file of its private key")
+	case token == "":
+		return nil, errors.New("set GITHUB_TOKEN to a token that may manage the hook, for the worker too where a schedule sweeps")
+	}
+	g.Token = func() (string, error) { return token, nil }
+	return g, nil
 }
 
 // GitHubPath is where the deliveries of a hook are: of a repository, as owner/name,
@@ -69,7 +100,7 @@ func (d delivery) succeeded() bool { return d.StatusCode >= 200 && d.StatusCode 
 // Failed implements Sender. Attempts at one event share a GUID, and a redelivery
 // that succeeded settles it.
 func (g *GitHub) Failed(ctx context.Context, since time.Time) ([]Failed, error) {
-	settled, latest := map[string]bool{}, map[string]delivery{}
+	settled, latest, first := map[string]bool{}, map[string]delivery{}, map[string]time.Time{}
 	for next := g.base() + g.Path + "?per_page=100"; next != ""; {
 		res, err := g.call(ctx, http.MethodGet, next)
 		if err != nil {
@@ -86,6 +117,7 @@ func (g *GitHub) Failed(ctx context.Context, since time.Time) ([]Failed, error) 
 			if old = d.At.Before(since); old {
 				break // The list begins with the latest.
 			}
+			first[d.GUID] = d.At
 			if d.succeeded() {
 				settled[d.GUID] = true
 			} else if d.At.After(latest[d.GUID].At) {
@@ -103,7 +135,9 @@ func (g *GitHub) Failed(ctx context.Context, since time.Time) ([]Failed, error) 
 	for guid, d := range latest {
 		if !settled[guid] {
 			typ := strings.TrimSuffix(d.Event+"."+d.Action, ".")
-			failed = append(failed, Failed{ID: guid, Delivery: strconv.FormatInt(d.ID, 10), Type: typ, At: d.At, Status: d.Status})
+			failed = append(failed, Failed{
+				ID: guid, Delivery: strconv.FormatInt(d.ID, 10), Type: typ, First: first[guid], At: d.At, Status: d.Status,
+			})
 		}
 	}
 	slices.SortFunc(failed, func(a, b Failed) int { return a.At.Compare(b.At) })
@@ -145,44 +179,40 @@ func (g *GitHub) next(h http.Header) (string, error) {
 	return "", nil
 }
 
-// How often a call that a rate limit refuses is made again, and how long it waits
-// at most each time.
-const (
-	limitTries  = 5
-	longestWait = time.Hour
-)
+// longestWait is the longest rate limit that is believed.
+const longestWait = time.Hour
 
 func (g *GitHub) call(ctx context.Context, method, address string) (*http.Response, error) {
 	client := g.Client
 	if client == nil {
 		client = &http.Client{Timeout: 30 * time.Second}
 	}
-	for try := 1; ; try++ {
-		req, err := http.NewRequestWithContext(ctx, method, address, http.NoBody)
-		if err != nil {
-			return nil, fmt.Errorf("the address of GitHub's API: %w", err)
-		}
-		req.Header.Set("Accept", "application/vnd.github+json")
-		req.Header.Set("X-GitHub-Api-Version", "2022-11-28")
-		req.Header.Set("User-Agent", "grapnel")
-		req.Header.Set("Authorization", "Bearer "+g.Token)
-		res, err := client.Do(req)
-		if err != nil {
-			return nil, fmt.Errorf("ask GitHub: %w", err)
-		}
-		if res.StatusCode >= 200 && res.StatusCode <= 299 {
-			return res, nil
-		}
-		said, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10)) // The status has decided.
-		_ = res.Body.Close()
-		wait, limited := limit(res, time.Now())
-		if !limited || try == limitTries {
-			return nil, fmt.Errorf("GitHub answers %s to %s %s: %s", res.Status, method, req.URL.Path, strings.Join(strings.Fields(string(said)), " "))
-		}
-		if err := g.wait(ctx, wait); err != nil {
-			return nil, err
-		}
+	req, err := http.NewRequestWithContext(ctx, method, address, http.NoBody)
+	if err != nil {
+		return nil, fmt.Errorf("the address of GitHub's API: %w", err)
 	}
+	token, err := g.Token()
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/vnd.github+json")
+	req.Header.Set("X-GitHub-Api-Version", "2022-11-28")
+	req.Header.Set("User-Agent", "grapnel")
+	req.Header.Set("Authorization", "Bearer "+token)
+	res, err := client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask GitHub: %w", err)
+	}
+	if res.StatusCode >= 200 && res.StatusCode <= 299 {
+		return res, nil
+	}
+	said, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10)) // The status has decided.
+	_ = res.Body.Close()
+	fault := fmt.Sprintf("GitHub answers %s to %s %s: %s", res.Status, method, req.URL.Path, strings.Join(strings.Fields(string(said)), " "))
+	if wait, limited := limit(res, time.Now()); limited {
+		return nil, &LimitedError{For: wait, Said: fault}
+	}
+	return nil, errors.New(fault)
 }
 
 // limit tells whether an answer is a rate limit, and how long it lasts: as
@@ -202,16 +232,4 @@ func limit(res *http.Response, now time.Time) (time.Duration, bool) {
 		return min(max(time.Unix(reset, 0).Sub(now), time.Second), longestWait), true
 	}
 	return time.Minute, res.StatusCode == http.StatusTooManyRequests
-}
-
-func (g *GitHub) wait(ctx context.Context, d time.Duration) error {
-	if g.Wait != nil {
-		return g.Wait(ctx, d)
-	}
-	select {
-	case <-ctx.Done():
-		return fmt.Errorf("wait for GitHub's rate limit: %w", ctx.Err())
-	case <-time.After(d):
-		return nil
-	}
 }

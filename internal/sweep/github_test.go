@@ -2,18 +2,26 @@ package sweep_test
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/stretchr/testify/require"
 
+	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/sweep"
 )
 
@@ -75,10 +83,14 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+func token(text string) func() (string, error) {
+	return func() (string, error) { return text, nil }
+}
+
 func (h *hub) sender(t *testing.T) *sweep.GitHub {
 	path, err := sweep.GitHubPath("o/r", "", "7")
 	require.NoError(t, err)
-	return &sweep.GitHub{Base: h.url, Path: path, Token: "secret"}
+	return &sweep.GitHub{Base: h.url, Path: path, Token: token("secret")}
 }
 
 func TestWhatNoDeliveryBroughtIsAskedForAgain(t *testing.T) {
@@ -91,11 +103,11 @@ func TestWhatNoDeliveryBroughtIsAskedForAgain(t *testing.T) {
 		attempt{4, "d", "2026-11-24T04:00:00Z", "timed out", 0, "push", ""},
 	)
 	since := time.Date(2026, 11, 25, 0, 0, 0, 0, time.UTC)
-	dry, err := sweep.Run(t.Context(), h.sender(t), since, true)
+	dry, err := sweep.Run(t.Context(), h.sender(t), sweep.Options{Since: since, Dry: true})
 	require.NoError(t, err)
 	require.Empty(t, h.asked)
 	require.Equal(t, 2, dry.Remaining)
-	r, err := sweep.Run(t.Context(), h.sender(t), since, false)
+	r, err := sweep.Run(t.Context(), h.sender(t), sweep.Options{Since: since})
 	require.NoError(t, err)
 	require.Equal(t, []string{"7", "8"}, h.asked, "the last attempt of each event without success, the oldest first")
 	require.Equal(t, 2, r.Asked)
@@ -116,17 +128,22 @@ func TestARateLimitIsWaitedOut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHub(t, attempt{1, "a", "2026-11-26T06:00:00Z", "timed out", 0, "push", ""})
 			h.limits, h.how = 2, c.how
-			s := h.sender(t)
 			var waited []time.Duration
-			s.Wait = func(_ context.Context, d time.Duration) error {
+			o := sweep.Options{LongestRest: time.Hour, Rest: func(_ context.Context, d time.Duration) error {
 				waited = append(waited, d)
 				return nil
-			}
-			r, err := sweep.Run(t.Context(), s, time.Time{}, false)
+			}}
+			r, err := sweep.Run(t.Context(), h.sender(t), o)
 			require.NoError(t, err)
 			require.Equal(t, 1, r.Asked)
 			require.Len(t, waited, 2)
 			require.InDelta(t, c.want.Seconds(), waited[0].Seconds(), 2)
+
+			h.limits, o.LongestRest = 1, time.Second
+			_, err = sweep.Run(t.Context(), h.sender(t), o)
+			var limited *sweep.LimitedError
+			require.ErrorAs(t, err, &limited, "one that is longer than may be waited for is told")
+			require.InDelta(t, c.want.Seconds(), limited.For.Seconds(), 2)
 		})
 	}
 }
@@ -134,8 +151,8 @@ func TestARateLimitIsWaitedOut(t *testing.T) {
 func TestARefusalSaysWhatGitHubSaid(t *testing.T) {
 	h := newHub(t)
 	s := h.sender(t)
-	s.Token = "wrong"
-	_, err := sweep.Run(t.Context(), s, time.Time{}, false)
+	s.Token = token("wrong")
+	_, err := sweep.Run(t.Context(), s, sweep.Options{})
 	require.ErrorContains(t, err, "401")
 	require.NotContains(t, err.Error(), "wrong")
 }
@@ -146,7 +163,7 @@ func TestTheTokenGoesNowhereElse(t *testing.T) {
 		_, _ = w.Write([]byte("[]"))
 	}))
 	t.Cleanup(s.Close)
-	_, err := sweep.Run(t.Context(), &sweep.GitHub{Base: s.URL, Path: "/app/hook/deliveries"}, time.Time{}, false)
+	_, err := sweep.Run(t.Context(), &sweep.GitHub{Base: s.URL, Path: "/app/hook/deliveries", Token: token("x")}, sweep.Options{})
 	require.ErrorContains(t, err, "another host")
 }
 
@@ -166,4 +183,56 @@ func TestWhereTheDeliveriesOfAHookAre(t *testing.T) {
 			require.ErrorContains(t, err, c.fault)
 		}
 	}
+}
+
+func TestWhatAlwaysFailsIsAskedForEverMoreRarely(t *testing.T) {
+	at := func(minutes int) string {
+		return time.Date(2026, 11, 26, 0, minutes, 0, 0, time.UTC).Format(time.RFC3339)
+	}
+	h := newHub(t, attempt{2, "a", at(10), "timed out", 0, "push", ""}, attempt{1, "a", at(0), "timed out", 0, "push", ""})
+	for minute, asked := range map[int]int{10: 0, 15: 0, 20: 1, 60: 1} {
+		r, err := sweep.Run(t.Context(), h.sender(t), sweep.Options{Due: time.Date(2026, 11, 26, 0, minute, 0, 0, time.UTC)})
+		require.NoError(t, err)
+		require.Equal(t, asked, r.Asked, "ten minutes lay between its attempts, %d are over since the first", minute)
+		require.Equal(t, 1, r.Asked+r.Remaining)
+	}
+}
+
+func TestAnAppShowsATokenThatItSigns(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "app.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	require.NoError(t, os.WriteFile(file, text, 0o600))
+	var shown string
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		shown = strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		_, _ = w.Write([]byte("[]"))
+	}))
+	t.Cleanup(s.Close)
+	env := map[string]string{"GITHUB_APP_ID": "4711", "GITHUB_APP_KEY_FILE": file}
+	lookup := func(name string) (string, bool) { value, ok := env[name]; return value, ok }
+	app := event.Sweep{Sender: "github", Of: map[string]string{sweep.GitHubApp: "true", sweep.GitHubAPI: s.URL}}
+	sender, err := sweep.Open(app, lookup)
+	require.NoError(t, err)
+	_, err = sweep.Run(t.Context(), sender, sweep.Options{})
+	require.NoError(t, err)
+	signed, err := jose.ParseSigned(shown, []jose.SignatureAlgorithm{jose.RS256})
+	require.NoError(t, err)
+	said, err := signed.Verify(&key.PublicKey)
+	require.NoError(t, err)
+	var claims struct {
+		Iss      string
+		Iat, Exp int64
+	}
+	require.NoError(t, json.Unmarshal(said, &claims))
+	require.Equal(t, "4711", claims.Iss)
+	require.Less(t, claims.Iat, time.Now().Unix())
+	require.LessOrEqual(t, claims.Exp-claims.Iat, int64(600), "GitHub takes ten minutes at most")
+
+	delete(env, "GITHUB_APP_ID")
+	_, err = sweep.Open(app, lookup)
+	require.ErrorContains(t, err, "GITHUB_APP_ID")
+	_, err = sweep.Open(event.Sweep{Sender: "gitlab"}, lookup)
+	require.ErrorContains(t, err, "one is github")
 }

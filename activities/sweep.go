@@ -1,0 +1,46 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/sweep"
+)
+
+// longestRest is up to how long a rate limit is waited out by an activity; past it
+// Temporal waits, which holds no worker.
+const longestRest = 20 * time.Second
+
+// refused is the type of the error of a sweep that can't be made here at all.
+const refused = "Refused"
+
+// Sweep asks a sender again for the events that it could not deliver, each the less
+// often the longer it has failed.
+func (a *Activities) Sweep(ctx context.Context, s event.Sweep) (event.Swept, error) {
+	if a.Senders == nil {
+		return event.Swept{}, temporal.NewNonRetryableApplicationError("this worker asks no senders", refused, nil)
+	}
+	sender, err := a.Senders(s)
+	if err != nil {
+		return event.Swept{}, temporal.NewNonRetryableApplicationError(err.Error(), refused, err)
+	}
+	now := time.Now()
+	r, err := sweep.Run(ctx, sender, sweep.Options{
+		Since: now.Add(-s.Back), Due: now, LongestRest: longestRest, Alive: beat(ctx),
+	})
+	swept := event.Swept{Failed: len(r.Failed), Asked: r.Asked}
+	if limited, ok := errors.AsType[*sweep.LimitedError](err); ok {
+		return swept, temporal.NewApplicationErrorWithOptions(err.Error(), "RateLimited",
+			temporal.ApplicationErrorOptions{NextRetryDelay: limited.For})
+	}
+	if err != nil {
+		return swept, err
+	}
+	activity.GetLogger(ctx).Info("swept", "sweep", s.Name, "failed", swept.Failed, "asked", swept.Asked)
+	return swept, nil
+}

@@ -1,0 +1,190 @@
+package sweep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/grapnel/grapnel/internal/engine"
+	"github.com/grapnel/grapnel/internal/event"
+)
+
+// Schedules are the sweeps that are made again and again: schedules of Temporal,
+// which outlive every process.
+type Schedules struct {
+	Temporal client.Client
+	// TaskQueue is that of the worker which sweeps.
+	TaskQueue string
+}
+
+// prefix begins the IDs of the schedules.
+const prefix = "grapnel-sweep-"
+
+// Scheduled is a sweep with its schedule.
+type Scheduled struct {
+	event.Sweep
+
+	Every  time.Duration `json:"every"`
+	Paused bool          `json:"paused,omitempty"`
+	Next   time.Time     `json:"next,omitzero"`
+	// Last is when it was made last, with what it came to or why it failed.
+	Last   time.Time   `json:"last,omitzero"`
+	Result event.Swept `json:"result"`
+	Fault  string      `json:"fault,omitempty"`
+}
+
+// shortest is how often a sweep may be made: each asks for all that failed.
+const shortest = time.Minute
+
+// names are those that a schedule may have.
+var names = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
+
+// Keep makes a sweep every so often from now on, in the place of one of the same
+// name. It tells whether there was one.
+func (s Schedules) Keep(ctx context.Context, sweep event.Sweep, every time.Duration) (changed bool, err error) {
+	switch {
+	case !names.MatchString(sweep.Name):
+		return false, fmt.Errorf("the name %q: it may hold letters, digits, dots, dashes and underscores, 100 at most", sweep.Name)
+	case every < shortest:
+		return false, fmt.Errorf("every %s is too often; it has to be a minute or more", every)
+	}
+	spec := client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: every}}}
+	action := &client.ScheduleWorkflowAction{
+		ID: "sweep-" + sweep.Name, Workflow: event.WorkflowSweep, TaskQueue: s.TaskQueue, Args: []any{sweep},
+		StaticSummary: event.Clean("sweep "+sweep.Name, 200),
+	}
+	_, err = s.Temporal.ScheduleClient().Create(ctx, client.ScheduleOptions{
+		ID: prefix + sweep.Name, Spec: spec, Action: action, Overlap: enumspb.SCHEDULE_OVERLAP_POLICY_SKIP,
+		CatchupWindow: every, TriggerImmediately: true, Note: "Asks a sender again for events that it could not deliver.",
+	})
+	if err == nil {
+		return false, nil
+	}
+	if !errors.Is(err, temporal.ErrScheduleAlreadyRunning) {
+		return false, fmt.Errorf("make the schedule of sweep %s: %w", sweep.Name, err)
+	}
+	err = s.Temporal.ScheduleClient().GetHandle(ctx, prefix+sweep.Name).Update(ctx, client.ScheduleUpdateOptions{
+		DoUpdate: func(in client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
+			now := in.Description.Schedule
+			now.Spec, now.Action = &spec, action
+			return &client.ScheduleUpdate{Schedule: &now}, nil
+		},
+	})
+	if err != nil {
+		return true, fmt.Errorf("change the schedule of sweep %s: %w", sweep.Name, err)
+	}
+	return true, nil
+}
+
+// ErrNone says that there is no sweep of a name.
+var ErrNone = errors.New("there is no such sweep")
+
+// Remove ends the schedule of a sweep. One that is under way comes to its end.
+func (s Schedules) Remove(ctx context.Context, name string) error {
+	err := s.Temporal.ScheduleClient().GetHandle(ctx, prefix+name).Delete(ctx)
+	if _, gone := errors.AsType[*serviceerror.NotFound](err); gone {
+		return fmt.Errorf("%w: %s", ErrNone, name)
+	}
+	if err != nil {
+		return fmt.Errorf("remove the schedule of sweep %s: %w", name, err)
+	}
+	return nil
+}
+
+// List gives the sweeps that are scheduled, in the order of their names.
+func (s Schedules) List(ctx context.Context) ([]Scheduled, error) {
+	all := []Scheduled{}
+	listed, err := s.Temporal.ScheduleClient().List(ctx, client.ScheduleListOptions{PageSize: 100})
+	for err == nil && listed.HasNext() {
+		var entry *client.ScheduleListEntry
+		if entry, err = listed.Next(); err != nil || !strings.HasPrefix(entry.ID, prefix) {
+			continue
+		}
+		var one Scheduled
+		one, err = s.Get(ctx, strings.TrimPrefix(entry.ID, prefix))
+		if errors.Is(err, ErrNone) { // The list is behind.
+			err = nil
+			continue
+		}
+		all = append(all, one)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list the sweeps: %w", err)
+	}
+	slices.SortFunc(all, func(a, b Scheduled) int { return strings.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+// Get looks a sweep up.
+func (s Schedules) Get(ctx context.Context, name string) (Scheduled, error) {
+	d, err := s.Temporal.ScheduleClient().GetHandle(ctx, prefix+name).Describe(ctx)
+	if _, gone := errors.AsType[*serviceerror.NotFound](err); gone {
+		return Scheduled{}, fmt.Errorf("%w: %s", ErrNone, name)
+	}
+	if err != nil {
+		return Scheduled{}, fmt.Errorf("look up sweep %s: %w", name, err)
+	}
+	one := Scheduled{Paused: d.Schedule.State.Paused}
+	if a, ok := d.Schedule.Action.(*client.ScheduleWorkflowAction); ok {
+		one.Sweep = sweepOf(a)
+	}
+	one.Name = name
+	if spec := d.Schedule.Spec; spec != nil && len(spec.Intervals) > 0 {
+		one.Every = spec.Intervals[0].Every
+	}
+	if len(d.Info.NextActionTimes) > 0 {
+		one.Next = d.Info.NextActionTimes[0]
+	}
+	if n := len(d.Info.RecentActions); n > 0 {
+		last := d.Info.RecentActions[n-1]
+		one.Last = last.ActualTime
+		s.became(ctx, &one, last.StartWorkflowResult)
+	}
+	return one, nil
+}
+
+// sweepOf is the sweep that a schedule starts.
+func sweepOf(a *client.ScheduleWorkflowAction) (sweep event.Sweep) {
+	if len(a.Args) == 0 {
+		return sweep
+	}
+	if p, ok := a.Args[0].(*commonpb.Payload); ok {
+		dc := converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), engine.NewCodec(0))
+		_ = dc.FromPayload(p, &sweep) // What does not decode is not ours.
+	}
+	return sweep
+}
+
+// askTime is how long it is waited for what a sweep that is under way comes to.
+const askTime = time.Second
+
+// became tells what the last turn came to.
+func (s Schedules) became(ctx context.Context, one *Scheduled, turn *client.ScheduleWorkflowExecution) {
+	if turn == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	err := s.Temporal.GetWorkflow(ctx, turn.WorkflowID, turn.FirstExecutionRunID).Get(ctx, &one.Result)
+	_, gone := errors.AsType[*serviceerror.NotFound](err)
+	switch app, ok := errors.AsType[*temporal.ApplicationError](err); {
+	case err == nil, gone:
+	case ctx.Err() != nil:
+		one.Fault = "it is under way"
+	case ok:
+		one.Fault = app.Message()
+	default:
+		one.Fault = err.Error()
+	}
+}

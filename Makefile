@@ -9,6 +9,7 @@ TEMPORAL_UI_VERSION     := v2.42.1
 COMPOSE_VERSION         := v2.40.3
 CYCLONEDX_VERSION       := v1.10.0
 GOLANGCI_LINT_VERSION   := v2.15.0
+OAPI_CODEGEN_VERSION    := v2.8.2
 WORKFLOWCHECK_VERSION   := v0.6.0
 
 GO        ?= go
@@ -34,7 +35,7 @@ export PATH := $(PATH):$(BIN)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build grapnel temporal temporal-server test check vet tidy lint fmt workflowcheck unit fuzz bench chaos preset histories up down image e2e-cluster cluster-run cluster-images dist clean
+.PHONY: help run build grapnel temporal temporal-server test check vet tidy lint fmt workflowcheck unit fuzz bench chaos preset histories openapi up down image e2e-cluster cluster-run cluster-images dist clean
 
 help: ## Print this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -113,6 +114,10 @@ preset: ## Add the skeleton of a preset, NAME, and hold it to what every preset 
 
 histories: temporal ## Record the histories of shapes of run that are new, against a real Temporal server
 	$(GO) test -count=1 $(TESTFLAGS) ./internal/e2e -args -record
+
+openapi: ## Write docs/openapi.json from the code of the REST API, and from it the client of the tests
+	GRAPNEL_UPDATE_GOLDEN=1 $(GO) test -count=1 ./internal/app -run TheOpenAPIDocument
+	$(GO) run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@$(OAPI_CODEGEN_VERSION) -config internal/admin/admintest/oapi-codegen.yaml docs/openapi.json
 
 up: $(COMPOSE_BUILT) ## Start the whole cluster of docker-compose.yml and wait until it is healthy
 	@deploy/compose/secrets.sh

@@ -16,8 +16,9 @@ import (
 // DeadLetters are the endpoints by which dead letters are looked at and operated.
 type DeadLetters struct{ Store *deadletter.Store }
 
-// filterQuery is a filter as a URL has it.
-type filterQuery struct {
+// FilterQuery is a filter as a URL has it. Like every struct that inputs embed it is
+// exported: huma passes over the others.
+type FilterQuery struct {
 	Source  string    `query:"source" doc:"name of the source; * stands for any text, here and below"`
 	Type    string    `query:"type" doc:"type of the event"`
 	Subject string    `query:"subject" doc:"what the event is about"`
@@ -28,7 +29,7 @@ type filterQuery struct {
 	Until   time.Time `query:"until" doc:"last failed before this time"`
 }
 
-func (f filterQuery) filter() event.Filter {
+func (f FilterQuery) filter() event.Filter {
 	return event.Filter{
 		Source: f.Source, Type: f.Type, Subject: f.Subject, Route: f.Route, Reason: f.Reason, Error: f.Error,
 		Since: f.Since, Until: f.Until,
@@ -40,8 +41,8 @@ type letterID struct {
 	ID string `path:"id" doc:"the event's ID"`
 }
 
-// operationPath is the path of one operation.
-type operationPath struct {
+// OperationPath is the path of one operation.
+type OperationPath struct {
 	ID string `path:"id" doc:"the operation's ID"`
 }
 
@@ -70,7 +71,7 @@ func (d DeadLetters) Register(api huma.API) {
 	tags = []string{"operations"}
 	huma.Register(api, huma.Operation{
 		OperationID: "begin-operation", Method: http.MethodPost, Path: "/operations", Tags: tags, DefaultStatus: http.StatusAccepted,
-		Summary: "Replay or discard dead letters, or tell what that would do",
+		Summary: "Replay or discard dead letters, or tell what that would do", MaxBodyBytes: maxOperationBytes,
 	}, d.begin)
 	huma.Register(api, huma.Operation{
 		OperationID: "list-operations", Method: http.MethodGet, Path: "/operations", Tags: tags,
@@ -99,7 +100,7 @@ func problem(err error) error {
 		return huma.Error404NotFound(err.Error())
 	case errors.Is(err, deadletter.ErrTooLate):
 		return huma.Error409Conflict(err.Error())
-	case errors.Is(err, deadletter.ErrCursor), errors.Is(err, deadletter.ErrKeyUsed):
+	case errors.Is(err, deadletter.ErrCursor), errors.Is(err, deadletter.ErrKeyUsed), errors.Is(err, deadletter.ErrRequest):
 		return huma.Error422UnprocessableEntity(err.Error())
 	default:
 		return huma.Error503ServiceUnavailable("Temporal doesn't answer this: " + err.Error())
@@ -114,7 +115,7 @@ type lettersPage struct {
 }
 
 func (d DeadLetters) list(ctx context.Context, in *struct {
-	filterQuery
+	FilterQuery
 	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"at most so many on a page"`
 	Cursor string `query:"cursor" doc:"next of the page before"`
 },
@@ -137,7 +138,7 @@ type letterGroups struct {
 }
 
 func (d DeadLetters) groups(ctx context.Context, in *struct {
-	filterQuery
+	FilterQuery
 	By string `query:"by" enum:"reason,route,source,type,day" default:"reason" doc:"what they share"`
 },
 ) (*letterGroups, error) {
@@ -179,6 +180,9 @@ func (d DeadLetters) body(ctx context.Context, in *letterID) (*letterBody, error
 	}
 	return out, nil
 }
+
+// maxOperationBytes bounds a request for one: a corrected body in base64, or IDs.
+const maxOperationBytes = 4 << 20
 
 // operationRequest asks for an operation.
 type operationRequest struct {
@@ -222,8 +226,6 @@ func (d DeadLetters) begin(ctx context.Context, in *struct {
 		return nil, huma.Error422UnprocessableEntity("name IDs, or say by a filter which dead letters are meant")
 	case len(f.IDs) == 0 && op.Reason == "" && !q.DryRun:
 		return nil, huma.Error422UnprocessableEntity("say why by reason; it is kept with every event")
-	case op.Body != nil && len(f.IDs) != 1:
-		return nil, huma.Error422UnprocessableEntity("body corrects one dead letter; name its ID")
 	}
 	out := &operationAnswer{}
 	if q.DryRun {
@@ -264,7 +266,7 @@ func (d DeadLetters) operations(ctx context.Context, in *struct {
 
 type oneOperation struct{ Body deadletter.Status }
 
-func (d DeadLetters) operation(ctx context.Context, in *operationPath) (*oneOperation, error) {
+func (d DeadLetters) operation(ctx context.Context, in *OperationPath) (*oneOperation, error) {
 	st, err := d.Store.Operation(ctx, in.ID)
 	if err != nil {
 		return nil, problem(err)
@@ -280,7 +282,7 @@ type operationItems struct {
 }
 
 func (d DeadLetters) items(ctx context.Context, in *struct {
-	operationPath
+	OperationPath
 	From  int `query:"from" default:"0" minimum:"0" doc:"number of the first"`
 	Limit int `query:"limit" default:"500" minimum:"1" maximum:"5000"`
 },
@@ -299,7 +301,7 @@ func (d DeadLetters) items(ctx context.Context, in *struct {
 }
 
 type controlRequest struct {
-	operationPath
+	OperationPath
 	Body *struct {
 		Actor  string `json:"actor,omitempty" maxLength:"200" doc:"who, for the record"`
 		Reason string `json:"reason,omitempty" maxLength:"1000" doc:"why, for the record"`

@@ -1,15 +1,17 @@
 package deadletter
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"golang.org/x/sync/errgroup"
@@ -110,17 +112,13 @@ func (s *Store) List(ctx context.Context, f event.Filter) (Listing, error) {
 // ListPage gives some dead letters that the filter means and, where there are more,
 // the cursor that goes on behind them. An empty cursor begins.
 func (s *Store) ListPage(ctx context.Context, f event.Filter, most int, cursor string) (letters []Summary, next string, err error) {
-	token, err := base64.RawURLEncoding.DecodeString(cursor)
+	token, err := tokenOf(f, cursor)
 	if err != nil {
-		return nil, "", ErrCursor
+		return nil, "", err
 	}
 	letters, known := []Summary{}, map[string]bool{}
 	for len(letters) == 0 {
 		page, rest, err := s.listed(ctx, f, min(most, pageSize), token, known)
-		var invalid *serviceerror.InvalidArgument
-		if errors.As(err, &invalid) && cursor != "" {
-			return nil, "", ErrCursor
-		}
 		if err != nil {
 			return nil, "", err
 		}
@@ -133,11 +131,38 @@ func (s *Store) ListPage(ctx context.Context, f event.Filter, most int, cursor s
 			return letters, "", nil
 		}
 	}
-	return letters, base64.RawURLEncoding.EncodeToString(token), nil
+	return letters, cursorOf(f, token), nil
+}
+
+// cursorOf makes a cursor of Temporal's token. It holds a sum over the filter: to a
+// token that is none, or that is of another list, Temporal answers after a long time
+// or with what nobody has asked for.
+func cursorOf(f event.Filter, token []byte) string {
+	return base64.RawURLEncoding.EncodeToString(append(cursorSum(f, token), token...))
+}
+
+func tokenOf(f event.Filter, cursor string) ([]byte, error) {
+	if cursor == "" {
+		return nil, nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil || len(raw) <= cursorSumLength || !bytes.Equal(raw[:cursorSumLength], cursorSum(f, raw[cursorSumLength:])) {
+		return nil, ErrCursor
+	}
+	return raw[cursorSumLength:], nil
+}
+
+const cursorSumLength = 8
+
+func cursorSum(f event.Filter, token []byte) []byte {
+	f.Limit = 0
+	said, _ := json.Marshal(f) // A filter is text and times.
+	sum := sha256.Sum256(append(said, token...))
+	return sum[:cursorSumLength]
 }
 
 // ErrCursor says that a cursor is none that a list has given.
-var ErrCursor = errors.New("this is no cursor of a list")
+var ErrCursor = errors.New("this is no cursor of this list; begin without one")
 
 // listed gives the letters of one page of Temporal's list that are really dead.
 func (s *Store) listed(ctx context.Context, f event.Filter, most int, token []byte, known map[string]bool) ([]Summary, []byte, error) {

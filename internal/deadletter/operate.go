@@ -23,6 +23,11 @@ const itemsPerPage = 500
 // and that of its items. When it is done again, after a worker was lost, what was
 // written stays. alive is told now and then that it goes on.
 func (s *Store) Freeze(ctx context.Context, op event.Operation, alive func()) (pages, total int, err error) {
+	if op.Action == event.ActionRenew {
+		if _, err := s.Tidy(ctx, alive); err != nil {
+			return 0, 0, err
+		}
+	}
 	frozen := map[string]bool{}
 	for {
 		p, err := s.page(ctx, op.ID, pages)
@@ -282,9 +287,10 @@ func (s *Store) settle(ctx context.Context, op event.Operation, item event.Item,
 		if err == nil || errors.Is(err, ErrTooLate) {
 			info, err = s.describe(ctx, item.ID, "")
 		}
-	case isOurs(op, info):
-		// A batch whose worker was lost began it, and may not have come to this.
-		err = s.DeleteRun(ctx, item.ID, item.Run)
+	case info.GetExecution().GetRunId() != item.Run:
+		// A batch whose worker was lost began it, or somebody else did, and may not have
+		// come to this: without it Temporal's list shows the old run until retention.
+		_ = s.DeleteRun(ctx, item.ID, item.Run) // A line too many blocks nothing.
 	}
 	switch {
 	case errors.Is(err, ErrGone):

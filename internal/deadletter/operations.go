@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"time"
 
@@ -40,9 +41,39 @@ type Status struct {
 // Over tells whether the operation has ended.
 func (s Status) Over() bool { return !s.Ended.IsZero() }
 
+// Bounds of what is asked for: a corrected body travels beside the original, and
+// named IDs in one message.
+const (
+	MaxCorrected = 1 << 20
+	MaxIDs       = 10_000
+)
+
+// ErrRequest says that an operation is not one that can be begun.
+var ErrRequest = errors.New("this can't be done")
+
+// check refuses what can't be an operation, in words for whoever asked.
+func check(op event.Operation) error {
+	switch f := op.Filter; {
+	case op.Rate < 0 || math.IsNaN(op.Rate) || math.IsInf(op.Rate, 0):
+		return fmt.Errorf("%w: the rate has to be more than 0", ErrRequest)
+	case f.Limit < 0:
+		return fmt.Errorf("%w: the limit is %d and can't be negative", ErrRequest, f.Limit)
+	case len(f.IDs) > MaxIDs:
+		return fmt.Errorf("%w: %d IDs are named, and %d can be at once; say by filters which are meant", ErrRequest, len(f.IDs), MaxIDs)
+	case op.Body != nil && (op.Action != event.ActionReplay || len(f.IDs) != 1):
+		return fmt.Errorf("%w: a body corrects one dead letter that is replayed; name its ID", ErrRequest)
+	case len(op.Body) > MaxCorrected:
+		return fmt.Errorf("%w: the corrected body has %d bytes; at most %d can be handed over", ErrRequest, len(op.Body), MaxCorrected)
+	}
+	return nil
+}
+
 // Begin starts an operation. key names it: what is begun twice by one key is begun
 // once. An empty key is one that nobody else has.
 func (s *Store) Begin(ctx context.Context, op event.Operation, key string) (string, error) {
+	if err := check(op); err != nil {
+		return "", err
+	}
 	op.At = time.Now().UTC()
 	if op.Rate <= 0 {
 		op.Rate = event.DefaultRate
@@ -227,6 +258,9 @@ type Plan struct {
 
 // Plan tells what an operation would do, and does nothing.
 func (s *Store) Plan(ctx context.Context, op event.Operation) (Plan, error) {
+	if err := check(op); err != nil {
+		return Plan{}, err
+	}
 	listing, err := s.List(ctx, op.Filter)
 	if err != nil {
 		return Plan{}, err

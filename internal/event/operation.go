@@ -15,7 +15,7 @@ type Filter struct {
 	// Since and Until bound when the last attempt failed.
 	Since time.Time `json:"since,omitzero" doc:"last failed at this time or later"`
 	Until time.Time `json:"until,omitzero" doc:"last failed before this time"`
-	Limit int       `json:"limit,omitempty" doc:"the most letters to take; 0 takes all"`
+	Limit int       `json:"limit,omitempty" minimum:"0" doc:"the most letters to take; 0 takes all"`
 }
 
 // Empty tells whether the filter means every dead letter.

@@ -151,5 +151,5 @@ func state(info *workflowpb.WorkflowExecutionInfo) string {
 
 // quote writes a value for a query of Temporal's list.
 func quote(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\x00", "\uFFFD").Replace(strings.ToValidUTF8(s, "\uFFFD")) + `"`
 }

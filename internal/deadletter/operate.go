@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/sdk/client"
+	"google.golang.org/grpc/codes"
 
 	"github.com/grapnel/grapnel/internal/event"
 )
@@ -209,7 +210,7 @@ func (s *Store) Work(ctx context.Context, w event.Work, alive func()) (event.Don
 		if ctx.Err() != nil {
 			break
 		}
-		if b.tooBad() {
+		if b.tooBad() || b.gaveUp() {
 			break
 		}
 		slots <- struct{}{}
@@ -221,7 +222,11 @@ func (s *Store) Work(ctx context.Context, w event.Work, alive func()) (event.Don
 		}
 		under.Go(func() {
 			defer func() { <-slots }()
-			o := s.settle(ctx, w.Operation, item, waitForOutcome)
+			o, err := s.settle(ctx, w.Operation, item, waitForOutcome)
+			if err != nil {
+				b.giveUp(err)
+				return
+			}
 			o.Index, o.At = index, time.Now().UTC()
 			b.add(o)
 			alive()
@@ -230,6 +235,9 @@ func (s *Store) Work(ctx context.Context, w event.Work, alive func()) (event.Don
 	under.Wait()
 	if ctx.Err() != nil {
 		return event.Done{}, fmt.Errorf("operation %s: %w", w.Operation.ID, ctx.Err())
+	}
+	if b.fault != nil {
+		return event.Done{}, fmt.Errorf("operation %s: %w", w.Operation.ID, b.fault)
 	}
 	if err := s.note(ctx, w.Operation.ID, w.Page, b.outcomes); err != nil {
 		return event.Done{}, err
@@ -243,6 +251,20 @@ type batch struct {
 	outcomes []event.Outcome
 	recent   string
 	share    float64
+	// fault is why the batch can't be finished now.
+	fault error
+}
+
+func (b *batch) giveUp(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fault = err
+}
+
+func (b *batch) gaveUp() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.fault != nil
 }
 
 func (b *batch) add(o event.Outcome) {
@@ -276,13 +298,31 @@ func (b *batch) counts() map[event.Became]int {
 	return counts
 }
 
+// isAway tells whether an error says nothing of the event but that Temporal does not
+// answer now. A message that is too large will be so again.
+func isAway(err error) bool {
+	switch serviceerror.ToStatus(err).Code() {
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled, codes.Aborted:
+		return true
+	case codes.ResourceExhausted:
+		return !strings.Contains(err.Error(), "larger than max")
+	default:
+		return false
+	}
+}
+
 // settle does to an item what the operation says, unless that was done, and tells
-// what became of it within the time given.
-func (s *Store) settle(ctx context.Context, op event.Operation, item event.Item, within time.Duration) event.Outcome {
+// what became of it within the time given. An error says that Temporal is away: the
+// item is then looked at again when it is back.
+func (s *Store) settle(ctx context.Context, op event.Operation, item event.Item, within time.Duration) (event.Outcome, error) {
 	info, err := s.describe(ctx, item.ID, "")
+	still := false
+	if err == nil && isDead(info) {
+		still, err = s.isStill(ctx, item, info)
+	}
 	switch {
 	case err != nil:
-	case isDead(info) && s.isStill(ctx, item, info):
+	case still:
 		err = s.succeed(ctx, op, info)
 		if err == nil || errors.Is(err, ErrTooLate) {
 			info, err = s.describe(ctx, item.ID, "")
@@ -294,31 +334,33 @@ func (s *Store) settle(ctx context.Context, op event.Operation, item event.Item,
 	}
 	switch {
 	case errors.Is(err, ErrGone):
-		return event.Outcome{Became: event.BecameGone, Why: "removed"}
+		return event.Outcome{Became: event.BecameGone, Why: "removed"}, nil
+	case err != nil && isAway(err):
+		return event.Outcome{}, err
 	case err != nil:
-		return event.Outcome{Became: event.BecameError, Why: event.Clean(err.Error(), maxWhy)}
+		return event.Outcome{Became: event.BecameError, Why: event.Clean(err.Error(), maxWhy)}, nil
 	}
 	if o := became(op, item, info); o.Became != event.BecameStarted {
-		return o
+		return o, nil
 	}
 	wait, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	// It ends when the event does, or with the time.
 	_ = s.temporal.GetWorkflow(wait, item.ID, info.GetExecution().GetRunId()).Get(wait, nil)
 	if info, err = s.describe(ctx, item.ID, ""); err != nil {
-		return event.Outcome{Became: event.BecameStarted, Why: event.Clean(err.Error(), maxWhy)}
+		return event.Outcome{Became: event.BecameStarted, Why: event.Clean(err.Error(), maxWhy)}, nil
 	}
-	return became(op, item, info)
+	return became(op, item, info), nil
 }
 
 // isStill tells whether a dead letter is the item's, which may have been renewed.
-func (s *Store) isStill(ctx context.Context, item event.Item, info *workflowpb.WorkflowExecutionInfo) bool {
+func (s *Store) isStill(ctx context.Context, item event.Item, info *workflowpb.WorkflowExecutionInfo) (bool, error) {
 	run := info.GetExecution().GetRunId()
 	if run == item.Run {
-		return true
+		return true, nil
 	}
 	l, err := s.read(ctx, item.ID, run)
-	return err == nil && l.Letter.Instead != nil && l.Letter.Instead.Run == item.Run
+	return err == nil && l.Letter.Instead != nil && l.Letter.Instead.Run == item.Run, err
 }
 
 // isOurs tells whether an operation made a run, or one that it continues.

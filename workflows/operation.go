@@ -234,3 +234,8 @@ func OperationPage(ctx workflow.Context, _ event.Operation, items []event.Item) 
 	}
 	return outcomes, nil
 }
+
+// Sweep asks a sender again for what it could not deliver. A schedule starts it.
+func Sweep(ctx workflow.Context, s event.Sweep) (event.Swept, error) {
+	return sweep(ctx, s)
+}

@@ -1,15 +1,20 @@
 package app
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/grapnel/grapnel/internal/admin"
 	"github.com/grapnel/grapnel/internal/alert"
 	"github.com/grapnel/grapnel/internal/eventlog"
+	"github.com/grapnel/grapnel/internal/pause"
 )
 
 // watchAPI is the part of the REST API that only shows: alerts and events.
@@ -85,4 +90,19 @@ func (w watchAPI) Register(api huma.API) {
 		}
 		return &eventAnswer{*f}, nil
 	})
+}
+
+// OpenAPI is the document of the REST API of the admin listener, which docs/openapi.json
+// keeps.
+func OpenAPI() ([]byte, error) {
+	text, err := admin.OpenAPI(admin.DeadLetters{}, watchAPI{}, pause.Endpoints{})
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, text, "", "  "); err != nil {
+		return nil, fmt.Errorf("write the OpenAPI document: %w", err)
+	}
+	out.WriteByte('\n')
+	return out.Bytes(), nil
 }

@@ -63,6 +63,16 @@ func (w *Watched) Alerts() *alert.Watch { return w.watch.alerts }
 // Reconfigure puts another configuration into force.
 func (w *Watched) Reconfigure(c *config.Config) error { return w.p.reconfigure(nil, c) }
 
+// Circuit is the state of a destination's breaker.
+func (w *Watched) Circuit(name string) string {
+	for _, s := range w.p.destinations.States() {
+		if s.Name == name {
+			return s.Circuit
+		}
+	}
+	return ""
+}
+
 // Deliver takes an event to a destination.
 func (w *Watched) Deliver(ctx context.Context, name string, d destination.Delivery) error {
 	for _, one := range w.p.destinations.All() {

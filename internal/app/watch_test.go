@@ -252,6 +252,8 @@ func troubles() map[string]struct{ begin, end func(t *testing.T, p *plant) } {
 			},
 			func(t *testing.T, p *plant) {
 				t.Helper()
+				require.Eventually(t, func() bool { return p.Circuit("crm") == "half-open" }, time.Minute, 10*time.Millisecond)
+				require.Contains(t, p.on(t), alert.CircuitOpen, "it is tried out, and not back yet")
 				p.down.Store(false)
 				require.Eventually(t, func() bool { return p.delivers(t) == nil }, time.Minute, 20*time.Millisecond)
 			},

@@ -85,9 +85,11 @@ func (c *Console) destinations(r *http.Request) (any, error) {
 	for _, l := range c.routes(minutes) {
 		lines[l.Name] = l
 	}
-	dead := map[string][]eventlog.Row{}
+	dead, running := map[string][]eventlog.Row{}, 0
 	if c.Letters != nil {
-		for _, row := range c.Letters().Rows {
+		census := c.Letters()
+		running = int(census.Unsettled)
+		for _, row := range census.Rows {
 			for _, route := range row.Routes {
 				dead[route] = append(dead[route], row)
 			}
@@ -110,7 +112,7 @@ func (c *Console) destinations(r *http.Request) (any, error) {
 	for _, name := range sorted(lines) {
 		handlers = append(handlers, show(Destination{Name: name}))
 	}
-	return map[string]any{"Destinations": all, "Handlers": handlers, "CanPause": c.Pause != nil}, nil
+	return map[string]any{"Destinations": all, "Handlers": handlers, "CanPause": c.Pause != nil, "Running": running}, nil
 }
 
 // pause stops or starts a destination.

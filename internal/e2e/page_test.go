@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -131,6 +132,17 @@ func TestAnOperatorFindsMendsAndReplaysOnThePage(t *testing.T) {
 	b.Open(t, "/")
 	b.See(t, "that all is well", "All is well.")
 	judge(t, b)
+
+	// What all of this left in the metrics, those of Temporal's SDK among them.
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, o.admin+"/metrics", http.NoBody)
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer "+readToken)
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	scrape, err := io.ReadAll(res.Body)
+	require.NoError(t, errors.Join(err, res.Body.Close()))
+	require.Contains(t, string(scrape), "grapnel_received_total")
+	require.Less(t, len(scrape), 60<<10, "a scrape stays small where there is one source")
 }
 
 // judge fails on whatever the browser or the audit complains of.

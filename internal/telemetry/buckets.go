@@ -31,6 +31,8 @@ func sdkViews() []sdkmetric.View {
 	}
 	views := []sdkmetric.View{
 		drop("temporal_long_request_latency"),
+		drop("temporal_long_request_latency_attempt"),
+		drop("temporal_request_latency_attempt"),
 		drop("temporal_workflow_task_replay_latency"),
 		drop("temporal_workflow_endtoend_latency"),
 		drop("temporal_activity_execution_latency"),

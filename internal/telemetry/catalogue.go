@@ -89,7 +89,7 @@ func Catalogue() []Metric {
 		{MetricDeliveries, Counter, []string{"route", "result"}, "Attempts at a route (a handler or a destination), by result: done, failed, permanent, timeout, panic, deferred.", "Attempts by route"},
 		{MetricDelivery, Histogram, []string{"route"}, "How long one attempt at a route took.", "Attempt time"},
 		{MetricAttempts, Histogram, nil, "How many attempts it took until a route succeeded.", ""},
-		{MetricBreakerOpen, Gauge, []string{"destination"}, "1 while a destination's circuit breaker is open.", "Destinations shut"},
+		{MetricBreakerOpen, Gauge, []string{"destination"}, "1 while a destination's circuit breaker is open or tries it out.", "Destinations shut"},
 		{MetricPaused, Gauge, []string{"destination"}, "1 while a destination is paused.", "Destinations shut"},
 		{MetricCircuitChanges, Counter, []string{"destination", "to"}, "Transitions of a destination's circuit breaker.", ""},
 		{MetricDeferrals, Counter, []string{"destination", "reason"}, "Times that an event had to wait for its destination, by reason: circuit, rate, concurrency, paused.", ""},

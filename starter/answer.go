@@ -343,8 +343,7 @@ func notJSON(why string) *refusal {
 // badEvent is the answer to a verified request whose event can't be told from others.
 func badEvent(err error) *refusal {
 	r := &refusal{status: fiber.StatusBadRequest, reason: "event", message: "Invalid event", cause: err}
-	var f *verify.Failure
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*verify.Failure](err); ok {
 		r.reason = string(f.Reason)
 	}
 	return r

@@ -73,9 +73,9 @@ func (s *Starter) makeAllDurable(x *exchange, t *table, events []Incoming) (outc
 			case ctx.Err() != nil:
 				return ctx.Err()
 			}
-			end := s.span(x, in)
+			end := s.span(x, in) //nolint:contextcheck // It outlives the request, as what is begun does.
 			defer func() { end(string(outcomes[i])) }()
-			id, outcome, err := s.makeDurable(*in, s.budget(x, t), x.whole)
+			id, outcome, err := s.makeDurable(*in, s.budget(x, t), x.whole) //nolint:contextcheck // A start that is begun goes on.
 			if err != nil {
 				return err
 			}

@@ -260,27 +260,29 @@ func (w *watch) dead(set *series.Set) *alert.Dead {
 	return d
 }
 
+// groups gives the open dead letters by source and reason.
+func (w *watch) groups(say func(row eventlog.Row, count int, oldest time.Time)) {
+	type key struct{ source, reason string }
+	found := map[key][]eventlog.Row{}
+	for _, r := range w.counter.Last().Rows {
+		k := key{r.Source, r.Reason}
+		found[k] = append(found[k], r)
+	}
+	for _, rows := range found {
+		say(rows[0], len(rows), eventlog.Census{Rows: rows}.OldestDeath())
+	}
+}
+
 // gauges are read whenever the metrics are.
 func (w *watch) gauges() error {
 	m := w.p.observer.metrics
 	unix := func(t time.Time) float64 { return float64(t.Unix()) }
-	groups := func(say func(row eventlog.Row, count int, oldest time.Time)) {
-		type key struct{ source, reason string }
-		found := map[key][]eventlog.Row{}
-		for _, r := range w.counter.Last().Rows {
-			k := key{r.Source, r.Reason}
-			found[k] = append(found[k], r)
-		}
-		for _, rows := range found {
-			say(rows[0], len(rows), eventlog.Census{Rows: rows}.OldestDeath())
-		}
-	}
 	gauges := map[string]func(say func(float64, ...string)){
 		telemetry.MetricOpenDeadLetters: func(say func(float64, ...string)) {
-			groups(func(r eventlog.Row, n int, _ time.Time) { say(float64(n), r.Source, r.Reason) })
+			w.groups(func(r eventlog.Row, n int, _ time.Time) { say(float64(n), r.Source, r.Reason) })
 		},
 		telemetry.MetricOldestDeadLetter: func(say func(float64, ...string)) {
-			groups(func(r eventlog.Row, _ int, oldest time.Time) { say(unix(oldest), r.Source, r.Reason) })
+			w.groups(func(r eventlog.Row, _ int, oldest time.Time) { say(unix(oldest), r.Source, r.Reason) })
 		},
 		telemetry.MetricCensus: func(say func(float64, ...string)) {
 			if c := w.counter.Last(); !c.At.IsZero() {

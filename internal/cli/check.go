@@ -157,7 +157,13 @@ func (up *checkup) write(p Program, asJSON bool) error {
 			say("%s: takes %s of source %s", t, strings.Join(t.Events, ", "), strings.Join(t.Sources, ", "))
 		}
 	}
-	switch t := up.Temporal; {
+	up.Temporal.write(say)
+	return nil
+}
+
+// write tells what was found out of Temporal; of none, nothing.
+func (t *temporalState) write(say func(format string, args ...any)) {
+	switch {
 	case t == nil:
 	case t.Error != "":
 		say("temporal: %s", t.Error)
@@ -178,7 +184,6 @@ func (up *checkup) write(p Program, asJSON bool) error {
 			}
 		}
 	}
-	return nil
 }
 
 // askTemporal looks at the Temporal that is configured.

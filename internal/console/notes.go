@@ -22,41 +22,53 @@ func (c *Console) notes(on []alert.Alert) []note {
 	said := func(subject string, rules ...string) bool {
 		return slices.ContainsFunc(on, func(a alert.Alert) bool { return slices.Contains(rules, a.Rule) && a.Subject == subject })
 	}
-	var all []note
-	if c.Letters != nil {
-		dead := c.Letters()
-		if dead.Fault != "" {
-			all = append(all, note{"Temporal can't be asked now.", dead.Fault, "/configuration", "Look at the parts"})
-		}
-		if dead.Count > 0 && !said("", alert.DeadLettersGrow, alert.OldDeadLetter) {
-			text, many := "1 dead letter waits", dead.Count > 1
-			if many {
-				text = numberOf(dead.Count) + " dead letters wait"
-			}
-			if oldest := dead.OldestDeath(); !oldest.IsZero() && many {
-				text += ", the oldest since " + alert.Ago(c.Now().Sub(oldest))
-			}
-			all = append(all, note{text + ".", "", "/dead-letters", "Look at the dead letters"})
-		}
-	}
-	if c.Destinations != nil {
-		for _, d := range c.Destinations() {
-			at := note{Why: d.Why, Href: "/destinations#" + d.Name, Do: "Look at " + d.Name}
-			switch {
-			case d.State == "paused":
-				at.Text = d.Name + " is paused since " + alert.Ago(c.Now().Sub(d.Since)) + "."
-			case d.State == "open" && !said(d.Name, alert.CircuitOpen):
-				at.Text = d.Name + " keeps failing and is given a rest."
-			case d.State == "trying":
-				at.Text = d.Name + " is tried out after a rest."
-			default:
-				continue
-			}
-			all = append(all, at)
-		}
-	}
+	all := append(c.deadNotes(said), c.destinationNotes(said)...)
 	if n := c.onDisk(); n > 0 && !said("", alert.SpoolStuck, alert.SpoolNearlyFull) {
 		all = append(all, note{fmt.Sprintf("%s events wait on disk for Temporal.", number(n)), "", "/configuration", "Look at the parts"})
+	}
+	return all
+}
+
+// deadNotes are what the count of dead letters tells, where no alert says it.
+func (c *Console) deadNotes(said func(subject string, rules ...string) bool) (all []note) {
+	if c.Letters == nil {
+		return nil
+	}
+	dead := c.Letters()
+	if dead.Fault != "" {
+		all = append(all, note{"Temporal can't be asked now.", dead.Fault, "/configuration", "Look at the parts"})
+	}
+	if dead.Count > 0 && !said("", alert.DeadLettersGrow, alert.OldDeadLetter) {
+		text, many := "1 dead letter waits", dead.Count > 1
+		if many {
+			text = numberOf(dead.Count) + " dead letters wait"
+		}
+		if oldest := dead.OldestDeath(); !oldest.IsZero() && many {
+			text += ", the oldest since " + alert.Ago(c.Now().Sub(oldest))
+		}
+		all = append(all, note{text + ".", "", "/dead-letters", "Look at the dead letters"})
+	}
+	return all
+}
+
+// destinationNotes are the destinations that get nothing now, where no alert says it.
+func (c *Console) destinationNotes(said func(subject string, rules ...string) bool) (all []note) {
+	if c.Destinations == nil {
+		return nil
+	}
+	for _, d := range c.Destinations() {
+		at := note{Why: d.Why, Href: "/destinations#" + d.Name, Do: "Look at " + d.Name}
+		switch {
+		case d.State == "paused":
+			at.Text = d.Name + " is paused since " + alert.Ago(c.Now().Sub(d.Since)) + "."
+		case d.State == "open" && !said(d.Name, alert.CircuitOpen):
+			at.Text = d.Name + " keeps failing and is given a rest."
+		case d.State == "trying":
+			at.Text = d.Name + " is tried out after a rest."
+		default:
+			continue
+		}
+		all = append(all, at)
 	}
 	return all
 }

@@ -109,13 +109,13 @@ func (a *arrivals) times() (at []time.Time) {
 	return at
 }
 
-// sendMany sends events of a type, so many at once, and tells when each was sent.
-func sendMany(t *testing.T, s *system, typ string, n, atOnce int, each time.Duration) map[string]time.Time {
+// sendMany sends events of a type, eight at once, and tells when each was sent.
+func sendMany(t *testing.T, s *system, typ string, n int, each time.Duration) map[string]time.Time {
 	t.Helper()
 	sent := map[string]time.Time{}
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	slots := make(chan struct{}, atOnce)
+	slots := make(chan struct{}, 8)
 	for i := range n {
 		slots <- struct{}{}
 		all.Go(func() {
@@ -152,7 +152,7 @@ func TestADestinationThatIsDownIsLeftAloneAndGetsEverythingAfterwards(t *testing
 	src := "  crm: {events: [zoom/*], allow_private: [127.0.0.1], http: {url: \"" + a.url + "\"}, " + breaker + "}"
 	s := upOn(t, ownServer(t), yaml("destinations:", src), nil)
 	began := time.Now()
-	sent := sendMany(t, s, "meeting.started", size.events, 8, 0)
+	sent := sendMany(t, s, "meeting.started", size.events, 0)
 	accepted := time.Since(began)
 	time.Sleep(time.Until(began.Add(size.down)))
 	a.mu.Lock()
@@ -218,11 +218,11 @@ func TestADestinationThatHangsSlowsNobodyElse(t *testing.T) {
 		return all
 	}
 	const pace = 30 * time.Millisecond
-	alone := latency(sendMany(t, s, "meeting.alone", size.events, 8, pace))
+	alone := latency(sendMany(t, s, "meeting.alone", size.events, pace))
 	var both sync.WaitGroup
 	var beside []time.Duration
-	both.Go(func() { sendMany(t, s, "meeting.bad", size.events, 8, pace) })
-	beside = latency(sendMany(t, s, "meeting.good", size.events, 8, pace))
+	both.Go(func() { sendMany(t, s, "meeting.bad", size.events, pace) })
+	beside = latency(sendMany(t, s, "meeting.good", size.events, pace))
 	both.Wait()
 	_, early := bad.count()
 	require.Zero(t, early, "all good ones were there while not one of the others was")

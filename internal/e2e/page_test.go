@@ -163,13 +163,13 @@ func TestThePageLetsNobodyActWhoMayNot(t *testing.T) {
 	b.Open(t, "/destinations")
 	b.See(t, "the destination", "crm works")
 	require.NotContains(t, b.Text(t), "Pause", "who may only look is offered nothing to do")
-	require.EqualValues(t, http.StatusForbidden, b.Post(t, "/destinations/crm", "verb=pause&why=x"))
+	require.Equal(t, http.StatusForbidden, b.Post(t, "/destinations/crm", "verb=pause&why=x"))
 	require.Empty(t, b.Faults())
 
 	o.logOut(t, b)
 	o.logIn(t, b, operateToken)
 	// From a page of ours, but without what only our forms carry.
-	require.EqualValues(t, http.StatusForbidden, b.PostBare(t, "/destinations/crm", "verb=pause&why=x"))
+	require.Equal(t, http.StatusForbidden, b.PostBare(t, "/destinations/crm", "verb=pause&why=x"))
 	evil := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = fmt.Fprintf(w, `<title>evil</title><p>evil</p><iframe name=f src="%[1]s/"></iframe>

@@ -180,8 +180,6 @@ func (h *hospital) received(body string) (corrected string, ok bool) {
 	return corrected, ok
 }
 
-func ptr[T any](v T) *T { return &v }
-
 func TestOperatorsWorkByRESTAndByCommand(t *testing.T) {
 	t.Parallel()
 	ward := newHospital(t)
@@ -231,7 +229,7 @@ func TestOperatorsWorkByRESTAndByCommand(t *testing.T) {
 // looked reads the list by pages, by filters and by groups, and one letter.
 func looked(t *testing.T, c *admintest.ClientWithResponses, ids map[string][]string) {
 	ctx, found := t.Context(), map[string]bool{}
-	params := &admintest.ListDeadLettersParams{Limit: ptr(int64(2))}
+	params := &admintest.ListDeadLettersParams{Limit: new(int64(2))}
 	for pages := 1; ; pages++ {
 		r, err := c.ListDeadLettersWithResponse(ctx, params)
 		require.NoError(t, err)
@@ -248,15 +246,15 @@ func looked(t *testing.T, c *admintest.ClientWithResponses, ids map[string][]str
 	}
 	require.Len(t, found, 9)
 	for name, f := range map[string]admintest.ListDeadLettersParams{
-		"type": {Type: ptr("meeting.mail")}, "type, with a star": {Type: ptr("*.mail")},
-		"reason": {Reason: ptr("no handler for*")}, "error": {Error: ptr("DATABASE is down"), Type: ptr("meeting.disk")},
+		"type": {Type: new("meeting.mail")}, "type, with a star": {Type: new("*.mail")},
+		"reason": {Reason: new("no handler for*")}, "error": {Error: new("DATABASE is down"), Type: new("meeting.disk")},
 	} {
 		r, err := c.ListDeadLettersWithResponse(ctx, &f)
 		require.NoError(t, err)
 		require.NotNil(t, r.JSON200, "%s: %s", name, r.Body)
 		require.Len(t, *r.JSON200.DeadLetters, 3, name)
 	}
-	g, err := c.GroupDeadLettersWithResponse(ctx, &admintest.GroupDeadLettersParams{By: ptr(admintest.GroupDeadLettersParamsByRoute)})
+	g, err := c.GroupDeadLettersWithResponse(ctx, &admintest.GroupDeadLettersParams{By: new(admintest.GroupDeadLettersParamsByRoute)})
 	require.NoError(t, err)
 	require.EqualValues(t, 6, (*g.JSON200.Groups)[0].Count, "%s", g.Body)
 	require.Equal(t, "crm", (*g.JSON200.Groups)[0].Value)
@@ -335,7 +333,7 @@ func queried(t *testing.T, s *system) {
 func refused(t *testing.T, d *documented, p *program, ids map[string][]string) {
 	ctx := t.Context()
 	nobody, read, operate := d.client(p.admin, ""), d.client(p.admin, "read-token-of-the-test"), d.client(p.admin, "operate-token-of-the-test")
-	replay := admintest.OperationRequest{Action: admintest.OperationRequestActionReplay, Ids: ptr(ids["foo.bar"][:1]), DryRun: ptr(true)}
+	replay := admintest.OperationRequest{Action: admintest.OperationRequestActionReplay, Ids: new(ids["foo.bar"][:1]), DryRun: new(true)}
 	for _, c := range []struct {
 		who    *admintest.ClientWithResponses
 		status int
@@ -347,7 +345,7 @@ func refused(t *testing.T, d *documented, p *program, ids map[string][]string) {
 	list, err := nobody.ListDeadLettersWithResponse(ctx, nil)
 	require.NoError(t, err)
 	require.Equal(t, 401, list.StatusCode())
-	list, err = read.ListDeadLettersWithResponse(ctx, &admintest.ListDeadLettersParams{Cursor: ptr("Zm9yZ2Vk")})
+	list, err = read.ListDeadLettersWithResponse(ctx, &admintest.ListDeadLettersParams{Cursor: new("Zm9yZ2Vk")})
 	require.NoError(t, err)
 	require.Equal(t, 422, list.StatusCode(), "a forged cursor: %s", list.Body)
 	one, err := read.GetDeadLetterWithResponse(ctx, strings.Repeat("0", 64))
@@ -357,12 +355,12 @@ func refused(t *testing.T, d *documented, p *program, ids map[string][]string) {
 	require.NoError(t, err)
 	require.Equal(t, 404, gone.StatusCode(), "%s", gone.Body)
 	for name, q := range map[string]admintest.OperationRequest{
-		"neither IDs nor a filter": {Action: "replay", Reason: ptr("x")},
-		"a filter without a why":   {Action: "replay", Filter: &admintest.Filter{Route: ptr("crm")}},
-		"another action":           {Action: "renew", Ids: ptr(ids["foo.bar"])},
-		"a body for two":           {Action: "replay", Ids: ptr(ids["foo.bar"][:2]), Body: ptr([]byte("{}"))},
-		"a body that is too large": {Action: "replay", Ids: ptr(ids["foo.bar"][:1]), Body: ptr(bytes.Repeat([]byte("x"), 5<<19))},
-		"a negative limit":         {Action: "replay", Filter: &admintest.Filter{Limit: ptr(int64(-1)), Route: ptr("crm")}, Reason: ptr("x")},
+		"neither IDs nor a filter": {Action: "replay", Reason: new("x")},
+		"a filter without a why":   {Action: "replay", Filter: &admintest.Filter{Route: new("crm")}},
+		"another action":           {Action: "renew", Ids: new(ids["foo.bar"])},
+		"a body for two":           {Action: "replay", Ids: new(ids["foo.bar"][:2]), Body: new([]byte("{}"))},
+		"a body that is too large": {Action: "replay", Ids: new(ids["foo.bar"][:1]), Body: new(bytes.Repeat([]byte("x"), 5<<19))},
+		"a negative limit":         {Action: "replay", Filter: &admintest.Filter{Limit: new(int64(-1)), Route: new("crm")}, Reason: new("x")},
 	} {
 		r, err := operate.BeginOperationWithResponse(ctx, nil, q)
 		require.NoError(t, err)
@@ -395,11 +393,11 @@ func over(t *testing.T, c *admintest.ClientWithResponses, id string) (st adminte
 func operated(t *testing.T, c *admintest.ClientWithResponses, w *hospital, ids map[string][]string) {
 	ctx := t.Context()
 	disk := admintest.OperationRequest{
-		Action: admintest.OperationRequestActionReplay, Filter: &admintest.Filter{Type: ptr("meeting.disk")},
-		Reason: ptr("mended"), Actor: ptr("ann"), Rate: ptr(20.0),
+		Action: admintest.OperationRequestActionReplay, Filter: &admintest.Filter{Type: new("meeting.disk")},
+		Reason: new("mended"), Actor: new("ann"), Rate: new(20.0),
 	}
 	dry := disk
-	dry.DryRun = ptr(true)
+	dry.DryRun = new(true)
 	plan, err := c.BeginOperationWithResponse(ctx, nil, dry)
 	require.NoError(t, err)
 	require.EqualValues(t, 3, plan.JSON202.Plan.Total, "%s", plan.Body)
@@ -408,8 +406,8 @@ func operated(t *testing.T, c *admintest.ClientWithResponses, w *hospital, ids m
 	id := begun(t, c, "disk", disk)
 	require.Equal(t, id, begun(t, c, "disk", disk), "asked twice, begun once")
 	other := disk
-	other.Reason = ptr("something else")
-	used, err := c.BeginOperationWithResponse(ctx, &admintest.BeginOperationParams{IdempotencyKey: ptr("disk")}, other)
+	other.Reason = new("something else")
+	used, err := c.BeginOperationWithResponse(ctx, &admintest.BeginOperationParams{IdempotencyKey: new("disk")}, other)
 	require.NoError(t, err)
 	require.Equal(t, 422, used.StatusCode(), "another wish under the same key: %s", used.Body)
 	st := over(t, c, id)
@@ -428,9 +426,9 @@ func operated(t *testing.T, c *admintest.ClientWithResponses, w *hospital, ids m
 
 	// What is still down: paused, resumed and cancelled.
 	id = begun(t, c, "mail", admintest.OperationRequest{
-		Action: admintest.OperationRequestActionReplay, Filter: &admintest.Filter{Type: ptr("meeting.mail")}, Reason: ptr("too early"), Rate: ptr(0.2),
+		Action: admintest.OperationRequestActionReplay, Filter: &admintest.Filter{Type: new("meeting.mail")}, Reason: new("too early"), Rate: new(0.2),
 	})
-	by := admintest.ControlRequestBody{Actor: ptr("bob"), Reason: ptr("wait")}
+	by := admintest.ControlRequestBody{Actor: new("bob"), Reason: new("wait")}
 	until(t, "it has begun", func() bool {
 		r, err := c.GetOperationWithResponse(ctx, id)
 		require.NoError(t, err)
@@ -457,10 +455,10 @@ func operated(t *testing.T, c *admintest.ClientWithResponses, w *hospital, ids m
 	require.Equal(t, 409, late.StatusCode(), "%s", late.Body)
 
 	id = begun(t, c, "", admintest.OperationRequest{
-		Action: admintest.OperationRequestActionDiscard, Ids: ptr(ids["foo.bar"][1:]), Reason: ptr("not ours"),
+		Action: admintest.OperationRequestActionDiscard, Ids: new(ids["foo.bar"][1:]), Reason: new("not ours"),
 	})
 	require.EqualValues(t, 2, over(t, c, id).Counts["discarded"])
-	left, err := c.GroupDeadLettersWithResponse(ctx, &admintest.GroupDeadLettersParams{Type: ptr("foo.bar")})
+	left, err := c.GroupDeadLettersWithResponse(ctx, &admintest.GroupDeadLettersParams{Type: new("foo.bar")})
 	require.NoError(t, err)
 	require.EqualValues(t, 1, left.JSON200.Total, "what is discarded leaves at once")
 }
@@ -470,8 +468,8 @@ func corrected(t *testing.T, h *home, c *admintest.ClientWithResponses, w *hospi
 	w.mend("meeting.better")
 	id, body := ids["meeting.mail"][0], `{"event":"meeting.better"}`
 	st := over(t, c, begun(t, c, "", admintest.OperationRequest{
-		Action: admintest.OperationRequestActionReplay, Ids: ptr([]string{id}), Body: ptr([]byte(`{"event":"meeting.worse"}`)),
-		Reason: ptr("a typo"), Actor: ptr("ann"),
+		Action: admintest.OperationRequestActionReplay, Ids: new([]string{id}), Body: new([]byte(`{"event":"meeting.worse"}`)),
+		Reason: new("a typo"), Actor: new("ann"),
 	}))
 	require.EqualValues(t, 1, st.Counts["failed_same"], "%v", st)
 	one, err := c.GetDeadLetterBodyWithResponse(t.Context(), id)
@@ -482,7 +480,7 @@ func corrected(t *testing.T, h *home, c *admintest.ClientWithResponses, w *hospi
 	require.Regexp(t, `CORRECTED \S+ by ann \(a typo\); nobody has signed it`, out)
 	require.Regexp(t, `replayed \S+ by ann \(a typo\) after: `, out)
 	st = over(t, c, begun(t, c, "", admintest.OperationRequest{
-		Action: admintest.OperationRequestActionReplay, Ids: ptr([]string{id}), Body: ptr([]byte(body)),
+		Action: admintest.OperationRequestActionReplay, Ids: new([]string{id}), Body: new([]byte(body)),
 	}))
 	require.EqualValues(t, 1, st.Counts["handled"], "%v", st)
 	at, ok := w.received(body)
@@ -498,7 +496,7 @@ func switched(t *testing.T, c *admintest.ClientWithResponses) {
 	sources, err := c.ListSourcesWithResponse(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, "zoom", (*sources.JSON200.Items)[0].Name)
-	_, err = c.PauseDestinationWithResponse(t.Context(), "crm", admintest.ChangeBody{Reason: ptr("repair"), Actor: ptr("ann")})
+	_, err = c.PauseDestinationWithResponse(t.Context(), "crm", admintest.ChangeBody{Reason: new("repair"), Actor: new("ann")})
 	require.NoError(t, err)
 	all, err := c.ListDestinationsWithResponse(t.Context())
 	require.NoError(t, err)

@@ -25,6 +25,7 @@ func ask(t *testing.T, address string, lines ...string) (int, string) {
 	require.NoError(t, err)
 	response, err := http.ReadResponse(bufio.NewReader(c), nil)
 	require.NoError(t, err)
+	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
 	return response.StatusCode, string(body)

@@ -48,7 +48,9 @@ func TestExportIsOffUnlessAnEndpointIsNamed(t *testing.T) {
 		return tracing.Open(t.Context(), func(name string) (string, bool) { v, ok := env[name]; return v, ok }, "v0", func(error) {})
 	}
 	for _, env := range []map[string]string{
-		{}, {"OTEL_EXPORTER_OTLP_ENDPOINT": " "}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x", "OTEL_SDK_DISABLED": "true"},
+		{},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT": " "},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x", "OTEL_SDK_DISABLED": "true"},
 		{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x", "OTEL_TRACES_EXPORTER": "none"},
 	} {
 		x, err := open(env)

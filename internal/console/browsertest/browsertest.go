@@ -48,8 +48,10 @@ func (l Look) String() string {
 // Looks are a desktop and a phone, each in light and in dark, and a tablet.
 func Looks() []Look {
 	return []Look{
-		{Width: 1280, Height: 800}, {Width: 1280, Height: 800, Dark: true},
-		{Width: 390, Height: 844}, {Width: 390, Height: 844, Dark: true},
+		{Width: 1280, Height: 800},
+		{Width: 1280, Height: 800, Dark: true},
+		{Width: 390, Height: 844},
+		{Width: 390, Height: 844, Dark: true},
 		{Width: 800, Height: 600},
 	}
 }
@@ -321,5 +323,6 @@ func (b *Browser) Shoot(t testing.TB, name string) {
 	}
 	picture, err := chromedp.Run(b.tab, chromedp.FullScreenshot(100))
 	require.NoError(t, err)
+	//nolint:gosec // Whoever runs the test names the directory.
 	require.NoError(t, errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o600)))
 }

@@ -48,6 +48,13 @@ require (
 require github.com/apapsch/go-jsonmerge/v2 v2.0.0 // indirect
 
 require (
+	cel.dev/cel-go v0.33.2
+	cel.dev/expr v0.25.2 // indirect
+	github.com/antlr4-go/antlr/v4 v4.13.1 // indirect
+	golang.org/x/exp v0.0.0-20240823005443-9b4947da3948 // indirect
+)
+
+require (
 	github.com/BurntSushi/toml v1.4.0 // indirect
 	github.com/andybalholm/brotli v1.2.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect

@@ -17,6 +17,7 @@ import (
 	"github.com/grapnel/grapnel/activities/handler"
 	"github.com/grapnel/grapnel/internal/destination"
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/expression"
 	"github.com/grapnel/grapnel/internal/meeting"
 	"github.com/grapnel/grapnel/internal/sweep"
 )
@@ -87,6 +88,8 @@ type table struct {
 type target struct {
 	route   event.Route
 	matches func(event.Event) bool
+	// wants tells whether the route's condition holds; nil is a route without one.
+	wants func(context.Context, *expression.Input) (bool, error)
 	// admit lets an event through to a route on another task queue; nil is always.
 	admit func(slot time.Time) error
 	run   func(ctx context.Context, t event.Task, attempt int, body []byte) error
@@ -105,12 +108,11 @@ func (a *Activities) Configure(c Configuration) {
 		})
 	}
 	for _, d := range c.Destinations {
-		t.targets = append(t.targets, target{
-			route:   d.Route(),
-			matches: d.Matches,
-			admit:   d.Admit,
-			run:     deliverTo(d),
-		})
+		to := target{route: d.Route(), matches: d.Matches, admit: d.Admit, run: deliverTo(d)}
+		if d.Conditional() {
+			to.wants = d.Wants
+		}
+		t.targets = append(t.targets, to)
 	}
 	a.table.Store(t)
 }

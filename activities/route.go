@@ -9,39 +9,119 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/expression"
 )
 
 // Route makes the plan of an event from today's table. On replay only what is
 // left to do is planned; of the names that no table knows any more, the first
 // calls in the routes that take the event now and have not succeeded, so that a
-// renamed handler is found. An event of a paused source waits: that is the only
-// error.
-func (a *Activities) Route(_ context.Context, ask event.Ask, body converter.RawValue) (event.Plan, error) {
+// renamed handler is found. An event of a paused source waits: that and a worker
+// that stops are the only errors.
+//
+// Whether a condition holds is decided here, once, and history records it. A replay
+// asks again only where there was no answer: what a destination failed to take stays
+// its to take.
+func (a *Activities) Route(ctx context.Context, ask event.Ask, body converter.RawValue) (event.Plan, error) {
 	t := a.table.Load()
 	if until, why, paused := a.pausedSource(ask.Event.Source); paused {
 		return event.Plan{}, temporal.NewApplicationErrorWithOptions(why, event.FailureDeferred,
 			temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{event.Detail{Until: until}}})
 	}
-	matched := t.matching(ask.Event)
+	p := planning{table: t, event: ask.Event, body: body}
 	if !ask.Replay || len(ask.Left) == 0 {
-		routes := without(matched, ask.Done)
-		return event.Plan{Routes: routes, Ignore: len(matched) == 0 && t.dropped(ask.Event)}, nil
+		p.match(ctx, ask.Done)
+	} else {
+		p.resume(ctx, ask)
 	}
-	var plan event.Plan
-	for _, name := range ask.Left {
-		if found, ok := t.target(name); ok {
-			plan.Routes = append(plan.Routes, found.route)
-		} else {
-			plan.Gone = append(plan.Gone, name)
+	if ctx.Err() != nil {
+		return event.Plan{}, ctx.Err()
+	}
+	return p.plan, nil
+}
+
+// planning is the making of one plan.
+type planning struct {
+	table *table
+	event event.Event
+	body  converter.RawValue
+	// input is the event as conditions see it; nil until one asks.
+	input *expression.Input
+	plan  event.Plan
+}
+
+// match plans the routes that take the event, but for those that are done.
+func (p *planning) match(ctx context.Context, done []string) {
+	taken := false
+	for _, to := range p.table.targets {
+		switch {
+		case !to.matches(p.event):
+		case slices.Contains(done, to.route.Name):
+			taken = true
+		default:
+			taken = p.add(ctx, to) || taken
 		}
 	}
-	if len(plan.Gone) == 0 {
-		return plan, nil
+	p.plan.Ignore = !taken && p.table.dropped(p.event)
+}
+
+// resume plans what is left to do of an event that is replayed.
+func (p *planning) resume(ctx context.Context, ask event.Ask) {
+	var gone []string
+	for _, name := range ask.Left {
+		found, ok := p.table.target(name)
+		switch {
+		case !ok:
+			gone = append(gone, name)
+		case slices.Contains(ask.Undecided, name):
+			p.add(ctx, found)
+		default:
+			p.plan.Routes = append(p.plan.Routes, found.route)
+		}
 	}
-	if heirs := without(matched, append(slices.Clone(ask.Done), ask.Left...)); len(heirs) > 0 {
-		return event.Plan{Routes: append(plan.Routes, heirs...)}, nil
+	if len(gone) > 0 {
+		before := len(p.plan.Routes) + len(p.plan.Failed)
+		p.heirs(ctx, append(slices.Clone(ask.Done), ask.Left...))
+		if len(p.plan.Routes)+len(p.plan.Failed) == before {
+			p.plan.Gone = gone
+		}
 	}
-	return plan, nil
+	if len(p.plan.Routes)+len(p.plan.Failed)+len(p.plan.Gone) == 0 {
+		p.plan.Ignore = len(ask.Done) > 0 || p.table.dropped(p.event)
+	}
+}
+
+// heirs plans the routes that take the event now and are neither done nor left.
+func (p *planning) heirs(ctx context.Context, known []string) {
+	for _, to := range p.table.targets {
+		if to.matches(p.event) && !slices.Contains(known, to.route.Name) {
+			p.add(ctx, to)
+		}
+	}
+}
+
+// add plans a route if its condition holds. It gives false where that does not hold.
+func (p *planning) add(ctx context.Context, to target) bool {
+	holds, err := true, error(nil)
+	if to.wants != nil {
+		if p.input == nil {
+			p.input = expression.NewInput(p.event, p.body.Payload().GetData())
+		}
+		holds, err = to.wants(ctx, p.input)
+	}
+	switch {
+	case err != nil:
+		now := time.Now()
+		why := event.Cut("when: "+err.Error(), maxText)
+		p.plan.Failed = append(p.plan.Failed, event.Failure{
+			Route: to.route.Name, Type: event.FailureUndecided, Message: why, Cause: why, First: now, Last: now,
+		})
+	case holds:
+		p.plan.Routes = append(p.plan.Routes, to.route)
+	default:
+		p.plan.Declined = append(p.plan.Declined, to.route.Name)
+		return false
+	}
+	return true
 }
 
 func (a *Activities) pausedSource(name string) (until time.Time, why string, paused bool) {
@@ -53,16 +133,6 @@ func (a *Activities) pausedSource(name string) (until time.Time, why string, pau
 
 func (t *table) dropped(e event.Event) bool { return t.ignores != nil && t.ignores(e.Source) }
 
-func (t *table) matching(e event.Event) []event.Route {
-	var routes []event.Route
-	for _, to := range t.targets {
-		if to.matches(e) {
-			routes = append(routes, to.route)
-		}
-	}
-	return routes
-}
-
 func (t *table) target(name string) (target, bool) {
 	for _, to := range t.targets {
 		if to.route.Name == name {
@@ -70,9 +140,4 @@ func (t *table) target(name string) (target, bool) {
 		}
 	}
 	return target{}, false
-}
-
-// without leaves out the routes of the names given.
-func without(routes []event.Route, names []string) []event.Route {
-	return slices.DeleteFunc(routes, func(r event.Route) bool { return slices.Contains(names, r.Name) })
 }

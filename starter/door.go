@@ -5,7 +5,6 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
-	"net/http"
 	"reflect"
 	"slices"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/grapnel/grapnel/internal/config"
-	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/provider"
 	"github.com/grapnel/grapnel/internal/secret"
 	"github.com/grapnel/grapnel/internal/verify"
@@ -42,8 +40,6 @@ type door struct {
 	unnamed *unnamedPeers
 	// trust is what samples of this machine are judged by; nil where none is taken.
 	trust *provider.Trust
-	// keep are the patterns of headers that are kept with an event, in canonical form.
-	keep []string
 	// secretHeaders name the headers whose values are masked wherever refusals are shown.
 	secretHeaders []string
 }
@@ -73,9 +69,6 @@ func (s *Starter) newTable(c *config.Config, old *table) (*table, error) {
 		d.secretHeaders = slices.Clone(d.profile.Signature.Headers)
 		if source.Token != nil {
 			d.secretHeaders = append(d.secretHeaders, source.Token.Header)
-		}
-		for _, pattern := range source.KeepHeaders {
-			d.keep = append(d.keep, http.CanonicalHeaderKey(pattern))
 		}
 		t.doors[name] = d
 	}
@@ -139,41 +132,6 @@ func (d *door) limit() error {
 		}
 	}
 	return nil
-}
-
-const (
-	// maxKept, maxKeptBytes bound the headers that an event keeps.
-	maxKept      = 32
-	maxKeptBytes = 8 << 10
-)
-
-// keptHeaders are those of the sender's headers that the source keeps. What holds a
-// credential or a signature is left out, by its name or by what it holds.
-func (d *door) keptHeaders(f fields, m *secret.Masker) map[string]string {
-	if len(d.keep) == 0 {
-		return nil
-	}
-	var kept map[string]string
-	size := 0
-	for _, name := range f.Names() {
-		name := http.CanonicalHeaderKey(name)
-		hidden := slices.ContainsFunc(d.secretHeaders, func(s string) bool { return strings.EqualFold(s, name) })
-		if hidden || config.IsCredentialHeader(name) || !event.MatchAny(d.keep, name) {
-			continue
-		}
-		value := strings.ToValidUTF8(strings.Join(f.Values(name), ", "), "\ufffd")
-		if size += len(name) + len(value); size > maxKeptBytes || len(kept) == maxKept {
-			break
-		}
-		if m.Mask(value) != value {
-			continue
-		}
-		if kept == nil {
-			kept = map[string]string{}
-		}
-		kept[name] = value
-	}
-	return kept
 }
 
 // publicURL is the address that was given to the sender, with the query that it sent.

@@ -127,7 +127,7 @@ func (d *door) identify(x *exchange, t *table) ([]Incoming, error) {
 	if err != nil {
 		return nil, badEvent(err)
 	}
-	kept := d.keptHeaders(header, t.masker)
+	kept := d.source.Kept(header, t.masker)
 	events := make([]Incoming, len(requests))
 	for i, r := range requests {
 		events[i] = d.incoming(x, r)

@@ -5,6 +5,8 @@
 package workflows
 
 import (
+	"strings"
+
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/workflow"
 
@@ -58,9 +60,10 @@ func (r *run) plan(ctx workflow.Context, past event.Past) (
 	pending []event.Pending, failures []event.Failure, done bool, err error,
 ) {
 	if len(past.Pending) > 0 {
+		r.unplanned = past.Failed
 		return past.Pending, past.Failed, false, nil
 	}
-	ask := event.Ask{Event: r.event, Replay: len(past.Replays) > 0, Left: past.Left, Done: past.Done}
+	ask := event.Ask{Event: r.event, Replay: len(past.Replays) > 0, Left: past.Left, Done: past.Done, Undecided: past.Undecided}
 	plan, err := route(ctx, ask, r.body)
 	for {
 		d, deferred := deferral(err)
@@ -76,9 +79,10 @@ func (r *run) plan(ctx workflow.Context, past event.Past) (
 	if err != nil {
 		return nil, nil, false, err
 	}
-	failures = gone(plan.Gone)
+	failures = append(gone(plan.Gone), plan.Failed...)
+	r.unplanned = failures
 	if len(plan.Routes) == 0 && len(failures) == 0 && !plan.Ignore {
-		failures = []event.Failure{unmatched(r.event)}
+		failures = []event.Failure{unmatched(r.event, plan.Declined)}
 	}
 	return r.begin(ctx, plan.Routes), failures, plan.Ignore, nil
 }
@@ -97,8 +101,12 @@ func deadLetter(ctx workflow.Context, r *run, failures []event.Failure, past eve
 	return workflow.NewContinueAsNewError(ctx, event.DeadLetter, arguments(r.sent, r.original, letter, r.corrected)...)
 }
 
-func unmatched(e event.Event) event.Failure {
-	return event.Failure{Type: event.FailureUnmatched, Message: "no handler for " + e.Name()}
+func unmatched(e event.Event, declined []string) event.Failure {
+	f := event.Failure{Type: event.FailureUnmatched, Message: "no handler for " + e.Name()}
+	if len(declined) > 0 {
+		f.Message += ": the condition of " + strings.Join(declined, ", ") + " does not hold"
+	}
+	return f
 }
 
 func gone(names []string) []event.Failure {

@@ -169,3 +169,27 @@ func TestWhatIsNotTriedWithinTheWorkflowTask(t *testing.T) {
 		})
 	}
 }
+
+func TestARouteWhoseConditionFailedIsInTheDeadLetterAndTheOthersRun(t *testing.T) {
+	undecided := event.Failure{Route: "crm", Type: event.FailureUndecided, Message: "when: no such key: amount", Cause: "when"}
+	env := processing(t, func() (event.Plan, error) {
+		plan := routes(1)
+		plan.Failed = []event.Failure{undecided}
+		return plan, nil
+	}, func(event.Task) error { return nil })
+	l := letterOf(t, env, bodyOf(2), event.Past{})
+	require.Equal(t, []event.Failure{undecided}, l.Failures)
+	require.Equal(t, []string{"d0"}, l.Done)
+	past := l.Past(event.Replay{})
+	require.Equal(t, []string{"crm"}, past.Left)
+	require.Equal(t, []string{"crm"}, past.Undecided)
+}
+
+func TestAnEventThatEveryConditionDeclinesSaysWhose(t *testing.T) {
+	env := processing(t, func() (event.Plan, error) {
+		return event.Plan{Declined: []string{"crm", "erp"}}, nil
+	}, nil)
+	l := letterOf(t, env, bodyOf(2), event.Past{})
+	require.Equal(t, event.FailureUnmatched, l.Failures[0].Type)
+	require.Equal(t, "no handler for shop/paid: the condition of crm, erp does not hold", l.Failures[0].Message)
+}

@@ -32,6 +32,8 @@ type run struct {
 	// routes are those of the plan once it is known, succeeded those that are done.
 	routes    []event.Pending
 	succeeded []string
+	// unplanned are routes that failed before they could be run.
+	unplanned []event.Failure
 	// local tells whether this is the first try of the first workflow task. In
 	// any later one a worker may have died of a handler, so no handler is tried
 	// within the task again.
@@ -74,10 +76,13 @@ func (r *run) answerPast(ctx workflow.Context, past event.Past) error {
 		now.Done = append(slices.Clone(past.Done), r.succeeded...)
 		now.Pending, now.Failed = nil, nil
 		if r.routes != nil {
-			now.Left = nil
-		}
-		for _, f := range past.Failed {
-			now.Left = append(now.Left, f.Route)
+			now.Left, now.Undecided = nil, nil
+			for _, f := range r.unplanned {
+				now.Left = append(now.Left, f.Route)
+				if f.Type == event.FailureUndecided {
+					now.Undecided = append(now.Undecided, f.Route)
+				}
+			}
 		}
 		for _, p := range r.routes {
 			if !slices.Contains(r.succeeded, p.Route.Name) {

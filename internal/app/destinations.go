@@ -20,7 +20,10 @@ import (
 // The client is there by now.
 func (p *process) openDestinations() error {
 	p.pauses = pause.New(pause.Options{Temporal: p.client, TaskQueue: p.env.TaskQueue})
-	deps := destination.Deps{Paused: p.paused(event.PauseDestination), Observer: circuits{p.observer}}
+	deps := destination.Deps{
+		Temporal: p.client.WorkflowService(), Namespace: p.settings.Namespace,
+		Paused: p.paused(event.PauseDestination), Observer: circuits{p.observer},
+	}
 	if p.config.RateStore.IsSet() {
 		shared, err := destination.OpenShared(p.config.RateStore.Reveal())
 		if err != nil {

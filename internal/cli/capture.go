@@ -16,8 +16,15 @@ import (
 
 // capture reads a raw HTTP request from a file, or from standard input for "-".
 func (p Program) capture(file, url string) (*verify.Request, error) {
-	var src []byte
-	var err error
+	src, err := p.read(file)
+	if err != nil {
+		return nil, err
+	}
+	return captureOf(src, file, url)
+}
+
+// read reads a file, or standard input for "-".
+func (p Program) read(file string) (src []byte, err error) {
 	if file == "-" {
 		src, err = io.ReadAll(p.Stdin)
 	} else {
@@ -26,6 +33,11 @@ func (p Program) capture(file, url string) (*verify.Request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the captured request: %w", err)
 	}
+	return src, nil
+}
+
+// captureOf takes a raw HTTP request apart.
+func captureOf(src []byte, file, url string) (*verify.Request, error) {
 	if file == "-" {
 		file = "standard input"
 	}

@@ -273,8 +273,8 @@ func auth(d *destination.Spec) string {
 
 // host is where a destination is, without path and query: they may hold tokens.
 func host(d *destination.Spec) string {
-	if d.Activity != nil {
-		return "activity " + d.Activity.Name + " on " + d.Activity.TaskQueue
+	if d.HTTP == nil {
+		return d.Where()
 	}
 	u, err := url.Parse(d.HTTP.URL.Reveal())
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/grapnel/grapnel/internal/destination"
 	"github.com/grapnel/grapnel/internal/secret"
 )
 
@@ -210,10 +209,6 @@ func (r *reading) content(f *secret.File, name, path string) {
 
 // unknown reports a key that no setting has.
 func (r *reading) unknown(t reflect.Type, m member, path string) {
-	if why, ok := unavailable(t, m.key); ok {
-		r.faultAt(m.at, path, why)
-		return
-	}
 	known := keysOf(t)
 	message := "there is no such setting; here are " + strings.Join(known, ", ")
 	if near := Nearest(m.key, known); len(near) > 0 {
@@ -267,17 +262,4 @@ func shorten(s string) string {
 		return fmt.Sprintf("%.60s…", s)
 	}
 	return s
-}
-
-// unavailable tells of settings that have a place in the file and are not taken
-// yet, so that no one believes they are in force.
-func unavailable(t reflect.Type, key string) (why string, ok bool) {
-	if t != reflect.TypeFor[destination.Spec]() {
-		return "", false
-	}
-	switch key {
-	case "workflow":
-		return "destinations of this kind are not available yet; use http, or a handler in activities/handlers.go", true
-	}
-	return "", false
 }

@@ -40,6 +40,9 @@ func (a *Activity) check(_ *Spec, r Report) {
 			r.Fault(key, "has no effect on an activity, whose own worker bounds what it takes; remove the setting")
 		}
 	}
+	if r.Given("transform") {
+		r.Fault("transform", "has no effect on an activity, which gets the event as it came; remove the setting")
+	}
 }
 
 func (a *Activity) open(s *Spec, _ Deps) (Kind, error) { return &queued{name: s.Name, spec: *a}, nil }
@@ -64,7 +67,9 @@ func (q *queued) Deliver(context.Context, Delivery) error {
 }
 
 // Target implements Kind.
-func (q *queued) Target() string { return "activity " + q.spec.Name + " on " + q.spec.TaskQueue }
+func (q *queued) Target() string { return q.spec.target() }
+
+func (a *Activity) target() string { return "activity " + a.Name + " on " + a.TaskQueue }
 
 // Close implements Kind.
 func (q *queued) Close() {}

@@ -9,9 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"time"
 
+	"go.temporal.io/api/workflowservice/v1"
+
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/expression"
 )
 
 // Delivery is one attempt to take an event to a destination.
@@ -28,6 +32,35 @@ type Delivery struct {
 	// Shut is since when the event has waited for nothing but the circuit; zero while
 	// it has not.
 	Shut time.Time
+	// Shape is what the configuration makes of it; nil leaves it as it is.
+	Shape *Shape
+}
+
+// Shape is what goes out in the place of an event as it came.
+type Shape struct {
+	// Body and ContentType take the place of the event's, where Body is not nil.
+	Body        []byte
+	ContentType string
+	// Header is added.
+	Header http.Header
+}
+
+// header is what a shape adds; a nil one adds nothing.
+func (s *Shape) header() http.Header {
+	if s == nil {
+		return nil
+	}
+	return s.Header
+}
+
+// outgoing is what goes out: the event as it says what its body is, and the body.
+func (d Delivery) outgoing() (event.Event, []byte) {
+	if d.Shape == nil || d.Shape.Body == nil {
+		return d.Event, d.Body
+	}
+	e := d.Event
+	e.DataContentType, e.DataContentEncoding = d.Shape.ContentType, ""
+	return e, d.Shape.Body
 }
 
 // Kind is one sort of target.
@@ -54,6 +87,10 @@ type Deps struct {
 	Now func() time.Time
 	// Observer hears what becomes of deliveries; nil is nobody.
 	Observer Observer
+	// Temporal is where the workflows are that events start, signal or update, in
+	// Namespace. Without it there are none.
+	Temporal  workflowservice.WorkflowServiceClient
+	Namespace string
 	// Paused is until when an event waits that meets a paused destination, and why;
 	// nil is never.
 	Paused func(name string) (until time.Time, reason string, paused bool)
@@ -96,6 +133,9 @@ type Destination struct {
 	kind Kind
 	gate *gate
 	deps Deps
+	// when and shape are nil where the configuration has no such thing.
+	when  *expression.Program
+	shape *shape
 }
 
 // New makes a destination, or says all that is wrong with what the configuration
@@ -113,11 +153,19 @@ func open(s *Spec, d Deps, g *gate) (*Destination, error) {
 	if spec == nil {
 		return nil, fmt.Errorf("destination %s: it says nothing of where events go", s.Name)
 	}
+	when, err := s.condition()
+	if err != nil {
+		return nil, fmt.Errorf("destination %s: when: %w", s.Name, err)
+	}
+	shape, err := s.Transform.compile()
+	if err != nil {
+		return nil, fmt.Errorf("destination %s: %w", s.Name, err)
+	}
 	k, err := spec.open(s, d)
 	if err != nil {
 		return nil, fmt.Errorf("destination %s: %w", s.Name, err)
 	}
-	return &Destination{Spec: s, kind: k, gate: g, deps: d}, nil
+	return &Destination{Spec: s, kind: k, gate: g, deps: d, when: when, shape: shape}, nil
 }
 
 // Name is the destination's name, which is also that of its route.
@@ -133,8 +181,21 @@ func (d *Destination) Route() event.Route {
 	return r
 }
 
-// Matches tells whether the destination takes an event.
+// Matches tells whether the destination takes events of such a source and type.
 func (d *Destination) Matches(e event.Event) bool { return event.MatchAny(d.Spec.Events, e.Name()) }
+
+// Conditional tells whether the destination takes only events for which a condition
+// holds.
+func (d *Destination) Conditional() bool { return d.when != nil }
+
+// Wants tells whether the destination's condition holds for an event. An error is no
+// answer: the event lacks what the condition looks at, or is too large for it.
+func (d *Destination) Wants(ctx context.Context, in *expression.Input) (bool, error) {
+	if d.when == nil {
+		return true, nil
+	}
+	return d.when.Holds(ctx, in)
+}
 
 // Deliver makes one attempt, if the event may go now. Nil is a delivery that was
 // taken. A *Deferred is an event that has to wait, without an attempt used up, and a
@@ -143,7 +204,7 @@ func (d *Destination) Matches(e event.Event) bool { return event.MatchAny(d.Spec
 func (d *Destination) Deliver(ctx context.Context, one Delivery) error {
 	p, err := d.gate.enter(one.Slot) //nolint:contextcheck // A limit outlives the delivery that asks for it.
 	if err == nil {
-		err = p.leave(d.kind.Deliver(ctx, one)) //nolint:contextcheck // As above.
+		err = p.leave(d.attempt(ctx, one)) //nolint:contextcheck // As above.
 	}
 	if wait, ok := errors.AsType[*Deferred](err); ok {
 		if most := d.Spec.Breaker.GiveUpAfter; wait.Why == WhyCircuit && most > 0 && !one.Shut.IsZero() && d.deps.Now().Sub(one.Shut) >= most {
@@ -152,6 +213,18 @@ func (d *Destination) Deliver(ctx context.Context, one Delivery) error {
 		d.deps.Observer.Deferred(wait)
 	}
 	return err
+}
+
+// attempt shapes what goes out and makes the attempt.
+func (d *Destination) attempt(ctx context.Context, one Delivery) error {
+	one, err := d.shape.apply(ctx, one)
+	if err != nil {
+		if ctx.Err() != nil {
+			return &Error{Destination: d.Name(), URL: d.Target(), Canceled: true, Err: ctx.Err()}
+		}
+		return &Error{Destination: d.Name(), URL: d.Target(), Permanent: true, Unsent: true, Err: err}
+	}
+	return d.kind.Deliver(ctx, one)
 }
 
 // Admit lets an event through to a destination that somebody else delivers to, or

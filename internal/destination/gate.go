@@ -305,16 +305,16 @@ func (s *slots) take(from time.Time, gap time.Duration) time.Time {
 	return at
 }
 
-// calledOff tells whether a delivery was ended by us, which says nothing of the
-// destination.
+// calledOff tells whether a delivery was ended by us, or not begun, which says
+// nothing of the destination.
 func calledOff(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && e.Canceled
+	return ok && (e.Canceled || e.Unsent)
 }
 
 // countsAsFailure tells whether a delivery's error says that the destination is
 // not well. A permanent one says that it is well enough to refuse.
 func countsAsFailure(err error) bool {
 	var e *Error
-	return errors.As(err, &e) && !e.Permanent && !e.Canceled
+	return errors.As(err, &e) && !e.Permanent && !e.Canceled && !e.Well
 }

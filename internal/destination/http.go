@@ -177,7 +177,8 @@ func (h *endpoint) Deliver(ctx context.Context, d Delivery) error {
 	defer cancel()
 	header := h.headers(d)
 	tracing.Write(tracing.Context(ctx, d.Event), header.Set)
-	res, err := h.post(ctx, header, d.Body)
+	_, body := d.outgoing()
+	res, err := h.post(ctx, header, body)
 	if err != nil {
 		return h.failed(err)
 	}
@@ -188,9 +189,10 @@ func (h *endpoint) Deliver(ctx context.Context, d Delivery) error {
 // headers are those of one delivery.
 func (h *endpoint) headers(d Delivery) http.Header {
 	header := h.header.Clone()
-	setAttributes(header, d.Event)
+	e, body := d.outgoing()
+	setAttributes(header, e)
 	header.Set("Grapnel-Attempt", strconv.Itoa(d.Attempt))
-	if at := d.Event.Corrected; !at.IsZero() {
+	if at := e.Corrected; !at.IsZero() {
 		header.Set("Grapnel-Corrected", at.UTC().Format(time.RFC3339))
 	}
 	// A connection that the other side closes as the request goes out says nothing
@@ -198,7 +200,8 @@ func (h *endpoint) headers(d Delivery) http.Header {
 	// a repeat does no harm, which this key, never sent, tells it: the receiver
 	// knows repeats by the webhook-id.
 	header["Idempotency-Key"] = nil
-	h.sign(header, webhookID(d.Event.ID, h.name), d.Body)
+	h.sign(header, webhookID(e.ID, h.name), body)
+	maps.Copy(header, d.Shape.header())
 	return header
 }
 

@@ -33,6 +33,17 @@ type Error struct {
 	Timeout bool
 	// Canceled is set when the delivery was called off by us: the worker stops.
 	Canceled bool
+	// Sort names the sort of failure, by which dead letters are grouped, where the rest
+	// does not tell.
+	Sort string
+	// Doing is what was tried, where that is no POST to URL.
+	Doing string
+	// Well is set when the failure is the event's and says that the destination is well
+	// enough: another attempt may succeed, and the circuit stays closed.
+	Well bool
+	// Unsent is set when nothing was sent, so that the failure says nothing of how the
+	// destination is.
+	Unsent bool
 	// Answer is what was kept of the answer's body, at most 20 KB: valid UTF-8
 	// whose only control characters are line feeds and tabs.
 	Answer string
@@ -42,13 +53,19 @@ type Error struct {
 
 // Error is one sentence for the dead letter.
 func (e *Error) Error() string {
-	s := "destination " + e.Destination + ": POST " + e.URL
+	doing := e.Doing
+	if doing == "" {
+		doing = "POST " + e.URL
+	}
+	s := "destination " + e.Destination + ": " + doing
 	reason := ""
 	if e.Err != nil {
 		// What is no HTTP is quoted by the client's own message, at any length.
 		reason = event.Clean(e.Err.Error(), quoted)
 	}
 	switch {
+	case e.Unsent:
+		return "destination " + e.Destination + ": nothing was sent: " + reason
 	case e.Timeout:
 		return s + " was not answered in time: " + reason
 	case e.Status == 0:
@@ -67,6 +84,10 @@ func (e *Error) Error() string {
 // Reason is the kind of the failure, the same for every event that it befalls.
 func (e *Error) Reason() string {
 	switch {
+	case e.Sort != "":
+		return e.Sort
+	case e.Unsent:
+		return "nothing was sent: " + event.Clean(e.Err.Error(), kept)
 	case e.Timeout:
 		return "no answer in time"
 	case e.Status == 0:

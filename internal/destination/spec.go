@@ -16,10 +16,17 @@ type Spec struct {
 	Name string `yaml:"-"`
 	// Events are source/type patterns of what it takes.
 	Events []string `yaml:"events"`
+	// When is a condition over an event, in CEL; it takes those events alone for
+	// which it holds. Empty is always.
+	When string `yaml:"when"`
+	// Transform shapes what goes out. Without it that is the body as it came.
+	Transform *Transform `yaml:"transform"`
 	// HTTP is the endpoint that events are posted to.
 	HTTP *HTTP `yaml:"http"`
 	// Activity is an activity on another task queue, which runs it in place of us.
 	Activity *Activity `yaml:"activity"`
+	// Workflow is another workflow, which events start, signal or update.
+	Workflow *Workflow `yaml:"workflow"`
 	// Retry is when a failed delivery is tried again.
 	Retry event.Retry `yaml:"retry"`
 	// Breaker says when it is left alone for a while. There is none by default where
@@ -82,14 +89,27 @@ func (s *Spec) kind() (key string, spec kindSpec) {
 		return "http", s.HTTP
 	case s.Activity != nil:
 		return "activity", s.Activity
+	case s.Workflow != nil:
+		return "workflow", s.Workflow
 	}
 	return "", nil
 }
 
-// Kind is the key of its kind in the file: http or activity.
+// Kind is the key of its kind in the file: http, activity or workflow.
 func (s *Spec) Kind() string {
 	key, _ := s.kind()
 	return key
+}
+
+// Where is where events go that stay in Temporal.
+func (s *Spec) Where() string {
+	switch {
+	case s.Activity != nil:
+		return s.Activity.target()
+	case s.Workflow != nil:
+		return s.Workflow.target()
+	}
+	return ""
 }
 
 // Timeout is how long one attempt may take.
@@ -99,6 +119,8 @@ func (s *Spec) Timeout() time.Duration {
 		return s.HTTP.Timeout
 	case s.Activity != nil:
 		return s.Activity.Timeout
+	case s.Workflow != nil:
+		return s.Workflow.Timeout
 	}
 	return 0
 }
@@ -133,14 +155,13 @@ func (s *Spec) Check(r Report) {
 	key, spec := s.kind()
 	if spec == nil {
 		if !r.Broken("") {
-			r.Fault("", "says nothing of where events go; add http: {url: https://…} or activity: {name: …, task_queue: …}")
+			r.Fault("", "says nothing of where events go; add http: {url: https://…}, activity: {name: …, task_queue: …} or workflow: {id: …}")
 		}
 		return
 	}
-	if s.HTTP != nil && s.Activity != nil {
-		r.Fault("activity", "stands beside http; a destination is of one kind, so make it two destinations")
-	}
+	s.checkKind(key, r)
 	spec.check(s, r)
+	s.checkExpressions(r)
 	if r.Broken("") {
 		return
 	}
@@ -150,6 +171,18 @@ func (s *Spec) Check(r Report) {
 		return
 	}
 	d.Close()
+}
+
+// checkKind reports every kind beside the one that counts.
+func (s *Spec) checkKind(key string, r Report) {
+	for _, other := range []struct {
+		key   string
+		given bool
+	}{{"activity", s.Activity != nil}, {"workflow", s.Workflow != nil}} {
+		if other.given && other.key != key {
+			r.Fault(other.key, "stands beside "+key+"; a destination is of one kind, so make it two destinations")
+		}
+	}
 }
 
 // longest is the longest delay that any setting of a retry may have.

@@ -82,6 +82,8 @@ type system struct {
 	answers *answers
 	// spool is the receiver's; most have none.
 	spool *spool.Spool
+	// deps is what its destinations work with beside its Temporal.
+	deps destination.Deps
 	// stopWorker stops the system's worker before the test ends.
 	stopWorker func()
 }
@@ -128,7 +130,18 @@ func upOn(t *testing.T, server *enginetest.Server, src string, bind func(*handle
 // upAs starts a system on a task queue of a name, of which a test may have more.
 func upAs(t *testing.T, server *enginetest.Server, queue, src string, bind func(*handler.Table)) *system {
 	t.Helper()
-	s := &system{Server: server, client: server.Client, queue: queue, secret: secret, answers: &answers{}}
+	return upOf(t, &system{Server: server, queue: queue}, src, bind)
+}
+
+// upWith starts a system whose destinations work with something of the test's.
+func upWith(t *testing.T, deps destination.Deps, src string, bind func(*handler.Table)) *system {
+	t.Helper()
+	return upOf(t, &system{Server: enginetest.Shared(t), queue: t.Name(), deps: deps}, src, bind)
+}
+
+func upOf(t *testing.T, s *system, src string, bind func(*handler.Table)) *system {
+	t.Helper()
+	s.client, s.secret, s.answers = s.Client, secret, &answers{}
 	cfg := mustParse(t, src)
 	s.worker(t, cfg, tableOf(bind))
 	s.url = s.receiver(t, cfg)
@@ -181,9 +194,11 @@ func (s *system) receiver(t *testing.T, cfg *config.Config) string {
 func (s *system) worker(t *testing.T, cfg *config.Config, table *handler.Table) {
 	t.Helper()
 	a := activities.New(s.client, s.queue).WithHandlers(table)
+	deps := s.deps
+	deps.Temporal, deps.Namespace = s.client.WorkflowService(), s.Namespace
 	var ds []*destination.Destination
 	for _, spec := range cfg.Destinations {
-		d, err := destination.New(spec, destination.Deps{})
+		d, err := destination.New(spec, deps)
 		require.NoError(t, err)
 		ds = append(ds, d)
 	}

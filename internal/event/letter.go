@@ -168,6 +168,9 @@ func (l Letter) Past(r Replay) Past {
 		if f.Route != "" {
 			past.Left = append(past.Left, f.Route)
 		}
+		if f.Type == FailureUndecided {
+			past.Undecided = append(past.Undecided, f.Route)
+		}
 		if r.Error == "" {
 			r.Error = Cut(f.Message, maxWhy)
 		}

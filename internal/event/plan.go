@@ -69,6 +69,9 @@ type Ask struct {
 	Replay bool     `json:"replay,omitempty"`
 	Left   []string `json:"left,omitempty"`
 	Done   []string `json:"done,omitempty"`
+	// Undecided are those of Left whose condition could not be evaluated, so that
+	// it is asked again.
+	Undecided []string `json:"undecided,omitempty"`
 }
 
 // Plan is what becomes of one event. History records it, so that a deploy that
@@ -77,8 +80,14 @@ type Plan struct {
 	Routes []Route `json:"routes,omitempty"`
 	// Gone names routes that were left to do and that no table knows any more.
 	Gone []string `json:"gone,omitempty"`
-	// Ignore is set when no route takes the event and its source says that such
-	// events are no dead letters.
+	// Failed are routes of which nobody can say whether they take the event: their
+	// condition could not be evaluated.
+	Failed []Failure `json:"failed,omitempty"`
+	// Declined names routes whose condition does not hold for the event. They are
+	// nothing to do; they are named where no other route takes the event.
+	Declined []string `json:"declined,omitempty"`
+	// Ignore is set when no route takes the event and that is no dead letter: its
+	// source says so, or it is a replay of which nothing is left to do.
 	Ignore bool `json:"ignore,omitempty"`
 }
 
@@ -184,6 +193,7 @@ type Letter struct {
 type Past struct {
 	Left       []string    `json:"left,omitempty"`
 	Done       []string    `json:"done,omitempty"`
+	Undecided  []string    `json:"undecided,omitempty"`
 	Replays    []Replay    `json:"replays,omitempty"`
 	Correction *Correction `json:"correction,omitempty"`
 	// Pending are the routes still to do, and Failed those that have failed, of an
@@ -262,6 +272,8 @@ const QueryPast = "past"
 const (
 	// FailureUnmatched is an event that no route takes.
 	FailureUnmatched = "NoHandler"
+	// FailureUndecided is a route whose condition could not be evaluated.
+	FailureUndecided = "Undecided"
 	// FailureGone is a route that no table knows any more.
 	FailureGone = "RouteGone"
 	// FailurePanic is a handler that panicked.

@@ -301,6 +301,13 @@ func (r *reader) planned(e *historypb.HistoryEvent, plan event.Plan) {
 	case len(names) == 0:
 		text = "no route takes it"
 	}
+	if len(plan.Declined) > 0 {
+		text += "; the condition of " + strings.Join(plan.Declined, ", ") + " does not hold"
+	}
+	for _, f := range plan.Failed {
+		text += "; " + f.Route + " failed: " + f.Message
+		r.full.Routes = append(r.full.Routes, RouteState{Name: f.Route, State: "failed", Failure: f.Message})
+	}
 	r.step(e, Step{Kind: "planned", Text: text})
 }
 

@@ -1,0 +1,139 @@
+package app
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/destination"
+	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/expression"
+	"github.com/grapnel/grapnel/internal/secret"
+)
+
+// Routing is which routes an event takes, and why.
+type Routing struct {
+	Event event.Event `json:"event"`
+	// Outcome says in one line what becomes of the event at first, and OK whether no
+	// dead letter is sure to come of it.
+	Outcome string `json:"outcome"`
+	OK      bool   `json:"ok"`
+	// Routes are all handlers and destinations there are.
+	Routes []Verdict `json:"routes"`
+}
+
+// Verdict is what a handler or destination makes of an event.
+type Verdict struct {
+	Name string `json:"name"`
+	// Kind is handler or destination.
+	Kind string `json:"kind"`
+	// Takes tells whether the event goes there.
+	Takes bool `json:"takes"`
+	// Why is why, or why not.
+	Why string `json:"why"`
+	// When is a destination's condition, where the event came that far.
+	When string `json:"when,omitempty"`
+	// Error is why nobody can say, or why nothing can be sent.
+	Error string `json:"error,omitempty"`
+	// Sends is what would be sent.
+	Sends *destination.Preview `json:"sends,omitempty"`
+	// Body is the body of that.
+	Body string `json:"body,omitempty"`
+}
+
+// Explain finds the routes that an event takes by a configuration and by the handlers of
+// the program. Nothing is sent.
+func (w World) Explain(ctx context.Context, c *config.Config, e event.Event, body []byte) (Routing, error) {
+	a, err := w.handlers()
+	if err != nil {
+		return Routing{}, err
+	}
+	r := Routing{Event: e, OK: true}
+	source := c.Sources[e.Source]
+	if source != nil && len(source.Events) > 0 && !event.MatchAny(source.Events, e.Type) {
+		r.Outcome = "ignored at the door: the events of source " + e.Source + " do not include its type"
+		return r, nil
+	}
+	for _, b := range a.Bindings(c.Examples) {
+		v := Verdict{Name: b.Name, Kind: "handler", Takes: b.Matches(e), Why: "is bound to " + b.Source + "/" + b.Type + " at " + b.At}
+		r.Routes = append(r.Routes, v)
+	}
+	in := expression.NewInput(e, body)
+	for _, name := range slices.Sorted(maps.Keys(c.Destinations)) {
+		d, err := destination.New(c.Destinations[name], destination.Deps{})
+		if err != nil {
+			return Routing{}, err
+		}
+		r.Routes = append(r.Routes, judge(ctx, d, e, in, body))
+		d.Close()
+	}
+	r.conclude(source)
+	r.mask(c.Masker())
+	return r, nil
+}
+
+// mask hides the configuration's secrets. The address of an HTTP destination counts as one
+// of them, and what is shown of it holds none.
+func (r *Routing) mask(m *secret.Masker) {
+	for i := range r.Routes {
+		v := &r.Routes[i]
+		v.When, v.Error, v.Body = m.Mask(v.When), m.Mask(v.Error), m.Mask(v.Body)
+		if v.Sends == nil {
+			continue
+		}
+		for name, value := range v.Sends.Headers {
+			v.Sends.Headers[name] = m.Mask(value)
+		}
+	}
+}
+
+// judge is what a destination makes of an event.
+func judge(ctx context.Context, d *destination.Destination, e event.Event, in *expression.Input, body []byte) Verdict {
+	v := Verdict{Name: d.Name(), Kind: "destination", Why: "none of its patterns matches"}
+	at := slices.IndexFunc(d.Spec.Events, func(p string) bool { return event.Match(p, e.Name()) })
+	if at < 0 {
+		return v
+	}
+	v.Why, v.When = "takes "+d.Spec.Events[at], d.Spec.When
+	holds, err := d.Wants(ctx, in)
+	switch {
+	case err != nil:
+		v.Why, v.Error = v.Why+", and its condition fails", err.Error()
+		return v
+	case !holds:
+		v.Why += ", and its condition does not hold"
+		return v
+	case v.When != "":
+		v.Why += ", and its condition holds"
+	}
+	v.Takes = true
+	if v.Sends, err = d.Preview(ctx, destination.Delivery{Event: e, Body: body, Attempt: 1}); err != nil {
+		v.Error = err.Error()
+		return v
+	}
+	v.Body = string(v.Sends.Body)
+	return v
+}
+
+// conclude says what becomes of the event at first.
+func (r *Routing) conclude(source *config.Source) {
+	takes, fails := 0, 0
+	for _, v := range r.Routes {
+		if v.Error != "" {
+			fails++
+		} else if v.Takes {
+			takes++
+		}
+	}
+	switch {
+	case fails > 0:
+		r.OK, r.Outcome = false, "becomes a dead letter: a route fails before anything is sent"
+	case takes > 0:
+		r.Outcome = "is handled by the routes that take it"
+	case source != nil && source.Unmatched == config.UnmatchedIgnore:
+		r.Outcome = "is ignored: no route takes it, and its source says unmatched: ignore"
+	default:
+		r.OK, r.Outcome = false, "becomes a dead letter: no route takes it"
+	}
+}

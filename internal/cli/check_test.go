@@ -171,7 +171,7 @@ func TestCheckTellsWhichTargetsNoSourceReaches(t *testing.T) {
 	got := run(t, environ, "check", "--offline")
 	require.Zero(t, got.code, got.out)
 	require.Contains(t, got.out, "warning: destination crm: no source of the configuration sends what it takes: there is no source zom; did you mean zoom?")
-	require.Regexp(t, `handler zoom/meeting/started \(activities/meetings\.go:\d+\): takes zoom/meeting\.started of source zoom`, got.out)
+	require.Regexp(t, `handler zoom/meeting/started \(activities/meeting\.go:\d+\): takes zoom/meeting\.started of source zoom`, got.out)
 
 	got = run(t, environ, "check", "--offline", "--json")
 	var report struct {

@@ -50,6 +50,7 @@ func smallFiles() map[string]string {
 		"activities/handlers.go":           "the list that a fork edits",
 		"activities/deliver.go":            "what a destination answers, in a handler's words",
 		"activities/handler/temporal.go":   "the only file of the handler API that may name Temporal's types",
+		"activities/handler/log.go":        "how a handler's context carries its log",
 		"activities/meeting_started.go":    perEvent,
 		"activities/meeting_ended.go":      perEvent,
 		"activities/participant_joined.go": perEvent,
@@ -58,9 +59,9 @@ func smallFiles() map[string]string {
 		"docs/shop/invoice_paid.go":        example,
 		"docs/runbooks/runbooks.go":        "a program can embed only files below its own",
 		"workflows/register.go":            "the names that runs in flight refer to",
+		"starter/trace.go":                 "the only place where the receiver knows of traces",
 		"internal/cli/setup.go":            "a file for each command",
 		"internal/cli/send_body.go":        "the changes that send makes to a sample",
-		"internal/provider/identity.go":    "from what a request says to its event ID",
 		"internal/spool/sync_linux.go":     "for one system",
 		"internal/spool/sync_other.go":     "for all other systems",
 	}

@@ -175,7 +175,7 @@ func tryPorts(
 
 // Settings give what Dial needs to reach the engine.
 func (e *Embedded) Settings() Settings {
-	return Settings{Address: e.Address, Namespace: e.Namespace}
+	return Settings{Address: e.Address, Namespace: e.Namespace, UI: e.UI}
 }
 
 // Done gives one error, with the end of the log in it, when the engine ends by

@@ -55,9 +55,6 @@ func Condition(text string) (*Program, error) { return compile(text, cel.BoolTyp
 // Value compiles an expression of any type.
 func Value(text string) (*Program, error) { return compile(text, cel.DynType) }
 
-// Text compiles an expression whose value is a text.
-func Text(text string) (*Program, error) { return compile(text, cel.StringType) }
-
 func compile(text string, want *cel.Type) (*Program, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, errors.New("is empty; write an expression, or remove the setting")

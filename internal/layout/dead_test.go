@@ -26,7 +26,7 @@ var forAdopters = []string{".", "activities/handler", "activities/handler/handle
 
 // Names that only tests use, each with the reason why the program has it.
 var forTests = map[string]string{
-	"internal/admin.OpenAPI":          "a test compares it with what the listener serves",
+	"internal/app.OpenAPI":            "a test prints docs/openapi.json by it",
 	"internal/admin.Server.Addr":      "tests listen on a free port",
 	"internal/alert.PrometheusRules":  "a test prints deploy/prometheus/grapnel.rules.yml by it",
 	"internal/config.DescribeEnv":     "a test prints the README's table of variables by it",

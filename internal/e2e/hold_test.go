@@ -183,11 +183,13 @@ func TestADestinationThatIsDownIsLeftAloneAndGetsEverythingAfterwards(t *testing
 }
 
 // TestADestinationThatHangsSlowsNobodyElse prints how long events of a good destination
-// take, alone and beside one that hangs for its whole time-out.
+// take: alone, beside one that takes as many events and works, and beside one that hangs
+// for its whole time-out. The second is what twice the events cost by themselves.
 func TestADestinationThatHangsSlowsNobodyElse(t *testing.T) {
 	t.Parallel()
 	size := outageInTest(t)
 	good := newArrivals(t, func(*http.Request) int { return http.StatusOK })
+	works := newArrivals(t, func(*http.Request) int { return http.StatusOK })
 	free := make(chan struct{})
 	bad := newArrivals(t, func(r *http.Request) int {
 		select {
@@ -197,7 +199,8 @@ func TestADestinationThatHangsSlowsNobodyElse(t *testing.T) {
 			return http.StatusServiceUnavailable
 		}
 	})
-	src := "  good: {events: [zoom/meeting.good, zoom/meeting.alone], allow_private: [127.0.0.1], http: {url: \"" + good.url + "\"}}\n" +
+	src := "  good: {events: [zoom/meeting.good, zoom/meeting.alone, zoom/meeting.beside], allow_private: [127.0.0.1], http: {url: \"" + good.url + "\"}}\n" +
+		"  works: {events: [zoom/meeting.works], allow_private: [127.0.0.1], http: {url: \"" + works.url + "\"}}\n" +
 		"  hangs: {events: [zoom/meeting.bad], allow_private: [127.0.0.1], http: {url: \"" + bad.url + "\"}, limit: {concurrency: 10}}"
 	s := upOn(t, ownServer(t), yaml("destinations:", src), nil)
 	latency := func(sent map[string]time.Time) (all []time.Duration) {
@@ -219,11 +222,15 @@ func TestADestinationThatHangsSlowsNobodyElse(t *testing.T) {
 	}
 	const pace = 30 * time.Millisecond
 	alone := latency(sendMany(t, s, "meeting.alone", size.events, pace))
-	var both sync.WaitGroup
-	var beside []time.Duration
-	both.Go(func() { sendMany(t, s, "meeting.bad", size.events, pace) })
-	beside = latency(sendMany(t, s, "meeting.good", size.events, pace))
-	both.Wait()
+	besideOf := func(other, typ string) []time.Duration {
+		var both sync.WaitGroup
+		both.Go(func() { sendMany(t, s, other, size.events, pace) })
+		all := latency(sendMany(t, s, typ, size.events, pace))
+		both.Wait()
+		return all
+	}
+	control := besideOf("meeting.works", "meeting.beside")
+	beside := besideOf("meeting.bad", "meeting.good")
 	_, early := bad.count()
 	require.Zero(t, early, "all good ones were there while not one of the others was")
 	calls, _ := bad.count()
@@ -232,7 +239,8 @@ func TestADestinationThatHangsSlowsNobodyElse(t *testing.T) {
 	}
 	t.Logf("%d and %d events, %.0f a second each; the one that hangs was called %d times, %d at once at the most", size.events, size.events,
 		float64(time.Second/pace), calls, bad.most)
-	t.Logf("good ones alone: p50 %s, p99 %s; beside it: p50 %s, p99 %s", p(alone, 0.5), p(alone, 0.99), p(beside, 0.5), p(beside, 0.99))
+	t.Logf("good ones alone: p50 %s, p99 %s; beside one that works: p50 %s, p99 %s; beside the one that hangs: p50 %s, p99 %s",
+		p(alone, 0.5), p(alone, 0.99), p(control, 0.5), p(control, 0.99), p(beside, 0.5), p(beside, 0.99))
 	require.LessOrEqual(t, bad.most, 10, "no more than its concurrency")
 	close(free)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,6 +83,8 @@ func (l *Log) Show(ctx context.Context, id string) (*Story, error) {
 		return nil, err
 	}
 	f.pending(d.GetPendingActivities(), tasks)
+	// What a letter remembers of earlier runs is told beside what this run did.
+	slices.SortStableFunc(f.Steps, func(a, b Step) int { return a.Time.Compare(b.Time) })
 	f.Runs, err = l.others(ctx, f.Row)
 	return f, err
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/eventlog"
 	"github.com/grapnel/grapnel/internal/pause"
+	"github.com/grapnel/grapnel/internal/telemetry/fleet"
 )
 
 // eventLog reads events over the client of the process.
@@ -38,7 +39,7 @@ func (p *process) console(w *watch, log *eventlog.Log, store *deadletter.Store, 
 		ui = p.engine.UI
 	}
 	return console.New(console.Options{
-		Series: p.observer.flow.Series(), Events: log, Letters: w.counter.Last, Alerts: w.alerts,
+		Series: p.observer.flow.Series(), Fleet: fleet.New(func() string { return w.file.inForce().Console.Prometheus }, nil), Events: log, Letters: w.counter.Last, Alerts: w.alerts,
 		Sources:       func() []console.Source { return p.sourceStates(w.file, at.receiver) },
 		Destinations:  p.destinationStates,
 		Configuration: func(ctx context.Context) console.Configuration { return p.configurationState(ctx, w.file, at.ready) },

@@ -62,6 +62,8 @@ type Config struct {
 	RateStore Secret `yaml:"rate_store"`
 	// Alerts say from what on somebody has to look, and who is told.
 	Alerts Alerts `yaml:"alerts"`
+	// Console is about the operations page.
+	Console Console `yaml:"console"`
 	// Engine says how the embedded engine runs, where that is what runs.
 	Engine Engine `yaml:"engine"`
 
@@ -81,6 +83,14 @@ type Engine struct {
 	// TrimVisibility drops or narrows the indexes of Temporal's visibility table that
 	// cost an event more than they help anyone who searches; false keeps all of them.
 	TrimVisibility bool `yaml:"trim_visibility"`
+}
+
+// Console is about the operations page.
+type Console struct {
+	// Prometheus is the address of a Prometheus that reads the metrics of all processes,
+	// as http://prometheus:9090; the page then plots what all of them did. Not set: each
+	// process plots its own.
+	Prometheus string `yaml:"prometheus"`
 }
 
 // DeadLetters says how long events that could not be handled are kept.

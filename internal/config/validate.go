@@ -34,6 +34,7 @@ func (c *Config) validate() {
 	c.numbers()
 	c.listener()
 	c.alerts()
+	c.console()
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
 		s := c.Sources[name]
 		path := join("sources", name)
@@ -142,6 +143,24 @@ func (c *Config) listener() {
 	u, err := url.Parse(c.RateStore.Reveal())
 	if err != nil || !slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme) || u.Scheme != "unix" && u.Hostname() == "" {
 		c.read.fault("rate_store", "must be the URL of a Redis server, redis://host:6379/0, or rediss:// for TLS")
+	}
+}
+
+// console checks the address. A fault does not repeat it, because a password may
+// stand in it.
+func (c *Config) console() {
+	if c.Console.Prometheus == "" {
+		return
+	}
+	fault := func(message string) { c.read.fault("console.prometheus", message) }
+	u, err := url.Parse(c.Console.Prometheus)
+	switch {
+	case err != nil || !slices.Contains([]string{"http", "https"}, u.Scheme) || u.Hostname() == "":
+		fault("must be the address of a Prometheus, as http://prometheus:9090")
+	case u.User != nil:
+		fault("must not hold a user or password, which everyone who reads this file would see; name a Prometheus that asks for none")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		fault("must end before the ? or #; the page asks /api/v1/query_range below it")
 	}
 }
 

@@ -30,6 +30,7 @@ import (
 	"github.com/grapnel/grapnel/internal/admin"
 	"github.com/grapnel/grapnel/internal/alert"
 	"github.com/grapnel/grapnel/internal/eventlog"
+	"github.com/grapnel/grapnel/internal/telemetry/fleet"
 	"github.com/grapnel/grapnel/internal/telemetry/series"
 )
 
@@ -39,6 +40,8 @@ var files embed.FS
 // Options is what the pages show and do. What is nil is not shown.
 type Options struct {
 	Series *series.Set
+	// Fleet gives the series of all processes, where there is a Prometheus to ask.
+	Fleet  *fleet.Reader
 	Events Events
 	// Letters is the count of the open dead letters.
 	Letters func() eventlog.Census

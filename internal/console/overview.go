@@ -28,6 +28,7 @@ const binsOf = 60
 // overviewData is what the first page shows.
 type overviewData struct {
 	Range  string
+	Whose  whose
 	Flow   Plot
 	Totals []figure
 	Ages   Plot
@@ -53,16 +54,18 @@ type figure struct {
 
 func (c *Console) overview(r *http.Request) (any, error) {
 	name, minutes := rangeOf(r)
-	d := overviewData{Range: name}
-	c.flow(&d, minutes)
+	from, whose := c.figures(r.Context(), minutes)
+	d := overviewData{Range: name, Whose: whose}
+	c.flow(&d, from, minutes)
 	if c.Letters != nil {
 		d.Letters = c.Letters()
 		d.Oldest = d.Letters.OldestDeath()
 		d.Matrix = matrixOf(d.Letters.Rows)
 	}
-	c.ages(&d, minutes)
+	c.ages(&d, from, minutes)
+	c.tries(&d, minutes)
 	d.Silence = c.silence()
-	d.Routes = c.routes(minutes)
+	d.Routes = c.routes(from, minutes)
 	if c.Operator != nil {
 		if ops, err := c.Operator.Operations(r.Context()); err == nil {
 			d.Recent = ops[:min(len(ops), 5)]
@@ -71,27 +74,18 @@ func (c *Console) overview(r *http.Request) (any, error) {
 	return d, nil
 }
 
-// sumOf adds up the series of a prefix.
-func (c *Console) sumOf(prefix string, minutes int) []series.Point {
-	all := [][]series.Point{c.Series.ByMinute(prefix, minutes)}
-	for _, name := range c.Series.Names(prefix) {
-		all = append(all, c.Series.ByMinute(prefix+name, minutes))
-	}
-	return total(all...)
-}
-
 // flow draws what came in and what became of it.
-func (c *Console) flow(d *overviewData, minutes int) {
+func (c *Console) flow(d *overviewData, from figures, minutes int) {
 	kinds := []struct {
 		name, class, state string
 		points             []series.Point
 	}{
-		{"handled", "good", "handled", c.sumOf(series.Handled, minutes)},
-		{"duplicate", "calm", "", total(c.Series.ByMinute(series.Outcome+"duplicate", minutes), c.Series.ByMinute(series.Outcome+"abandoned", minutes))},
-		{"refused", "warn", "", c.sumOf(series.Refused, minutes)},
-		{"dead", "bad", "dead", c.sumOf(series.Died, minutes)},
+		{"handled", "good", "handled", sumOf(from, series.Handled, minutes)},
+		{"duplicate", "calm", "", total(from.ByMinute(series.Outcome+"duplicate", minutes), from.ByMinute(series.Outcome+"abandoned", minutes))},
+		{"refused", "warn", "", sumOf(from, series.Refused, minutes)},
+		{"dead", "bad", "dead", sumOf(from, series.Died, minutes)},
 	}
-	received := c.sumOf(series.Received, minutes)
+	received := sumOf(from, series.Received, minutes)
 	d.Totals = append(d.Totals, figure{"received", "", "/events", sum(received)})
 	var stacked []bar
 	for i, b := range bin(received, binsOf, false) {
@@ -102,7 +96,7 @@ func (c *Console) flow(d *overviewData, minutes int) {
 			title: fmt.Sprintf("%s: received %s", clock(b.Time, c.Now()), number(b.Value)),
 		})
 		if !b.Known {
-			stacked[i].title = clock(b.Time, c.Now()) + ": not known, this process did not run"
+			stacked[i].title = clock(b.Time, c.Now()) + ": not known"
 		}
 	}
 	for _, k := range kinds {
@@ -122,16 +116,24 @@ func (c *Console) flow(d *overviewData, minutes int) {
 	d.Flow = bars("Events by the minute: handled, duplicate, refused and dead", stacked).span(received, c.Now())
 }
 
-// ages draws what waits, and how fast senders are answered.
-func (c *Console) ages(d *overviewData, minutes int) {
-	dead := c.Series.ByMinute(series.DeadAge, minutes)
+// ages draws what waits, and how fast senders are answered. What is under way is
+// counted in Temporal, for all processes, so that our own series tells it.
+func (c *Console) ages(d *overviewData, from figures, minutes int) {
+	dead := from.ByMinute(series.DeadAge, minutes)
 	d.Ages = lines("Age of the oldest: dead letter, event under way, event on disk", 0, seconds,
 		line{"bad", dead}, line{"good", c.Series.ByMinute(series.RunningAge, minutes)},
-		line{"warn", c.Series.ByMinute(series.SpoolAge, minutes)}).span(dead, c.Now())
-	half := c.Series.Quantile(series.Answer, .5, minutes)
+		line{"warn", from.ByMinute(series.SpoolAge, minutes)}).span(dead, c.Now())
+	half := from.Quantile(series.Answer, .5, minutes)
 	d.Answer = lines("Answer time: half of the answers, and 99 of 100, against the second that the most impatient senders give", 1, seconds,
-		line{"good", half}, line{"warn", c.Series.Quantile(series.Answer, .99, minutes)}).span(half, c.Now())
-	d.Spool = c.onDisk()
+		line{"good", half}, line{"warn", from.Quantile(series.Answer, .99, minutes)}).span(half, c.Now())
+	if d.Spool = c.onDisk(); d.Whose.All {
+		d.Spool = latest(from.ByMinute(series.Spool, minutes))
+	}
+}
+
+// tries draws how many attempts deliveries took. The buckets of the metric are
+// coarser than the bars, so it is of this process always.
+func (c *Console) tries(d *overviewData, minutes int) {
 	var tries []bar
 	for n := 1; n <= 10; n++ {
 		v := c.Series.Total(series.Tries+strconv.Itoa(n), minutes)
@@ -249,7 +251,7 @@ type routeFigures struct {
 	Plot                Plot
 }
 
-func (c *Console) routes(minutes int) []routeLine {
+func (c *Console) routes(from figures, minutes int) []routeLine {
 	known := map[string]Destination{}
 	if c.Destinations != nil {
 		for _, d := range c.Destinations() {
@@ -258,11 +260,11 @@ func (c *Console) routes(minutes int) []routeLine {
 	}
 	results := map[string]map[string][]series.Point{}
 	for _, result := range []string{"done", "failed", "permanent", "timeout", "panic", "deferred"} {
-		for _, name := range c.Series.Names(series.Attempt + result + ":") {
+		for _, name := range from.Names(series.Attempt + result + ":") {
 			if results[name] == nil {
 				results[name] = map[string][]series.Point{}
 			}
-			results[name][result] = bin(c.Series.ByMinute(series.Attempt+result+":"+name, minutes), binsOf/2, false)
+			results[name][result] = bin(from.ByMinute(series.Attempt+result+":"+name, minutes), binsOf/2, false)
 		}
 	}
 	for name := range known {
@@ -274,7 +276,7 @@ func (c *Console) routes(minutes int) []routeLine {
 	for _, name := range sorted(results) {
 		d, isDestination := known[name]
 		l := routeLine{Name: name, Destination: isDestination, State: d.State, Why: d.Why, Since: d.Since}
-		alive := bin(c.sumOf(series.Outcome, minutes), binsOf/2, false)
+		alive := bin(sumOf(from, series.Outcome, minutes), binsOf/2, false)
 		stack := make([]bar, len(alive))
 		for i, p := range alive {
 			stack[i] = bar{gap: !p.Known, title: clock(p.Time, c.Now())}
@@ -298,16 +300,16 @@ func (c *Console) routes(minutes int) []routeLine {
 			}
 		}
 		l.Plot = bars("Attempts at "+name, stack)
-		l.Slow = c.slow(name, minutes)
+		l.Slow = slow(from, name, minutes)
 		all = append(all, l)
 	}
 	return all
 }
 
 // slow is the time within which 99 of 100 attempts at a route ended.
-func (c *Console) slow(route string, minutes int) string {
+func slow(from figures, route string, minutes int) string {
 	worst := 0.0
-	for _, p := range c.Series.Quantile(series.Route+route, .99, minutes) {
+	for _, p := range from.Quantile(series.Route+route, .99, minutes) {
 		worst = max(worst, p.Value)
 	}
 	if worst == 0 {

@@ -81,8 +81,9 @@ type destinationLine struct {
 
 func (c *Console) destinations(r *http.Request) (any, error) {
 	_, minutes := rangeOf(r)
+	from, whose := c.figures(r.Context(), minutes)
 	lines := map[string]routeLine{}
-	for _, l := range c.routes(minutes) {
+	for _, l := range c.routes(from, minutes) {
 		lines[l.Name] = l
 	}
 	dead, running := map[string][]eventlog.Row{}, 0
@@ -112,7 +113,7 @@ func (c *Console) destinations(r *http.Request) (any, error) {
 	for _, name := range sorted(lines) {
 		handlers = append(handlers, show(Destination{Name: name}))
 	}
-	return map[string]any{"Destinations": all, "Handlers": handlers, "CanPause": c.Pause != nil, "Running": running}, nil
+	return map[string]any{"Destinations": all, "Handlers": handlers, "CanPause": c.Pause != nil, "Running": running, "Whose": whose}, nil
 }
 
 // pause stops or starts a destination.

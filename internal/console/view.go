@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"math"
 	"net/url"
 	"strconv"
 	"strings"
@@ -66,8 +67,8 @@ func number(v float64) string {
 		return strconv.FormatFloat(v/1e6, 'f', 1, 64) + "M"
 	case v >= 1e4:
 		return strconv.FormatFloat(v/1e3, 'f', 0, 64) + "k"
-	case v == float64(int(v)):
-		return strconv.Itoa(int(v))
+	case v >= 10, v == float64(int(v)):
+		return strconv.Itoa(int(math.Round(v)))
 	default:
 		return strconv.FormatFloat(v, 'g', 2, 64)
 	}
@@ -77,7 +78,7 @@ func number(v float64) string {
 func numberOf(n any) string {
 	s := fmt.Sprint(n)
 	if f, ok := n.(float64); ok {
-		s = strconv.FormatInt(int64(f), 10)
+		s = strconv.FormatInt(int64(math.Round(f)), 10)
 	}
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
 		s = s[:i] + "\u202f" + s[i:]

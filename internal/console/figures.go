@@ -1,0 +1,58 @@
+package console
+
+import (
+	"context"
+
+	"github.com/grapnel/grapnel/internal/telemetry/series"
+)
+
+// figures are series over time: of this process, or of all.
+type figures interface {
+	// ByMinute gives points that cover the n latest minutes; one may be of several.
+	ByMinute(name string, n int) []series.Point
+	Quantile(name string, q float64, n int) []series.Point
+	Names(prefix string) []string
+}
+
+// whose says whose figures a page shows.
+type whose struct {
+	// All is set where they are of all processes, Fault says why they are not although a
+	// Prometheus is named.
+	All   bool
+	Fault string
+}
+
+// figures gives the series of all processes where they can be had, else our own.
+func (c *Console) figures(ctx context.Context, minutes int) (figures, whose) {
+	if c.Fleet == nil {
+		return c.Series, whose{}
+	}
+	all, err := c.Fleet.Figures(ctx, minutes)
+	switch {
+	case err != nil:
+		return c.Series, whose{Fault: err.Error()}
+	case all == nil:
+		return c.Series, whose{}
+	default:
+		return all, whose{All: true}
+	}
+}
+
+// sumOf adds up the series of a prefix.
+func sumOf(from figures, prefix string, minutes int) []series.Point {
+	all := [][]series.Point{from.ByMinute(prefix, minutes)}
+	for _, name := range from.Names(prefix) {
+		all = append(all, from.ByMinute(prefix+name, minutes))
+	}
+	return total(all...)
+}
+
+// latest is the last value that is known.
+func latest(points []series.Point) float64 {
+	for i := len(points) - 1; i >= 0; i-- {
+		if points[i].Known {
+			return points[i].Value
+		}
+	}
+	return 0
+}

@@ -1,0 +1,129 @@
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// maxAnswer is the longest answer that is read: some thousand series.
+	maxAnswer = 4 << 20
+	// maxSaid is how much is shown of what Prometheus says of a fault.
+	maxSaid = 200
+)
+
+// newClient makes a client that goes to the address that the configuration names
+// and nowhere else: by no proxy, and not where an answer sends it.
+func newClient() *http.Client {
+	return &http.Client{
+		Transport:     &http.Transport{MaxIdleConnsPerHost: 4, IdleConnTimeout: 2 * time.Minute, MaxResponseHeaderBytes: 64 << 10},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// answer is what Prometheus' HTTP API gives.
+type answer struct {
+	Status    string `json:"status"`
+	ErrorType string `json:"errorType"`
+	Error     string `json:"error"`
+	Data      struct {
+		ResultType string   `json:"resultType"`
+		Result     []result `json:"result"`
+	} `json:"data"`
+}
+
+// result is one series of a matrix.
+type result struct {
+	Metric map[string]string `json:"metric"`
+	Values []sample          `json:"values"`
+}
+
+// sample is a value at a time; the API writes it as [1700000000.5, "1.25"].
+type sample struct {
+	at    time.Time
+	value float64
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *sample) UnmarshalJSON(b []byte) error {
+	var (
+		at   float64
+		text string
+	)
+	pair := [2]any{&at, &text}
+	if err := json.Unmarshal(b, &pair); err != nil {
+		return err
+	}
+	s.at = time.UnixMilli(int64(math.Round(at * 1000)))
+	var err error
+	s.value, err = strconv.ParseFloat(text, 64) // It knows NaN, +Inf and -Inf too.
+	return err
+}
+
+// queryRange asks for the points of figures.
+func (r *Reader) queryRange(ctx context.Context, address, text string, f *Figures) ([]result, error) {
+	values := url.Values{
+		"query": {text}, "step": {fmt.Sprintf("%.0f", f.step.Seconds())},
+		"start": {strconv.FormatInt(f.start.Unix(), 10)}, "end": {strconv.FormatInt(f.start.Add((Points-1)*f.step).Unix(), 10)},
+		"timeout": {fmt.Sprintf("%.0fs", answersWithin.Seconds())},
+	}
+	at := strings.TrimSuffix(address, "/") + "/api/v1/query_range?" + values.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, http.NoBody)
+	if err != nil {
+		return nil, errors.New("console.prometheus is no address")
+	}
+	req.Header.Set("Accept", "application/json")
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return nil, r.plain(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 == 3 {
+		return nil, fmt.Errorf("it answers %d, which sends elsewhere; console.prometheus has to name where it is", resp.StatusCode)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return nil, r.plain(err)
+	}
+	if len(body) > maxAnswer {
+		return nil, errors.New("its answer is over 4 MiB")
+	}
+	var a answer
+	err = json.Unmarshal(body, &a)
+	switch {
+	case err == nil && a.Status == "error":
+		return nil, fmt.Errorf("it answers %d, %s: %s", resp.StatusCode, a.ErrorType, cut(a.Error))
+	case resp.StatusCode != http.StatusOK:
+		return nil, fmt.Errorf("it answers %d", resp.StatusCode)
+	case err != nil || a.Status != "success" || a.Data.ResultType != "matrix":
+		return nil, errors.New("its answer is not what a Prometheus gives")
+	}
+	return a.Data.Result, nil
+}
+
+// plain says why a call failed, without the long address that was called.
+func (r *Reader) plain(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("it gave no answer within %s", r.within)
+	}
+	if called, ok := errors.AsType[*url.Error](err); ok {
+		return called.Err
+	}
+	return err
+}
+
+func cut(text string) string {
+	if len(text) > maxSaid {
+		text = strings.ToValidUTF8(text[:maxSaid], "") + "…"
+	}
+	return text
+}

@@ -321,3 +321,30 @@ func TestAllFaultsOfAVerifyBlockAreToldAtOnce(t *testing.T) {
 	}
 	require.GreaterOrEqual(t, strings.Count(err.Error(), "\n")+1, 5, err.Error())
 }
+
+func TestTheAddressOfAPrometheus(t *testing.T) {
+	for address, fault := range map[string]string{
+		"":                                   "",
+		"http://prometheus:9090":             "",
+		"https://metrics.example.com/prom/":  "",
+		"prometheus:9090":                    "must be the address",
+		"ftp://prometheus":                   "must be the address",
+		"http://":                            "must be the address",
+		"http://pro%zz":                      "must be the address",
+		"http://u:hunter2@prometheus":        "must not hold a user or password",
+		"http://prometheus/?token=hunter2":   "must end before the ? or #",
+		"http://prometheus/#hunter2":         "must end before the ? or #",
+		"http://u:hunter2@prometheus:hunter": "must be the address",
+	} {
+		t.Run(address, func(t *testing.T) {
+			c, err := config.Parse("", []byte(fmt.Sprintf("console: {prometheus: %q}", address)), os.LookupEnv)
+			if fault == "" {
+				require.NoError(t, err)
+				require.Equal(t, address, c.Console.Prometheus)
+				return
+			}
+			require.ErrorContains(t, err, fault)
+			require.NotContains(t, err.Error(), "hunter")
+		})
+	}
+}

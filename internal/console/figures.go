@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"slices"
 
 	"github.com/grapnel/grapnel/internal/telemetry/series"
 )
@@ -49,9 +50,9 @@ func sumOf(from figures, prefix string, minutes int) []series.Point {
 
 // latest is the last value that is known.
 func latest(points []series.Point) float64 {
-	for i := len(points) - 1; i >= 0; i-- {
-		if points[i].Known {
-			return points[i].Value
+	for _, p := range slices.Backward(points) {
+		if p.Known {
+			return p.Value
 		}
 	}
 	return 0

@@ -40,7 +40,8 @@ func TestThePageSaysWhoseFiguresItShows(t *testing.T) {
 		"this process": {nil, []string{"Figures of this process.", own}, []string{"Prometheus", "of others"}},
 		"all of them":  {all, []string{"Figures of all processes, from Prometheus.", received, "of others", "received 123, handled 120,"}, []string{own}},
 		"none to be asked": {
-			down, []string{"Figures of this process alone, because Prometheus can't be asked: it answers 503, unavailable: &lt;b&gt;starting", own},
+			down,
+			[]string{"Figures of this process alone, because Prometheus can't be asked: it answers 503, unavailable: &lt;b&gt;starting", own},
 			[]string{"all processes", "<b>starting"},
 		},
 	} {

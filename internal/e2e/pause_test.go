@@ -62,9 +62,11 @@ func TestAPauseOutlivesEveryProcess(t *testing.T) {
 	p.shows(t, "/readyz", "destination/crm", "ann@desk", "they move house")
 	p.shows(t, "/metrics", `grapnel_deferrals_total{destination="crm",reason="paused"}`)
 	p.shows(t, "/api/v1/destinations", `"actor":"ann@desk"`, `"reason":"they move house"`)
-	out, code = h.run(t, "events", "show", id)
-	require.Zero(t, code, out)
-	require.Contains(t, out, "destination crm is paused by ann@desk: they move house")
+	// The metric counts before Temporal has recorded what the task did.
+	until(t, "the event tells why it waits", func() bool {
+		out, code = h.run(t, "events", "show", id)
+		return code == 0 && strings.Contains(out, "destination crm is paused by ann@desk: they move house")
+	})
 	engine := h.engine(t).Engine
 	p.kill(t)
 	if err := syscall.Kill(engine, syscall.SIGKILL); err != nil {

@@ -78,6 +78,13 @@ func (c *cluster) run(args ...string) string {
 	return out
 }
 
+// shell runs compose with words as an operator types them, redirections too.
+func (c *cluster) shell(words string) {
+	c.t.Helper()
+	out, err := c.command("sh", "-c", strings.Join(c.compose, " ")+" "+words)
+	require.NoError(c.t, err, "%s: %s", words, out)
+}
+
 // try is run where a failure is no failure of the test.
 func (c *cluster) try(args ...string) string {
 	out, _ := c.command(c.compose[0], append(c.compose[1:], args...)...)

@@ -74,9 +74,8 @@ func TestBackupAndRestore(t *testing.T) {
 	require.Equal(t, http.StatusOK, send(t.Context(), body, secret, time.Now()).status)
 	c.eventually("the event is delivered", func() bool { return c.delivered("load")[id] > 0 })
 
-	c.run("exec", "-T", "postgresql", "sh", "-c", "pg_dumpall --clean --if-exists --username temporal >/tmp/backup.sql")
 	backup := t.TempDir() + "/backup.sql"
-	c.docker("cp", c.container("postgresql")+":/tmp/backup.sql", backup)
+	c.shell("exec -T postgresql pg_dumpall --clean --if-exists --username temporal >" + backup)
 	c.run("stop", "temporal", "worker-1", "worker-2")
 	c.run("rm", "--stop", "--force", "--volumes", "postgresql")
 	c.docker("volume", "rm", "grapnel-e2e_postgresql")
@@ -86,8 +85,7 @@ func TestBackupAndRestore(t *testing.T) {
 	require.Equal(t, http.StatusOK, send(t.Context(), later, secret, time.Now()).status)
 
 	c.up("postgresql")
-	c.docker("cp", backup, c.container("postgresql")+":/tmp/backup.sql")
-	c.run("exec", "-T", "postgresql", "sh", "-c", "psql --quiet --username temporal --dbname postgres --file /tmp/backup.sql")
+	c.shell("exec -T postgresql psql --quiet --username temporal --dbname postgres <" + backup)
 	c.up()
 	require.Contains(t, c.temporal("workflow", "describe", "--workflow-id", id), "COMPLETED")
 	c.eventually("what waited is delivered", func() bool { return c.delivered("load")[waiting] > 0 })

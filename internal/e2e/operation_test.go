@@ -207,7 +207,8 @@ func TestAnOperationIsCarriedThroughWhateverDies(t *testing.T) {
 	n, w := deadLettersInTest(t), newTown(t)
 	h := newHome(t, yaml("destinations:",
 		"  crm:\n    events: [\"zoom/meeting.*\"]\n    allow_private: [127.0.0.1]\n    http: {url: \""+w.url+"\"}\n"+
-			"    retry: {attempts: 1}\n    breaker: {failure_ratio: 0}\n"),
+			// More than one attempt: one that a busy engine lost must not decide why an event died.
+			"    retry: {attempts: 3, schedule: [50ms]}\n    breaker: {failure_ratio: 0}\n"),
 		"GRAPNEL_LISTEN="+freePort(t), "GRAPNEL_LOG_LEVEL=info")
 	p := h.start(t, "up")
 	s := p.system(t)
@@ -237,6 +238,7 @@ func TestAnOperationIsCarriedThroughWhateverDies(t *testing.T) {
 
 	w.mu.Lock()
 	w.mended["meeting.disk"] = true
+	mail, bank := w.refused["meeting.mail"], w.refused["meeting.bank"]
 	w.mu.Unlock()
 	letters := deadletter.New(s.client, s.Namespace, "grapnel")
 	began = time.Now()
@@ -288,8 +290,8 @@ func TestAnOperationIsCarriedThroughWhateverDies(t *testing.T) {
 	delete(groups, reason)
 	require.Equal(t, groups, h.groupsOf(t), "the other reasons are untouched")
 	w.mu.Lock()
-	require.Equal(t, n, w.refused["meeting.mail"], "and were not tried")
-	require.Equal(t, n, w.refused["meeting.bank"])
+	require.Equal(t, mail, w.refused["meeting.mail"], "and were not tried")
+	require.Equal(t, bank, w.refused["meeting.bank"])
 	w.mu.Unlock()
 	starts := bare(t, s, max(100, min(n, 1000)))
 	t.Logf("%.0f replays a second with all that, %.0f bare starts a second: %.2f", float64(n)/took.Seconds(), starts, float64(n)/took.Seconds()/starts)

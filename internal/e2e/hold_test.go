@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -126,7 +127,7 @@ func sendMany(t *testing.T, s *system, typ string, n int, each time.Duration) ma
 			mu.Unlock()
 			<-slots
 		})
-		time.Sleep(each)
+		time.Sleep(time.Duration(rand.ExpFloat64() * float64(each)))
 	}
 	all.Wait()
 	return sent
@@ -220,7 +221,7 @@ func TestADestinationThatHangsSlowsNobodyElse(t *testing.T) {
 		slices.Sort(all)
 		return all
 	}
-	const pace = 30 * time.Millisecond
+	const pace = 50 * time.Millisecond
 	alone := latency(sendMany(t, s, "meeting.alone", size.events, pace))
 	besideOf := func(other, typ string) []time.Duration {
 		var both sync.WaitGroup

@@ -176,8 +176,8 @@ func (w *watch) poll(ctx context.Context) {
 func (w *watch) pollDestinations(ctx context.Context) {
 	queues := map[string]int{}
 	for _, d := range w.p.destinations.All() {
-		if a := d.Spec.Activity; a != nil {
-			if n, err := engine.ActivityWorkers(ctx, w.p.client, w.p.settings.Namespace, a.TaskQueue); err == nil {
+		if queue, of := d.Spec.Queue(); queue != "" {
+			if n, err := engine.Pollers(ctx, w.p.client, w.p.settings.Namespace, queue, of); err == nil {
 				queues[d.Name()] = n
 			}
 		}

@@ -60,7 +60,7 @@ type temporalState struct {
 	Broken int64 `json:"broken"`
 	// Workers is the number of processes that polled the task queue lately.
 	Workers int `json:"workers"`
-	// Unpolled are the activity destinations whose task queue no worker polled lately.
+	// Unpolled are the activity and workflow destinations whose task queue no worker polled lately.
 	Unpolled []string `json:"unpolled,omitempty"`
 	// Tuning is what can be seen of the settings that grapnel likes.
 	Tuning []engine.Finding `json:"tuning,omitempty"`
@@ -231,21 +231,26 @@ func (p Program) askTemporal(ctx context.Context, up *checkup, queue string, cfg
 	return t
 }
 
-// unpolled tells of activity destinations that have no worker.
+// unpolled tells of activity and workflow destinations that have no worker.
 func unpolled(ctx context.Context, c client.Client, namespace string, cfg *config.Config) (all []string, err error) {
 	for _, name := range slices.Sorted(maps.Keys(cfg.Destinations)) {
-		a := cfg.Destinations[name].Activity
-		if a == nil {
+		d := cfg.Destinations[name]
+		queue, of := d.Queue()
+		if queue == "" {
 			continue
 		}
-		n, err := engine.ActivityWorkers(ctx, c, namespace, a.TaskQueue)
+		n, err := engine.Pollers(ctx, c, namespace, queue, of)
 		if err != nil {
 			return all, err
 		}
-		if n == 0 {
-			all = append(all, fmt.Sprintf("destination %s: no worker polls task queue %s for activities; its events wait %s for one and are dead letters then, so start it",
-				name, a.TaskQueue, a.StartWithin))
+		if n > 0 {
+			continue
 		}
+		waits := "for workflows; those that its events start wait for one, so start it"
+		if d.Activity != nil {
+			waits = fmt.Sprintf("for activities; its events wait %s for one and are dead letters then, so start it", d.Activity.StartWithin)
+		}
+		all = append(all, fmt.Sprintf("destination %s: no worker polls task queue %s %s", name, queue, waits))
 	}
 	return all, nil
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
+
 	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/netguard"
 )
@@ -110,6 +112,18 @@ func (s *Spec) Where() string {
 		return s.Workflow.target()
 	}
 	return ""
+}
+
+// Queue is the task queue that a worker of somebody else has to poll for the destination's
+// events, and whether for activities or for workflows; empty where there is none.
+func (s *Spec) Queue() (name string, of enumspb.TaskQueueType) {
+	switch {
+	case s.Activity != nil:
+		return s.Activity.TaskQueue, enumspb.TASK_QUEUE_TYPE_ACTIVITY
+	case s.Workflow != nil:
+		return s.Workflow.TaskQueue, enumspb.TASK_QUEUE_TYPE_WORKFLOW
+	}
+	return "", enumspb.TASK_QUEUE_TYPE_UNSPECIFIED
 }
 
 // Timeout is how long one attempt may take.

@@ -119,13 +119,16 @@ func TestAnActivityThatNobodyRunsMakesADeadLetterThatSaysSo(t *testing.T) {
 // TestATaskQueueThatNobodyPollsIsSeen looks at the metric and at check.
 func TestATaskQueueThatNobodyPollsIsSeen(t *testing.T) {
 	t.Parallel()
-	h := newHome(t, yaml("destinations:", activityOf("billing", "zoom/*", "billing-jobs", "")))
+	h := newHome(t, yaml("destinations:", activityOf("billing", "zoom/*", "billing-jobs", "")+
+		"\n  orders: {events: [zoom/*], workflow: {type: Order, id: \"order-{{.body.payload.object.uuid}}\", task_queue: order-jobs}}"))
 	p := h.start(t, "up")
 	p.shows(t, "/metrics", `grapnel_destination_queue_workers{destination="billing"} 0`)
+	p.shows(t, "/metrics", `grapnel_destination_queue_workers{destination="orders"} 0`)
 	h.env = append(h.env, "TEMPORAL_ADDRESS="+p.temporal, "TEMPORAL_NAMESPACE="+p.namespace)
 	out, code := h.run(t, "check")
 	require.Zero(t, code, out)
 	require.Contains(t, out, "warning: destination billing: no worker polls task queue billing-jobs for activities; its events wait 24h0m0s for one")
+	require.Contains(t, out, "warning: destination orders: no worker polls task queue order-jobs for workflows; those that its events start wait for one")
 	billing(t, p.system(t), "billing-jobs", func(seenTask) error { return nil })
 	until(t, "somebody polls", func() bool {
 		out, _ := h.run(t, "check")

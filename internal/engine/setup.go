@@ -358,15 +358,11 @@ func (r *Report) add(subject string, o Outcome, detail string) {
 
 // Workers counts the processes that polled a task queue for workflow tasks in the last minutes.
 func Workers(ctx context.Context, s Services, namespace, queue string) (int, error) {
-	return pollers(ctx, s, namespace, queue, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
+	return Pollers(ctx, s, namespace, queue, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
 }
 
-// ActivityWorkers counts the processes that polled a task queue for activities in the last minutes.
-func ActivityWorkers(ctx context.Context, s Services, namespace, queue string) (int, error) {
-	return pollers(ctx, s, namespace, queue, enumspb.TASK_QUEUE_TYPE_ACTIVITY)
-}
-
-func pollers(ctx context.Context, s Services, namespace, queue string, of enumspb.TaskQueueType) (int, error) {
+// Pollers counts the processes that polled a task queue for one type of task in the last minutes.
+func Pollers(ctx context.Context, s Services, namespace, queue string, of enumspb.TaskQueueType) (int, error) {
 	found, err := s.WorkflowService().DescribeTaskQueue(ctx, &workflowservice.DescribeTaskQueueRequest{
 		Namespace: namespace, TaskQueue: &taskqueuepb.TaskQueue{Name: queue}, TaskQueueType: of,
 	})

@@ -93,7 +93,7 @@ func Catalogue() []Metric {
 		{MetricPaused, Gauge, []string{"destination"}, "1 while a destination is paused.", "Destinations shut"},
 		{MetricCircuitChanges, Counter, []string{"destination", "to"}, "Transitions of a destination's circuit breaker.", ""},
 		{MetricDeferrals, Counter, []string{"destination", "reason"}, "Times that an event had to wait for its destination, by reason: circuit, rate, concurrency, paused.", ""},
-		{MetricQueueWorkers, Gauge, []string{"destination"}, "Workers that polled the task queue of an activity destination in the last minutes; with 0 its events wait.", ""},
+		{MetricQueueWorkers, Gauge, []string{"destination"}, "Workers that polled the task queue of an activity or workflow destination in the last minutes; with 0 its events wait.", ""},
 		{MetricSourcePaused, Gauge, source, "1 while a source is paused.", "Destinations shut"},
 		{MetricOpenDeadLetters, Gauge, []string{"source", "reason"}, "Dead letters that wait for somebody.", "Open dead letters"},
 		{MetricOldestDeadLetter, Gauge, []string{"source", "reason"}, "When the oldest open dead letter became one.", ""},

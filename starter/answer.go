@@ -357,33 +357,17 @@ func unknownCoding() *refusal {
 	}
 }
 
-// whyNoJSON says why a body is no JSON, for the owner of the source. It quotes nothing of
-// the body.
-//
-//nolint:cyclop // A list of reasons, one after the other.
+// whyNoJSON says why a body is no JSON, for the owner of the source: what its bytes are, what its
+// sender says it is, or where its JSON breaks. It quotes nothing of the body.
 func whyNoJSON(header fields, body []byte) string {
-	label := header.first(fiber.HeaderContentType)
-	kind, params, _ := mime.ParseMediaType(label)
-	form := bytes.HasPrefix(body, []byte("payload=")) || bytes.IndexByte(body, '=') > 0 && !bytes.ContainsAny(body, "{}[]\"<>\x00 \n")
-	switch {
-	case header.first(fiber.HeaderContentEncoding) != "":
+	if header.first(fiber.HeaderContentEncoding) != "" {
 		return "the body is compressed, as Content-Encoding says; let the sender send it plain, or take it with body: bytes"
-	case bytes.HasPrefix(body, []byte{0xff, 0xfe}), bytes.HasPrefix(body, []byte{0xfe, 0xff}):
-		return "the body begins with a byte order mark of UTF-16; JSON is UTF-8 (RFC 8259, section 8.1)"
-	case bytes.HasPrefix(body, []byte{0x1f, 0x8b}):
-		return "the body is gzip, and no Content-Encoding says so"
-	case bytes.IndexByte(body, 0) >= 0 && !utf8.Valid(bytes.ReplaceAll(body, []byte{0}, nil)) || bytes.Count(body, []byte{0}) > len(body)/4:
-		return "the body is not UTF-8: every other byte is NUL, as in UTF-16 or UTF-32"
-	case bytes.IndexByte(body, 0) >= 0:
-		return "the body holds a NUL byte"
-	case kind == fiber.MIMEApplicationForm:
-		return "the body is a form, as its Content-Type says; let the sender send JSON, or take it with body: form or multi"
-	case form:
-		return "the body is a form, though its Content-Type does not say so"
-	case strings.HasPrefix(kind, "multipart/"):
-		return "the body is a form in parts, as its Content-Type says"
-	case params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8") && !utf8.Valid(body):
-		return "the body is not UTF-8 but of another charset, as its Content-Type says"
+	}
+	if why := whyNoUTF8(body); why != "" {
+		return why
+	}
+	if why := otherType(header.first(fiber.HeaderContentType), body); why != "" {
+		return why
 	}
 	var v any
 	err := json.Unmarshal(bytes.TrimPrefix(body, []byte("\ufeff")), &v)
@@ -394,6 +378,39 @@ func whyNoJSON(header fields, body []byte) string {
 		return fmt.Sprintf("the JSON is broken at byte %d", syntax.Offset)
 	}
 	return "the body is no JSON"
+}
+
+// whyNoUTF8 tells by a body's bytes that it is no text, or one in a coding that JSON does not have.
+func whyNoUTF8(body []byte) string {
+	nul := []byte{0}
+	switch {
+	case bytes.HasPrefix(body, []byte{0xff, 0xfe}), bytes.HasPrefix(body, []byte{0xfe, 0xff}):
+		return "the body begins with a byte order mark of UTF-16; JSON is UTF-8 (RFC 8259, section 8.1)"
+	case bytes.HasPrefix(body, []byte{0x1f, 0x8b}):
+		return "the body is gzip, and no Content-Encoding says so"
+	case bytes.Count(body, nul) > len(body)/4, bytes.Contains(body, nul) && !utf8.Valid(bytes.ReplaceAll(body, nul, nil)):
+		return "the body is not UTF-8: every other byte is NUL, as in UTF-16 or UTF-32"
+	case bytes.Contains(body, nul):
+		return "the body holds a NUL byte"
+	}
+	return ""
+}
+
+// otherType tells by a body's Content-Type, or by its look, that it is something else than JSON.
+func otherType(label string, body []byte) string {
+	kind, params, _ := mime.ParseMediaType(label)
+	form := bytes.HasPrefix(body, []byte("payload=")) || bytes.IndexByte(body, '=') > 0 && !bytes.ContainsAny(body, "{}[]\"<>\x00 \n")
+	switch {
+	case kind == fiber.MIMEApplicationForm:
+		return "the body is a form, as its Content-Type says; let the sender send JSON, or take it with body: form or multi"
+	case form:
+		return "the body is a form, though its Content-Type does not say so"
+	case strings.HasPrefix(kind, "multipart/"):
+		return "the body is a form in parts, as its Content-Type says"
+	case params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8") && !utf8.Valid(body):
+		return "the body is not UTF-8 but of another charset, as its Content-Type says"
+	}
+	return ""
 }
 
 // retryAfter is how long senders are told to wait when the trouble is ours.

@@ -13,9 +13,9 @@ import (
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
-// receive is the path of one event, from the request to its answer. Each check has
-// its own answer, and the first that fails ends the path. The sender hears success
-// only once its event is durable.
+// receive is the path of one event, from the request to its answer. Each check has its own answer,
+// and the first that fails ends the path. The sender hears success only once its event is durable.
+// Up to here the request may be a stranger's; receiveVerified goes on with one that is not.
 func (s *Starter) receive(c *fiber.Ctx) error {
 	t := s.table.Load()
 	x := s.exchange(c, t)
@@ -49,6 +49,12 @@ func (s *Starter) receive(c *fiber.Ctx) error {
 	if err := s.verify(x, t, o); err != nil {
 		return s.refuse(x, d.unverified(err))
 	}
+	return s.receiveVerified(x, t, o)
+}
+
+// receiveVerified is the rest of the path, of a request that the source's sender has signed.
+func (s *Starter) receiveVerified(x *exchange, t *table, o verify.Options) error {
+	d := x.door
 	if err := d.limit(); err != nil {
 		return s.refuse(x, err)
 	}

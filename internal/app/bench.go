@@ -128,7 +128,7 @@ func (p *Plant) Start(ctx context.Context, s bench.Setup) (*bench.Running, error
 		if door.env.DataDir, err = os.MkdirTemp(p.dir, "data-"); err != nil {
 			return nil, fmt.Errorf("make a directory for the spool: %w", err)
 		}
-		if door.spool, err = door.openSpool(); err != nil {
+		if err = door.openSpool(Parts{Receiver: true}); err != nil {
 			return nil, err
 		}
 	}
@@ -147,7 +147,7 @@ func (p *Plant) Start(ctx context.Context, s bench.Setup) (*bench.Running, error
 	return &bench.Running{Addr: addr, Stop: door.operate(ctx, parts, shop)}, nil
 }
 
-// operate runs the parts; stop ends them and all they hold.
+// operate runs the parts; stop ends them and closes what the two processes, or the one, have opened.
 func (p *process) operate(ctx context.Context, parts []part, other *process) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -160,13 +160,10 @@ func (p *process) operate(ctx context.Context, parts []part, other *process) (st
 	return sync.OnceFunc(func() {
 		cancel()
 		<-done
-		p.closeSpool()
+		p.close(context.WithoutCancel(ctx))
+		other.close(context.WithoutCancel(ctx))
 		if p.env.DataDir != "" {
 			_ = os.RemoveAll(p.env.DataDir) // All of the bench's directory goes later.
-		}
-		for _, one := range []*process{p, other} {
-			one.client.Close()
-			_ = one.observer.close(context.WithoutCancel(ctx))
 		}
 	})
 }
@@ -192,11 +189,17 @@ func (p *Plant) process(s bench.Setup) (*process, error) {
 		Logger: telemetry.NewSlog(p.log), Metrics: o.metrics.SDK(), GRPC: wire,
 		CompressFrom: int(p.config.CompressFrom),
 	})
-	return &process{
+	if err != nil {
+		return nil, err
+	}
+	made := &process{
 		env:    config.Env{Listen: "127.0.0.1:0", TaskQueue: s.Queue},
 		config: cfg, log: p.log, observer: o, settings: p.settings, client: c, world: p.world,
 		destinations: destination.NewSet(destination.Deps{}),
-	}, err
+	}
+	made.whenClosed(func(ctx context.Context) { _ = o.close(ctx) })
+	made.whenClosed(func(context.Context) { c.Close() })
+	return made, nil
 }
 
 // benchReceiver makes the receiver and, with a spool, its drain.

@@ -4,6 +4,7 @@
 package app
 
 import (
+	"context"
 	"io"
 	"strings"
 
@@ -47,6 +48,8 @@ type process struct {
 	work *activities.Activities
 	// alerts are told of a changed configuration; nil until they are made.
 	alerts *alert.Watch
+	// closers are what has to be done once all parts have ended, in the order opposite to this.
+	closers []func(context.Context)
 }
 
 // open reads the configuration and makes the log and the metrics. Nothing is

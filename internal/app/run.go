@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -33,51 +34,74 @@ func (w World) Serve(ctx context.Context, which Parts) error {
 	if err := p.prepare(which); err != nil {
 		return err
 	}
-	p.pprof = which.Pprof
-	if err := p.keepSeries(which); err != nil {
+	defer p.close(context.WithoutCancel(ctx))
+	if err := p.openTelemetry(ctx, which); err != nil {
 		return err
 	}
-	defer func() { _ = p.observer.close(context.WithoutCancel(ctx)) }()
-	p.traces, err = tracing.Open(ctx, w.Lookup, Version(), func(err error) { p.log.Warn("traces can't be exported", zap.Error(err)) })
-	if err != nil {
+	if err := p.openTemporal(ctx, which); err != nil {
 		return err
 	}
-	defer p.closeTraces(context.WithoutCancel(ctx))
-	where := banner{Parts: which, dataDir: p.env.DataDir, codec: p.codecEndpoint()}
-	embedded := which.Engine && !p.settings.Configured()
-	var last []part
-	if embedded {
-		if err := p.startEngine(ctx); err != nil {
-			return err
-		}
-		defer p.stopEngine(context.WithoutCancel(ctx))
-		where.ui = p.engine.UI
-		last = append(last, p.enginePart())
-	}
-	if err := p.dial(); err != nil {
-		return err
-	}
-	defer p.client.Close()
 	if err := p.openDestinations(); err != nil {
 		return err
 	}
-	if which.Receiver {
-		if p.spool, err = p.openSpool(); err != nil {
-			return err
-		}
-		defer p.closeSpool()
+	if err := p.openSpool(which); err != nil {
+		return err
 	}
+	where := banner{Parts: which, dataDir: p.env.DataDir, codec: p.codecEndpoint()}
 	parts, err := p.parts(ctx, which, &where)
 	if err != nil {
 		return err
 	}
+	where.print(p)
+	return p.serve(ctx, parts...)
+}
+
+// whenClosed keeps what has to be done once all parts have ended.
+func (p *process) whenClosed(do func(context.Context)) { p.closers = append(p.closers, do) }
+
+// close does it: what was opened last is closed first.
+func (p *process) close(ctx context.Context) {
+	for _, do := range slices.Backward(p.closers) {
+		do(ctx)
+	}
+	p.closers = nil
+}
+
+// openTelemetry opens the time series and the export of traces.
+func (p *process) openTelemetry(ctx context.Context, which Parts) error {
+	p.whenClosed(func(ctx context.Context) { _ = p.observer.close(ctx) })
+	if err := p.keepSeries(which); err != nil {
+		return err
+	}
+	traces, err := tracing.Open(ctx, p.world.Lookup, Version(), func(err error) { p.log.Warn("traces can't be exported", zap.Error(err)) })
+	if err != nil {
+		return err
+	}
+	p.traces = traces
+	p.whenClosed(p.closeTraces)
+	return nil
+}
+
+// openTemporal makes the client, of the Temporal that is configured or else of an embedded engine,
+// which is started first. A configured one is set up in the background: it may be away.
+func (p *process) openTemporal(ctx context.Context, which Parts) error {
+	embedded := which.Engine && !p.settings.Configured()
+	if embedded {
+		if err := p.startEngine(ctx); err != nil {
+			return err
+		}
+		p.whenClosed(p.stopEngine)
+	}
+	if err := p.dial(); err != nil {
+		return err
+	}
+	p.whenClosed(func(context.Context) { p.client.Close() })
 	if which.Engine && !embedded {
 		setup, cancel := context.WithCancel(ctx)
-		defer cancel()
+		p.whenClosed(func(context.Context) { cancel() })
 		go p.setup(setup)
 	}
-	where.print(p)
-	return p.serve(ctx, append(parts, last...)...)
+	return nil
 }
 
 // closeTraces sends the spans that are left. A collector that is away is not waited for.
@@ -102,6 +126,7 @@ func (p *process) prepare(which Parts) error {
 			return err
 		}
 	}
+	p.pprof = which.Pprof
 	if which.Engine && p.env.DataDir == "" {
 		p.env.DataDir = DefaultDataDir
 	}
@@ -118,7 +143,7 @@ func (p *process) prepare(which Parts) error {
 }
 
 // parts makes the parts in the order in which they are stopped: what takes
-// events before what handles them, and last what people look at.
+// events before what handles them, then what people look at, and last the engine.
 func (p *process) parts(ctx context.Context, which Parts, where *banner) ([]part, error) {
 	var stopping atomic.Bool
 	context.AfterFunc(ctx, func() { stopping.Store(true) })
@@ -146,7 +171,12 @@ func (p *process) parts(ctx context.Context, which Parts, where *banner) ([]part
 		return nil, err
 	}
 	where.admin = server.URL()
-	return append(append(append(all, p.pausesPart()), admin...), file.part()), nil
+	all = append(append(append(all, p.pausesPart()), admin...), file.part())
+	if p.engine != nil {
+		where.ui = p.engine.UI
+		all = append(all, p.enginePart())
+	}
+	return all, nil
 }
 
 // part is one part of the process; it runs until it is stopped.

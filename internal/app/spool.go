@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,29 +18,26 @@ import (
 	"github.com/grapnel/grapnel/internal/telemetry"
 )
 
-// openSpool opens the receiver's disk queue, or gives nil where it has no data
-// directory.
-func (p *process) openSpool() (*spool.Spool, error) {
-	if p.env.DataDir == "" {
-		return nil, nil //nolint:nilnil // No directory, no spool: the receiver can do without.
+// openSpool opens the receiver's disk queue. Without a data directory there is none; the receiver
+// can do without.
+func (p *process) openSpool(which Parts) error {
+	if !which.Receiver || p.env.DataDir == "" {
+		return nil
 	}
 	s, err := spool.Open(spool.Options{
 		Path: filepath.Join(p.env.DataDir, "spool"), MaxBytes: int64(p.config.Spool.MaxBytes),
 		MaxAge: p.config.Spool.MaxAge, Logger: p.log,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return s, measure(p.observer.metrics, s)
-}
-
-func (p *process) closeSpool() {
-	if p.spool == nil {
-		return
-	}
-	if err := p.spool.Close(); err != nil {
-		p.log.Error("close the spool", zap.Error(err))
-	}
+	p.spool = s
+	p.whenClosed(func(context.Context) {
+		if err := s.Close(); err != nil {
+			p.log.Error("close the spool", zap.Error(err))
+		}
+	})
+	return measure(p.observer.metrics, s)
 }
 
 // measure makes gauges of the spool's state.

@@ -90,15 +90,8 @@ func (a *act) operation(ctx context.Context, p Program, s *deadletter.Store, ids
 	if op.Actor == "" {
 		op.Actor = p.actor()
 	}
-	switch {
-	case a.rate <= 0:
-		return op, &usageError{errors.New("--rate has to be more than 0")}
-	case len(ids) == 0 && f.Empty() && f.Limit == 0:
-		return op, &usageError{errors.New("name the IDs of dead letters, or say by filters which are meant")}
-	case len(ids) == 0 && a.reason == "" && !a.dry:
-		return op, &usageError{errors.New("say why by --reason; it is kept with every event")}
-	case a.body != "" && len(ids) != 1:
-		return op, &usageError{errors.New("--body corrects one dead letter; name its ID")}
+	if err := a.check(f, ids); err != nil {
+		return op, &usageError{err}
 	}
 	for _, id := range ids {
 		whole, err := s.Resolve(ctx, id)
@@ -114,6 +107,21 @@ func (a *act) operation(ctx context.Context, p Program, s *deadletter.Store, ids
 		return op, fmt.Errorf("read the corrected body: %w", err)
 	}
 	return op, nil
+}
+
+// check refuses what must not be begun, or only by mistake.
+func (a *act) check(f event.Filter, ids []string) error {
+	switch {
+	case a.rate <= 0:
+		return errors.New("--rate has to be more than 0")
+	case len(ids) == 0 && f.Empty() && f.Limit == 0:
+		return errors.New("name the IDs of dead letters, or say by filters which are meant")
+	case len(ids) == 0 && a.reason == "" && !a.dry:
+		return errors.New("say why by --reason; it is kept with every event")
+	case a.body != "" && len(ids) != 1:
+		return errors.New("--body corrects one dead letter; name its ID")
+	}
+	return nil
 }
 
 func (p Program) act(ctx context.Context, a *act, ids []string) error {

@@ -42,25 +42,15 @@ func (p Program) letterbox(name string, f sending) (*letterbox, error) {
 		return nil, bad
 	}
 	box := &letterbox{preset: f.provider, posted: posted, signed: posted}
-	if err == nil && cfg.Sources[name] != nil {
-		s := cfg.Sources[name]
-		box.preset, box.verifier = s.Provider, s.Verifier
-		if s.URL != "" {
-			box.signed = s.URL
+	switch {
+	case err == nil && cfg.Sources[name] != nil:
+		if err := box.of(cfg.Sources[name], env, f); err != nil {
+			return nil, err
 		}
-		if box.own = s.Credentials(); len(box.own) > 0 {
-			box.secret = box.own[0]
-		}
-		box.development = s.Development && f.secret == "" && !f.forge
-		if box.development {
-			if box.secret, err = developmentSecret(env, s, box.own); err != nil {
-				return nil, err
-			}
-		}
-	} else if f.secret == "" {
-		if err != nil {
-			return nil, fmt.Errorf("configuration:\n%w", err)
-		}
+	case f.secret != "":
+	case err != nil:
+		return nil, fmt.Errorf("configuration:\n%w", err)
+	default:
 		return nil, fmt.Errorf("%s has no source %q; %sadd it there, or give --secret to try a provider",
 			env.Config, name, meant(name, slices.Sorted(maps.Keys(cfg.Sources))))
 	}
@@ -75,6 +65,21 @@ func (p Program) letterbox(name string, f sending) (*letterbox, error) {
 		return nil, err
 	}
 	return box, box.complete(name, f)
+}
+
+// of takes from a configured source what its sender was told: the address, and how to sign.
+func (box *letterbox) of(s *config.Source, env config.Env, f sending) (err error) {
+	box.preset, box.verifier = s.Provider, s.Verifier
+	if s.URL != "" {
+		box.signed = s.URL
+	}
+	if box.own = s.Credentials(); len(box.own) > 0 {
+		box.secret = box.own[0]
+	}
+	if box.development = s.Development && f.secret == "" && !f.forge; box.development {
+		box.secret, err = developmentSecret(env, s, box.own)
+	}
+	return err
 }
 
 // developmentSecret is this machine's key, as a source's sender signs with it.

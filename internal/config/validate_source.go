@@ -33,9 +33,6 @@ func (c *Config) source(s *Source, path string) {
 		r.fault(join(path, "max_body"), fmt.Sprintf("must be between 1B and %s: Temporal takes no payload over 2 MB, "+
 			"and the event's attributes need their room; let the sender send less, or a link", maxBody))
 	}
-	if r.given(join(path, "ack_status")) && (s.AckStatus < 200 || s.AckStatus > 299) {
-		r.fault(join(path, "ack_status"), "must be from 200 to 299; senders take any other as a failure and send again")
-	}
 	c.checkAck(s, path)
 	c.checkKeepHeaders(s, path)
 	if s.Tolerance != nil && (*s.Tolerance < time.Second || *s.Tolerance > 24*time.Hour) {
@@ -58,17 +55,12 @@ func (c *Config) source(s *Source, path string) {
 // maxAck bounds the body of an answer.
 const maxAck = 64 << 10
 
+const outsideAckStatus = "must be from 200 to 299; senders take any other as a failure and send again"
+
 // checkAck checks the answer to events, and fills in what is not given.
 func (c *Config) checkAck(s *Source, path string) {
 	a, p := &s.Ack, join(path, "ack")
-	switch {
-	case a.Status != 0 && (a.Status < 200 || a.Status > 299):
-		c.read.fault(join(p, "status"), "must be from 200 to 299; senders take any other as a failure and send again")
-	case a.Status != 0 && s.AckStatus != 0 && a.Status != s.AckStatus:
-		c.read.fault(join(p, "status"), "differs from ack_status, which says the same thing; remove one of them")
-	case a.Status != 0:
-		s.AckStatus = a.Status
-	}
+	c.checkAckStatus(s, path)
 	if a.Empty && a.Body != "" {
 		c.read.fault(join(p, "empty"), "can't be true beside a body; remove one of them")
 	}
@@ -84,6 +76,22 @@ func (c *Config) checkAck(s *Source, path string) {
 		c.read.fault(join(p, "content_type"), "has no effect without a body; give body too")
 	case !httpguts.ValidHeaderFieldValue(a.ContentType):
 		c.read.fault(join(p, "content_type"), "must be a media type, as application/json or text/xml")
+	}
+}
+
+// checkAckStatus checks the status of the answer to events. It has two keys: ack.status and, beside it, ack_status.
+func (c *Config) checkAckStatus(s *Source, path string) {
+	if c.read.given(join(path, "ack_status")) && (s.AckStatus < 200 || s.AckStatus > 299) {
+		c.read.fault(join(path, "ack_status"), outsideAckStatus)
+	}
+	a, p := &s.Ack, join(path, "ack.status")
+	switch {
+	case a.Status != 0 && (a.Status < 200 || a.Status > 299):
+		c.read.fault(p, outsideAckStatus)
+	case a.Status != 0 && s.AckStatus != 0 && a.Status != s.AckStatus:
+		c.read.fault(p, "differs from ack_status, which says the same thing; remove one of them")
+	case a.Status != 0:
+		s.AckStatus = a.Status
 	}
 }
 

@@ -251,59 +251,64 @@ type routeFigures struct {
 	Plot                Plot
 }
 
+// routes are all routes that were tried of late, and all destinations.
 func (c *Console) routes(from figures, minutes int) []routeLine {
-	known := map[string]Destination{}
+	destinations := map[string]Destination{}
 	if c.Destinations != nil {
 		for _, d := range c.Destinations() {
-			known[d.Name] = d
+			destinations[d.Name] = d
 		}
 	}
-	results := map[string]map[string][]series.Point{}
-	for _, result := range []string{"done", "failed", "permanent", "timeout", "panic", "deferred"} {
-		for _, name := range from.Names(series.Attempt + result + ":") {
-			if results[name] == nil {
-				results[name] = map[string][]series.Point{}
-			}
-			results[name][result] = bin(from.ByMinute(series.Attempt+result+":"+name, minutes), binsOf/2, false)
-		}
+	names := map[string]bool{}
+	for name := range destinations {
+		names[name] = true
 	}
-	for name := range known {
-		if results[name] == nil {
-			results[name] = map[string][]series.Point{}
+	for _, r := range attemptResults {
+		for _, name := range from.Names(series.Attempt + r.result + ":") {
+			names[name] = true
 		}
 	}
 	var all []routeLine
-	for _, name := range sorted(results) {
-		d, isDestination := known[name]
+	for _, name := range sorted(names) {
+		d, isDestination := destinations[name]
 		l := routeLine{Name: name, Destination: isDestination, State: d.State, Why: d.Why, Since: d.Since}
-		alive := bin(sumOf(from, series.Outcome, minutes), binsOf/2, false)
-		stack := make([]bar, len(alive))
-		for i, p := range alive {
-			stack[i] = bar{gap: !p.Known, title: clock(p.Time, c.Now())}
-		}
-		for _, kind := range []struct{ result, class string }{
-			{"done", "good"}, {"deferred", "calm"}, {"failed", "warn"}, {"timeout", "warn"}, {"permanent", "bad"}, {"panic", "bad"},
-		} {
-			for i, p := range results[name][kind.result] {
-				stack[i].parts = append(stack[i].parts, part{kind.class, p.Value})
-				if p.Value > 0 {
-					stack[i].title += fmt.Sprintf(", %s %s", kind.result, number(p.Value))
-				}
-				switch kind.result {
-				case "done":
-					l.Done += p.Value
-				case "deferred":
-					l.Deferred += p.Value
-				default:
-					l.Bad += p.Value
-				}
-			}
-		}
-		l.Plot = bars("Attempts at "+name, stack)
-		l.Slow = slow(from, name, minutes)
+		l.routeFigures = c.routeFigures(from, name, minutes)
 		all = append(all, l)
 	}
 	return all
+}
+
+// attemptResults are the results that an attempt can have, from the bottom of a bar to its top, and
+// the class of the colour of each.
+var attemptResults = [...]struct{ result, class string }{
+	{"done", "good"}, {"deferred", "calm"}, {"failed", "warn"}, {"timeout", "warn"}, {"permanent", "bad"}, {"panic", "bad"},
+}
+
+func (c *Console) routeFigures(from figures, name string, minutes int) routeFigures {
+	alive := bin(sumOf(from, series.Outcome, minutes), binsOf/2, false)
+	stack := make([]bar, len(alive))
+	for i, p := range alive {
+		stack[i] = bar{gap: !p.Known, title: clock(p.Time, c.Now())}
+	}
+	f := routeFigures{Slow: slow(from, name, minutes)}
+	for _, r := range attemptResults {
+		for i, p := range bin(from.ByMinute(series.Attempt+r.result+":"+name, minutes), binsOf/2, false) {
+			stack[i].parts = append(stack[i].parts, part{r.class, p.Value})
+			if p.Value > 0 {
+				stack[i].title += fmt.Sprintf(", %s %s", r.result, number(p.Value))
+			}
+			switch r.result {
+			case "done":
+				f.Done += p.Value
+			case "deferred":
+				f.Deferred += p.Value
+			default:
+				f.Bad += p.Value
+			}
+		}
+	}
+	f.Plot = bars("Attempts at "+name, stack)
+	return f
 }
 
 // slow is the time within which 99 of 100 attempts at a route ended.

@@ -200,17 +200,11 @@ func (s *Store) Work(ctx context.Context, w event.Work, alive func()) (event.Don
 	slots := make(chan struct{}, atOnce)
 	var under sync.WaitGroup
 	next := w.From
-	for ; next < len(p.items) && next-w.From < w.Most && !b.tooBad(); next++ {
+	for ; next < len(p.items) && next-w.From < w.Most; next++ {
 		if next > w.From {
-			select {
-			case <-ctx.Done():
-			case <-turn.C:
-			}
+			await(ctx, turn.C)
 		}
-		if ctx.Err() != nil {
-			break
-		}
-		if b.tooBad() || b.gaveUp() {
+		if ctx.Err() != nil || b.tooBad() || b.gaveUp() {
 			break
 		}
 		slots <- struct{}{}
@@ -243,6 +237,14 @@ func (s *Store) Work(ctx context.Context, w event.Work, alive func()) (event.Don
 		return event.Done{}, err
 	}
 	return event.Done{Next: next, Last: next >= len(p.items), Counts: b.counts(), Recent: b.recent, Stopped: b.tooBad()}, nil
+}
+
+// await waits for the next turn, or for the end of ctx.
+func await(ctx context.Context, turn <-chan time.Time) {
+	select {
+	case <-ctx.Done():
+	case <-turn:
+	}
 }
 
 // batch collects outcomes.

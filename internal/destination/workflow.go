@@ -48,6 +48,18 @@ func (w *Workflow) alone() bool { return w.Signal == "" && w.Update == "" }
 
 func (w *Workflow) check(s *Spec, r Report) {
 	w.checkUse(r)
+	w.checkTemplates(r)
+	r.Duration("workflow.timeout", w.Timeout, shortest, 10*time.Minute)
+	if s.Transform != nil && len(s.Transform.Headers) > 0 {
+		r.Fault("transform.headers", "has no effect on a workflow, which gets no headers; remove the setting")
+	}
+	if s.Transform != nil && s.Transform.Body != "" && r.Given("workflow.args") {
+		r.Fault("transform.body", "has no effect beside workflow.args, which say what the workflow gets; remove one of the two")
+	}
+}
+
+// checkTemplates reports settings that are not given, or are templates that can't be read.
+func (w *Workflow) checkTemplates(r Report) {
 	for _, one := range []struct{ path, text, missing string }{
 		{"workflow.id", w.ID, "is missing; give the ID of the workflow, as order-{{.body.order.id}}"},
 		{"workflow.type", w.Type, ""},
@@ -69,13 +81,6 @@ func (w *Workflow) check(s *Spec, r Report) {
 				r.Fault(fmt.Sprintf("%s[%d]", path, i), err.Error())
 			}
 		}
-	}
-	r.Duration("workflow.timeout", w.Timeout, shortest, 10*time.Minute)
-	if s.Transform != nil && len(s.Transform.Headers) > 0 {
-		r.Fault("transform.headers", "has no effect on a workflow, which gets no headers; remove the setting")
-	}
-	if s.Transform != nil && s.Transform.Body != "" && r.Given("workflow.args") {
-		r.Fault("transform.body", "has no effect beside workflow.args, which say what the workflow gets; remove one of the two")
 	}
 }
 

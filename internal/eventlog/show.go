@@ -115,7 +115,7 @@ func (l *Log) read(ctx context.Context, f *Story, tasks map[string]event.Task) e
 		if err != nil {
 			return fmt.Errorf("read the history of event %s: %w", f.ID, err)
 		}
-		r.take(e)
+		r.event(e)
 	}
 	return nil
 }
@@ -135,8 +135,8 @@ func (r *reader) step(e *historypb.HistoryEvent, s Step) {
 	r.full.Steps = append(r.full.Steps, s)
 }
 
-//nolint:cyclop // One case for each kind of event in a history.
-func (r *reader) take(e *historypb.HistoryEvent) {
+// event reads one event of the history. What is not named here says nothing of the webhook's event.
+func (r *reader) event(e *historypb.HistoryEvent) {
 	switch e.GetEventType() {
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
 		r.started(e, e.GetWorkflowExecutionStartedEventAttributes())
@@ -144,6 +144,20 @@ func (r *reader) take(e *historypb.HistoryEvent) {
 		r.marker(e)
 	case enumspb.EVENT_TYPE_TIMER_STARTED:
 		r.waits(e)
+	case enumspb.EVENT_TYPE_WORKFLOW_TASK_FAILED:
+		a := e.GetWorkflowTaskFailedEventAttributes()
+		if a.GetCause() != enumspb.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW {
+			r.step(e, Step{Kind: "failed", Text: "a workflow task failed: " + a.GetFailure().GetMessage()})
+		}
+	default:
+		r.activity(e)
+		r.ended(e)
+	}
+}
+
+// activity reads how an activity goes.
+func (r *reader) activity(e *historypb.HistoryEvent) {
+	switch e.GetEventType() {
 	case enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
 		a := e.GetActivityTaskScheduledEventAttributes()
 		t := r.task(a.GetInput())
@@ -162,6 +176,13 @@ func (r *reader) take(e *historypb.HistoryEvent) {
 	case enumspb.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
 		a := e.GetActivityTaskTimedOutEventAttributes()
 		r.settle(e, a.GetScheduledEventId(), a.GetStartedEventId(), a.GetFailure())
+	default: // It is about something else.
+	}
+}
+
+// ended reads how the run ended.
+func (r *reader) ended(e *historypb.HistoryEvent) {
+	switch e.GetEventType() {
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
 		r.step(e, Step{Kind: "done", Text: "handled"})
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
@@ -170,11 +191,6 @@ func (r *reader) take(e *historypb.HistoryEvent) {
 			kind, text = "dead", "became a dead letter"
 		}
 		r.step(e, Step{Kind: kind, Text: text})
-	case enumspb.EVENT_TYPE_WORKFLOW_TASK_FAILED:
-		a := e.GetWorkflowTaskFailedEventAttributes()
-		if a.GetCause() != enumspb.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW {
-			r.step(e, Step{Kind: "failed", Text: "a workflow task failed: " + a.GetFailure().GetMessage()})
-		}
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED:
 		a := e.GetWorkflowExecutionTerminatedEventAttributes()
 		r.step(e, Step{Kind: "ended", Text: "terminated by " + a.GetIdentity() + ": " + a.GetReason()})
@@ -182,7 +198,7 @@ func (r *reader) take(e *historypb.HistoryEvent) {
 		r.step(e, Step{Kind: "ended", Text: "cancelled"})
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
 		r.step(e, Step{Kind: "wait", Text: "goes on in another run"})
-	default: // What is left says nothing of the event.
+	default: // It is about something else.
 	}
 }
 

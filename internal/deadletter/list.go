@@ -119,6 +119,9 @@ func (s *Store) ListPage(ctx context.Context, f event.Filter, most int, cursor s
 	letters, known := []Summary{}, map[string]bool{}
 	for len(letters) == 0 {
 		page, rest, err := s.listed(ctx, f, min(most, pageSize), token, known)
+		if err == nil {
+			page, err = s.alive(ctx, page)
+		}
 		if err != nil {
 			return nil, "", err
 		}
@@ -164,7 +167,7 @@ func cursorSum(f event.Filter, token []byte) []byte {
 // ErrCursor says that a cursor is none that a list has given.
 var ErrCursor = errors.New("this is no cursor of this list; begin without one")
 
-// listed gives the letters of one page of Temporal's list that are really dead.
+// listed gives the letters of one page of Temporal's list. Some may be dead no more.
 func (s *Store) listed(ctx context.Context, f event.Filter, most int, token []byte, known map[string]bool) ([]Summary, []byte, error) {
 	r, err := s.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
 		Namespace: s.namespace, Query: query(f), PageSize: int32(most), NextPageToken: token, //nolint:gosec // G115: at most pageSize.
@@ -180,24 +183,54 @@ func (s *Store) listed(ctx context.Context, f event.Filter, most int, token []by
 			page = append(page, l)
 		}
 	}
-	page, err = s.alive(ctx, page)
-	return page, r.GetNextPageToken(), err
+	return page, r.GetNextPageToken(), nil
 }
 
 // pages gives the letters of each page of Temporal's list that are really dead,
-// until more says no.
+// until more says no. While one page is judged the next is asked for.
 func (s *Store) pages(ctx context.Context, f event.Filter, more func([]Summary) bool) error {
-	known := map[string]bool{}
-	var token []byte
-	for {
-		page, rest, err := s.listed(ctx, f, pageSize, token, known)
-		if err != nil {
-			return err
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	g, ctx := errgroup.WithContext(ctx)
+	asked := make(chan []Summary, 1)
+	g.Go(func() error {
+		defer close(asked)
+		known := map[string]bool{}
+		var token []byte
+		for {
+			page, rest, err := s.listed(ctx, f, pageSize, token, known)
+			if err != nil {
+				return err
+			}
+			select {
+			case asked <- page:
+			case <-ctx.Done():
+				return nil // Whoever ended it says why.
+			}
+			if token = rest; len(token) == 0 {
+				return nil
+			}
 		}
-		if token = rest; !more(page) || len(token) == 0 {
-			return nil
+	})
+	enough := false
+	g.Go(func() error {
+		for page := range asked {
+			page, err := s.alive(ctx, page)
+			if err != nil {
+				return err
+			}
+			if !more(page) {
+				enough = true
+				cancel()
+				return nil
+			}
 		}
+		return nil
+	})
+	if err := g.Wait(); err != nil && !enough {
+		return err //nolint:wrapcheck // Ours.
 	}
+	return nil
 }
 
 // query is what of a filter Temporal can judge.
@@ -269,7 +302,9 @@ func (s *Store) later(ctx context.Context, part []Summary, gone []bool) error {
 	for i, l := range part {
 		index[l.ID], ids[i] = i, l.ID
 	}
-	q := `ExecutionStatus IN ("Running", "Completed", "Terminated", "Canceled", "TimedOut") AND WorkflowId IN (` + quoted(ids) + ")"
+	// Told by what it is not: asked for by what it may be, a database reads every
+	// completed run there is instead of these few.
+	q := `ExecutionStatus != "Failed" AND ExecutionStatus != "ContinuedAsNew" AND WorkflowId IN (` + quoted(ids) + ")"
 	var token []byte
 	for {
 		r, err := s.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{

@@ -208,7 +208,7 @@ func TestAnOperationIsCarriedThroughWhateverDies(t *testing.T) {
 	h := newHome(t, yaml("destinations:",
 		"  crm:\n    events: [\"zoom/meeting.*\"]\n    allow_private: [127.0.0.1]\n    http: {url: \""+w.url+"\"}\n"+
 			// More than one attempt: one that a busy engine lost must not decide why an event died.
-			"    retry: {attempts: 3, schedule: [50ms]}\n    breaker: {failure_ratio: 0}\n"),
+			"    retry: {attempts: 3, schedule: [100ms]}\n    breaker: {failure_ratio: 0}\n"),
 		"GRAPNEL_LISTEN="+freePort(t), "GRAPNEL_LOG_LEVEL=info")
 	p := h.start(t, "up")
 	s := p.system(t)

@@ -12,6 +12,9 @@ import (
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/grapnel/grapnel/internal/deadletter"
+	"github.com/grapnel/grapnel/internal/event"
 )
 
 // latency sends events gently and looks how long each takes to its handler.
@@ -113,19 +116,26 @@ func (b *bench) burst(ctx context.Context, spool bool, n int, into *Burst) error
 // errNotYet is what the handler says of events that are to become dead letters.
 var errNotYet = errors.New("not yet")
 
-// replays makes dead letters and replays them.
+// replays makes dead letters and replays them, by resets and by operations.
 func (b *bench) replays(ctx context.Context) error {
 	for range min(b.Rounds, 3) {
-		rate, err := b.replay(ctx, max(b.Events/4, 20))
+		rate, err := b.replay(ctx, max(b.Events/4, 20), b.byResets)
 		if err != nil {
 			return err
 		}
 		b.report.Replays.add(rate)
+		if rate, err = b.replay(ctx, max(b.Events, 2*rampItems), b.byOperation); err != nil {
+			return err
+		}
+		b.report.Operations.add(rate)
 	}
 	return nil
 }
 
-func (b *bench) replay(ctx context.Context, n int) (float64, error) {
+// replay makes n dead letters, has them replayed, and gives how many a second were.
+func (b *bench) replay(
+	ctx context.Context, n int, by func(ctx context.Context, queue string, ids []string, events *batch) (float64, error),
+) (float64, error) {
 	events, fails := newBatch(n, b.Secret), newBatch(n, b.Secret)
 	handle := func(body []byte) error {
 		select {
@@ -136,7 +146,8 @@ func (b *bench) replay(ctx context.Context, n int) (float64, error) {
 			return errNotYet
 		}
 	}
-	run, err := b.Plant.Start(ctx, Setup{Queue: b.queue("replay"), Spool: true, Handle: handle})
+	queue := b.queue("replay")
+	run, err := b.Plant.Start(ctx, Setup{Queue: queue, Spool: true, Handle: handle})
 	if err != nil {
 		return 0, err
 	}
@@ -153,17 +164,43 @@ func (b *bench) replay(ctx context.Context, n int) (float64, error) {
 			return 0, fmt.Errorf("event %s is no dead letter", id)
 		}
 	}
+	return by(ctx, queue, s.ids, events)
+}
+
+// byResets replays as Temporal's own tools do.
+func (b *bench) byResets(ctx context.Context, _ string, ids []string, events *batch) (float64, error) {
 	began := time.Now()
-	if err := b.resets(ctx, s.ids); err != nil {
+	if err := b.resets(ctx, ids); err != nil {
 		return 0, err
 	}
 	if err := events.await(ctx); err != nil {
 		return 0, err
 	}
-	return float64(n) / time.Since(began).Seconds(), nil
+	return float64(len(ids)) / time.Since(began).Seconds(), nil
 }
 
-// resets plays dead letters again, so many at once as there are senders.
+// rampItems is how many letters an operation has begun when its rate has grown to 50 a
+// second.
+const rampItems = 2 * (1 + 2 + 5 + 10 + 20 + 50)
+
+// byOperation replays as `grapnel dlq replay` does, at a rate that nothing reaches. What
+// it does while its rate still grows is left out.
+func (b *bench) byOperation(ctx context.Context, queue string, ids []string, events *batch) (float64, error) {
+	letters := deadletter.New(b.client, b.Namespace, queue)
+	_, err := letters.Begin(ctx, event.Operation{
+		Action: event.ActionReplay, Filter: event.Filter{IDs: ids}, Rate: 10_000, Deed: event.Deed{Actor: "bench", Reason: "bench"},
+	}, "")
+	if err != nil {
+		return 0, fmt.Errorf("begin an operation: %w", err)
+	}
+	if err := events.await(ctx); err != nil {
+		return 0, err
+	}
+	at := events.handledAt()
+	return float64(len(at)-rampItems) / (at[len(at)-1] - at[rampItems-1]).Seconds(), nil
+}
+
+// resets replays dead letters, so many at once as there are senders.
 func (b *bench) resets(ctx context.Context, ids []string) error {
 	var g errgroup.Group
 	for chunk := range slices.Chunk(ids, (len(ids)+connections-1)/connections) {

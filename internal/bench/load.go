@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -82,6 +83,16 @@ func (b *batch) handle(body []byte) error {
 	}
 	b.settle(i)
 	return nil
+}
+
+// handledAt gives when each event was handled, since the batch was made, the earliest first.
+func (b *batch) handledAt() []time.Duration {
+	at := make([]time.Duration, len(b.handled))
+	for i := range b.handled {
+		at[i] = time.Duration(b.handled[i].Load())
+	}
+	slices.Sort(at)
+	return at
 }
 
 // settle notes that event i was handled.

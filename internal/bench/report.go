@@ -56,8 +56,10 @@ type Report struct {
 	// Burst is what is accepted of many at once, with and without a spool.
 	Burst        Burst `json:"burst"`
 	BurstNoSpool Burst `json:"burstNoSpool"`
-	// Replays is dead letters replayed, until they are handled.
-	Replays Series `json:"replays"`
+	// Replays is dead letters replayed by resets, until they are handled; Operations the
+	// same by an operation of ours, from where its rate has grown.
+	Replays    Series `json:"replays"`
+	Operations Series `json:"operations"`
 	// Receiver is what a request costs with the Temporal call left out.
 	Receiver Cost `json:"receiver"`
 	// Plain is the same for a bare HTTP server of the same kind.
@@ -272,7 +274,8 @@ func (r *Report) rates() []rated {
 		{"grapnel up, HTTP destination", r.HTTP},
 		{"burst accepted, no spool", r.BurstNoSpool.Accepted},
 		{"burst accepted, spool", r.Burst.Accepted},
-		{"dead letters replayed", r.Replays},
+		{"dead letters replayed, resets", r.Replays},
+		{"dead letters replayed, operation", r.Operations},
 	}
 }
 

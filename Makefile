@@ -101,7 +101,7 @@ chaos: temporal ## Kill processes and step clocks for CHAOS (2m) in each test, a
 	echo "==> no Temporal on PostgreSQL will be killed: 'make temporal-server' builds one (PostgreSQL is Debian's package postgresql)"
 	CHAOS_DURATION=$(CHAOS) CHAOS_REPORT=$(BIN)/chaos \
 	CHAOS_SERVER=$(CURDIR)/$(SERVER) CHAOS_SQL_TOOL=$(CURDIR)/$(SQLTOOL) CHAOS_SCHEMA=$(CURDIR)/$(SCHEMA) \
-		$(GO) test -count=1 -p 1 -timeout 2h -v -run 'Kill|Chaos|Clock' $(TESTFLAGS) ./internal/spool ./internal/chaos
+		$(GO) test -count=1 -p 1 -timeout 2h -v -run 'Kill|Chaos|Clock|Power' $(TESTFLAGS) ./internal/spool ./internal/chaos
 
 temporal-server: $(SERVER) $(SQLTOOL) $(SCHEMA) ## Build the Temporal server that chaos kills on PostgreSQL: about four minutes, once
 

@@ -111,7 +111,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		}
 	}
 	b.report.Others = machine.others()
-	b.report.EngineRSS, b.report.RSS = rss(o.EnginePID), rss(os.Getpid())
+	b.report.EngineRSS, _ = memory(o.EnginePID)
+	b.report.RSS, b.report.ProgramRSS = memory(os.Getpid())
 	b.clean(ctx)
 	return b.report, nil
 }

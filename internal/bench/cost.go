@@ -107,16 +107,19 @@ func size(dir string) (total int64) {
 	return total
 }
 
-// rss is the memory of a process in bytes, or zero where that can't be told.
-func rss(pid int) int64 {
+// memory is what a process has in memory, in bytes, and what of it are parts of its program's
+// file, which the system reads again when it needs the room; zero where that can't be told.
+func memory(pid int) (all, program int64) {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if pid == 0 || err != nil {
-		return 0
+		return 0, 0
 	}
-	_, rest, _ := strings.Cut(string(text), "VmRSS:")
-	var kilobytes int64
-	_, _ = fmt.Sscan(rest, &kilobytes)
-	return kilobytes << 10
+	of := func(name string) (kilobytes int64) {
+		_, rest, _ := strings.Cut(string(text), name+":")
+		_, _ = fmt.Sscan(rest, &kilobytes)
+		return kilobytes
+	}
+	return of("VmRSS") << 10, of("RssFile") << 10
 }
 
 // use is what this process and an engine have used so far.

@@ -70,9 +70,11 @@ type Report struct {
 	// the engine is not our own.
 	Bytes         int64 `json:"bytes,omitempty"`
 	TextbookBytes int64 `json:"textbookBytes,omitempty"`
-	// RSS is this process with its load generator, EngineRSS the engine.
-	RSS       int64 `json:"rss,omitempty"`
-	EngineRSS int64 `json:"engineRSS,omitempty"`
+	// RSS is this process with its load generator, ProgramRSS what of it are parts of the
+	// program's file, EngineRSS the engine.
+	RSS        int64 `json:"rss,omitempty"`
+	ProgramRSS int64 `json:"programRSS,omitempty"`
+	EngineRSS  int64 `json:"engineRSS,omitempty"`
 }
 
 func newReport(o Options) *Report {
@@ -205,7 +207,8 @@ func (r *Report) Print(w io.Writer) error {
 	cost := func(name string, c Cost) { t.row(name, "%.0f\t%.0f\t%s", c.Allocs, c.Bytes, short(c.CPU)) }
 	cost("a request", r.Receiver)
 	cost("the same by a bare HTTP server", r.Plain)
-	t.row("\nmemory", "%d MB here, load generator included; %d MB the engine", r.RSS>>20, r.EngineRSS>>20)
+	t.row("\nmemory", "%d MB here, %d MB of it the program's file, load generator included; %d MB the engine",
+		r.RSS>>20, r.ProgramRSS>>20, r.EngineRSS>>20)
 	return t.Flush() //nolint:wrapcheck // The caller's own writer.
 }
 

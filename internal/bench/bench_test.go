@@ -64,6 +64,6 @@ func TestTheChartIsXMLAndShowsEveryRate(t *testing.T) {
 			bars++
 		}
 	}
-	require.Equal(t, 1+8, bars, "the ground and nine rates")
+	require.Equal(t, 1+9, bars, "the ground and nine rates")
 	require.Contains(t, b.String(), "Temporal &lt;1&gt;")
 }

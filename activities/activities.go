@@ -34,9 +34,9 @@ type Activities struct {
 
 	client   client.Client
 	handlers *handler.Table
-	table    atomic.Pointer[table]
+	table    atomic.Pointer[routeTable]
 	// attributes are those of dead letters that the namespace has.
-	attributes known
+	attributes rememberedNames
 }
 
 // New makes activities with the handlers of the list and no destinations. Their
@@ -76,16 +76,16 @@ type Configuration struct {
 	Examples []string
 }
 
-// table is every route there is now.
-type table struct {
-	targets []target
+// routeTable is every route there is now.
+type routeTable struct {
+	targets []routeTarget
 	ignores func(source string) bool
 	// since is when it came into force.
 	since time.Time
 }
 
-// target is a handler or a destination, as the activities see it.
-type target struct {
+// routeTarget is a handler or a destination, as the activities see it.
+type routeTarget struct {
 	route   event.Route
 	matches func(event.Event) bool
 	// wants tells whether the route's condition holds; nil is a route without one.
@@ -97,9 +97,9 @@ type target struct {
 
 // Configure takes another configuration. Plans made before it stay as they are.
 func (a *Activities) Configure(c Configuration) {
-	t := &table{ignores: c.Ignores, since: time.Now()}
+	t := &routeTable{ignores: c.Ignores, since: time.Now()}
 	for _, b := range a.Bindings(c.Examples) {
-		t.targets = append(t.targets, target{
+		t.targets = append(t.targets, routeTarget{
 			route:   event.Route{Name: b.Name, Activity: b.Name, Timeout: b.Options.Timeout, Retry: b.Options.Retry},
 			matches: b.Matches,
 			run: func(ctx context.Context, t event.Task, attempt int, body []byte) error {
@@ -108,7 +108,7 @@ func (a *Activities) Configure(c Configuration) {
 		})
 	}
 	for _, d := range c.Destinations {
-		to := target{route: d.Route(), matches: d.Matches, admit: d.Admit, run: deliverTo(d)}
+		to := routeTarget{route: d.Route(), matches: d.Matches, admit: d.Admit, run: deliverTo(d)}
 		if d.Conditional() {
 			to.wants = d.Wants
 		}

@@ -80,9 +80,9 @@ func (a *Activities) find(ctx context.Context) (names []string, err error) {
 	return names, nil
 }
 
-// known remembers an answer for some time: a namespace gets attributes once in its
+// rememberedNames remembers an answer for some time: a namespace gets attributes once in its
 // life.
-type known struct {
+type rememberedNames struct {
 	mu    sync.Mutex
 	names []string
 	until time.Time
@@ -94,7 +94,7 @@ const (
 	unknownFor = time.Minute
 )
 
-func (k *known) get(ctx context.Context, ask func(context.Context) ([]string, error)) ([]string, error) {
+func (k *rememberedNames) get(ctx context.Context, ask func(context.Context) ([]string, error)) ([]string, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if time.Now().Before(k.until) {

@@ -20,7 +20,7 @@ func (a *Activities) tell(ctx context.Context, f meeting.Fact) error {
 	id := meeting.WorkflowID(f.About.ID)
 	// Nearly all facts are of a meeting whose workflow runs: they cost one call.
 	if err := a.Temporal.SignalWorkflow(ctx, id, "", meeting.Signal, f); err == nil || !notFound(err) {
-		return told(f, err)
+		return whatFailed(f, err)
 	}
 	previous, err := a.latestRun(ctx, id)
 	if err != nil {
@@ -33,11 +33,11 @@ func (a *Activities) tell(ctx context.Context, f meeting.Fact) error {
 		TaskQueue:     a.TaskQueue,
 		StaticSummary: event.Clean(f.About.Topic, maxSummary),
 	}, meeting.Workflow, meeting.Start{Previous: previous})
-	return told(f, err)
+	return whatFailed(f, err)
 }
 
-// told says what could not be told.
-func told(f meeting.Fact, err error) error {
+// whatFailed says what could not be told.
+func whatFailed(f meeting.Fact, err error) error {
 	if err != nil {
 		return fmt.Errorf("telling meeting %s that it %s: %w", f.About.ID, f.Kind, err)
 	}

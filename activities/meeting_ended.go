@@ -16,7 +16,7 @@ type MeetingEnded = Zoom[struct {
 // MeetingEnded notes the end of a meeting in its ledger, which closes soon after.
 func (a *Activities) MeetingEnded(ctx context.Context, e handler.Event[MeetingEnded]) error {
 	m := e.Payload.Payload.Object
-	f, err := fact(e, m.ZoomMeeting, meeting.Ended, m.EndTime)
+	f, err := newFact(e, m.ZoomMeeting, meeting.Ended, m.EndTime)
 	if err != nil {
 		return err
 	}

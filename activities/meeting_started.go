@@ -13,7 +13,7 @@ type MeetingStarted = Zoom[ZoomMeeting]
 // MeetingStarted notes the beginning of a meeting in its ledger.
 func (a *Activities) MeetingStarted(ctx context.Context, e handler.Event[MeetingStarted]) error {
 	m := e.Payload.Payload.Object
-	f, err := fact(e, m, meeting.Started, m.StartTime)
+	f, err := newFact(e, m, meeting.Started, m.StartTime)
 	if err != nil {
 		return err
 	}

@@ -14,29 +14,29 @@ func (a *Activities) OperationFreeze(ctx context.Context, op event.Operation) (e
 	if op.At.IsZero() {
 		op.At = activity.GetInfo(ctx).ScheduledTime
 	}
-	pages, total, err := a.letters(activity.GetInfo(ctx).Namespace).Freeze(ctx, op, beat(ctx))
+	pages, total, err := a.letters(activity.GetInfo(ctx).Namespace).Freeze(ctx, op, heartbeat(ctx))
 	return event.Progress{Pages: pages, Total: total}, err
 }
 
 // OperationWork does a batch of an operation.
 func (a *Activities) OperationWork(ctx context.Context, w event.Work) (event.Done, error) {
 	w.Operation.ID = activity.GetInfo(ctx).WorkflowExecution.ID
-	return a.letters(activity.GetInfo(ctx).Namespace).Work(ctx, w, beat(ctx))
+	return a.letters(activity.GetInfo(ctx).Namespace).Work(ctx, w, heartbeat(ctx))
 }
 
 // OperationSettle looks again at what was still being handled.
 func (a *Activities) OperationSettle(ctx context.Context, w event.Work) (map[event.Became]int, error) {
 	w.Operation.ID = activity.GetInfo(ctx).WorkflowExecution.ID
-	return a.letters(activity.GetInfo(ctx).Namespace).Settle(ctx, w, beat(ctx))
+	return a.letters(activity.GetInfo(ctx).Namespace).Settle(ctx, w, heartbeat(ctx))
 }
 
 // OperationCancel notes what will have no turn.
 func (a *Activities) OperationCancel(ctx context.Context, w event.Work) (map[event.Became]int, error) {
 	w.Operation.ID = activity.GetInfo(ctx).WorkflowExecution.ID
-	return a.letters(activity.GetInfo(ctx).Namespace).CancelRest(ctx, w, beat(ctx))
+	return a.letters(activity.GetInfo(ctx).Namespace).CancelRest(ctx, w, heartbeat(ctx))
 }
 
-// beat says that an activity is alive.
-func beat(ctx context.Context) func() {
+// heartbeat says that an activity is alive.
+func heartbeat(ctx context.Context) func() {
 	return func() { activity.RecordHeartbeat(ctx) }
 }

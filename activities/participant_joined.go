@@ -16,7 +16,7 @@ type ParticipantJoined = Zoom[struct {
 // ParticipantJoined notes in a meeting's ledger who came.
 func (a *Activities) ParticipantJoined(ctx context.Context, e handler.Event[ParticipantJoined]) error {
 	m := e.Payload.Payload.Object
-	f, err := fact(e, m.ZoomMeeting, meeting.Joined, m.Participant.JoinTime)
+	f, err := newFact(e, m.ZoomMeeting, meeting.Joined, m.Participant.JoinTime)
 	if err != nil {
 		return err
 	}

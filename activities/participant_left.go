@@ -16,7 +16,7 @@ type ParticipantLeft = Zoom[struct {
 // ParticipantLeft notes in a meeting's ledger who went.
 func (a *Activities) ParticipantLeft(ctx context.Context, e handler.Event[ParticipantLeft]) error {
 	m := e.Payload.Payload.Object
-	f, err := fact(e, m.ZoomMeeting, meeting.Left, m.Participant.LeaveTime)
+	f, err := newFact(e, m.ZoomMeeting, meeting.Left, m.Participant.LeaveTime)
 	if err != nil {
 		return err
 	}

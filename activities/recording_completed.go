@@ -29,7 +29,7 @@ type ZoomRecording struct {
 // RecordingCompleted notes a meeting's recordings in its ledger.
 func (a *Activities) RecordingCompleted(ctx context.Context, e handler.Event[RecordingCompleted]) error {
 	m := e.Payload.Payload.Object
-	f, err := fact(e, m.ZoomMeeting, meeting.Recorded)
+	f, err := newFact(e, m.ZoomMeeting, meeting.Recorded)
 	if err != nil {
 		return err
 	}

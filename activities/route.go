@@ -41,7 +41,7 @@ func (a *Activities) Route(ctx context.Context, ask event.Ask, body converter.Ra
 
 // planning is the making of one plan.
 type planning struct {
-	table *table
+	table *routeTable
 	event event.Event
 	body  converter.RawValue
 	// input is the event as conditions see it; nil until one asks.
@@ -100,7 +100,7 @@ func (p *planning) heirs(ctx context.Context, known []string) {
 }
 
 // add plans a route if its condition holds. It gives false where that does not hold.
-func (p *planning) add(ctx context.Context, to target) bool {
+func (p *planning) add(ctx context.Context, to routeTarget) bool {
 	holds, err := true, error(nil)
 	if to.wants != nil {
 		if p.input == nil {
@@ -131,13 +131,13 @@ func (a *Activities) pausedSource(name string) (until time.Time, why string, pau
 	return a.Paused(name)
 }
 
-func (t *table) dropped(e event.Event) bool { return t.ignores != nil && t.ignores(e.Source) }
+func (t *routeTable) dropped(e event.Event) bool { return t.ignores != nil && t.ignores(e.Source) }
 
-func (t *table) target(name string) (target, bool) {
+func (t *routeTable) target(name string) (routeTarget, bool) {
 	for _, to := range t.targets {
 		if to.route.Name == name {
 			return to, true
 		}
 	}
-	return target{}, false
+	return routeTarget{}, false
 }

@@ -16,22 +16,22 @@ import (
 // Temporal waits, which holds no worker.
 const longestRest = 20 * time.Second
 
-// refused is the type of the error of a sweep that can't be made here at all.
-const refused = "Refused"
+// refusedSweep is the type of the error of a sweep that can't be made here at all.
+const refusedSweep = "Refused"
 
 // Sweep asks a sender again for the events that it could not deliver, each the less
 // often the longer it has failed.
 func (a *Activities) Sweep(ctx context.Context, s event.Sweep) (event.Swept, error) {
 	if a.Senders == nil {
-		return event.Swept{}, temporal.NewNonRetryableApplicationError("this worker asks no senders", refused, nil)
+		return event.Swept{}, temporal.NewNonRetryableApplicationError("this worker asks no senders", refusedSweep, nil)
 	}
 	sender, err := a.Senders(s)
 	if err != nil {
-		return event.Swept{}, temporal.NewNonRetryableApplicationError(err.Error(), refused, err)
+		return event.Swept{}, temporal.NewNonRetryableApplicationError(err.Error(), refusedSweep, err)
 	}
 	now := time.Now()
 	r, err := sweep.Run(ctx, sender, sweep.Options{
-		Since: now.Add(-s.Back), Due: now, LongestRest: longestRest, Alive: beat(ctx),
+		Since: now.Add(-s.Back), Due: now, LongestRest: longestRest, Alive: heartbeat(ctx),
 	})
 	swept := event.Swept{Failed: len(r.Failed), Asked: r.Asked}
 	if limited, ok := errors.AsType[*sweep.LimitedError](err); ok {

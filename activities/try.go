@@ -32,7 +32,7 @@ func (a *Activities) Try(ctx context.Context, t event.Task, body converter.RawVa
 	if !ok {
 		return now.failed(t, attempt, now.missing(t.Route.Name))
 	}
-	remember := recall(ctx, &t)
+	remember := recallAttempts(ctx, &t)
 	timed, cancel := context.WithTimeout(ctx, t.Route.Timeout)
 	defer cancel()
 	timed, end := a.follow(timed, t, attempt)
@@ -43,11 +43,11 @@ func (a *Activities) Try(ctx context.Context, t event.Task, body converter.RawVa
 	return err
 }
 
-// recall adds to a task what earlier attempts of this activity have left in its
+// recallAttempts adds to a task what earlier attempts of this activity have left in its
 // heartbeat: Temporal itself keeps the last failure alone. What it gives leaves a
 // failure for the attempt after it, which costs a call; where a handler keeps
 // something else there it does nothing.
-func recall(ctx context.Context, t *event.Task) (remember func(err error, attempt int)) {
+func recallAttempts(ctx context.Context, t *event.Task) (remember func(err error, attempt int)) {
 	info := activity.GetInfo(ctx)
 	forget := func(error, int) {}
 	if info.IsLocalActivity {
@@ -93,7 +93,7 @@ const goneAfter = 30 * time.Second
 
 // missing is why a route can't be run here. Shortly after a change the event waits
 // and may find a worker that knows the route; later it becomes a dead letter.
-func (t *table) missing(name string) error {
+func (t *routeTable) missing(name string) error {
 	if left := goneAfter - time.Since(t.since); left > 0 {
 		return handler.Defer(left, fmt.Errorf("this worker has no route %s yet, or no more", name))
 	}
@@ -140,7 +140,7 @@ type reasoned interface {
 }
 
 // failed is the error of an attempt as Temporal takes it.
-func (t *table) failed(task event.Task, attempt int, err error) error {
+func (t *routeTable) failed(task event.Task, attempt int, err error) error {
 	if err == nil {
 		return nil
 	}

@@ -83,13 +83,13 @@ func (t *ZoomTime) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// fact begins a fact: which event tells it of which meeting, and when that was,
+// newFact begins a fact: which event tells it of which meeting, and when that was,
 // by the first time of those given that is set, else by the event's own.
-func fact[T any](e handler.Event[Zoom[T]], m ZoomMeeting, k meeting.Kind, at ...ZoomTime) (meeting.Fact, error) {
+func newFact[T any](e handler.Event[Zoom[T]], m ZoomMeeting, k meeting.Kind, at ...ZoomTime) (meeting.Fact, error) {
 	f := meeting.Fact{
 		Event: e.ID,
 		Kind:  k,
-		Time:  happened(e, at),
+		Time:  timeOfFact(e, at),
 		About: meeting.About{
 			ID:     string(cmp.Or(m.UUID, m.ID)),
 			Number: string(m.ID),
@@ -103,17 +103,17 @@ func fact[T any](e handler.Event[Zoom[T]], m ZoomMeeting, k meeting.Kind, at ...
 	return f, nil
 }
 
-// latest is the last moment whose year JSON can write, in milliseconds.
-const latest = 253402300799999
+// latestZoomTime is the last moment whose year JSON can write, in milliseconds.
+const latestZoomTime = 253402300799999
 
-func happened[T any](e handler.Event[Zoom[T]], at []ZoomTime) time.Time {
+func timeOfFact[T any](e handler.Event[Zoom[T]], at []ZoomTime) time.Time {
 	for _, t := range at {
 		if !t.IsZero() {
 			return t.Time
 		}
 	}
 	switch {
-	case e.Payload.EventTS > 0 && e.Payload.EventTS <= latest:
+	case e.Payload.EventTS > 0 && e.Payload.EventTS <= latestZoomTime:
 		return time.UnixMilli(e.Payload.EventTS).UTC()
 	case !e.Time.IsZero():
 		return e.Time.UTC()

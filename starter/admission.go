@@ -42,8 +42,8 @@ func newAdmission(most int, now func() time.Time, queued func() bool, log *zap.L
 	}
 }
 
-// visit is a start under way. Its owner calls leave once, at its end.
-type visit struct {
+// startVisit is a start under way. Its owner calls leave once, at its end.
+type startVisit struct {
 	*admission
 	began  time.Time
 	round  int
@@ -52,7 +52,7 @@ type visit struct {
 }
 
 // enter asks to start an event now.
-func (a *admission) enter() (v *visit, ok bool) {
+func (a *admission) enter() (v *startVisit, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.now()
@@ -67,7 +67,7 @@ func (a *admission) enter() (v *visit, ok bool) {
 
 // squeeze asks to start an event that the spool can't take. It lets more starts in
 // than Temporal takes easily, up to the configured bound, unless Temporal is away.
-func (a *admission) squeeze() (v *visit, ok bool) {
+func (a *admission) squeeze() (v *startVisit, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.away || a.underWay >= a.most {
@@ -77,14 +77,14 @@ func (a *admission) squeeze() (v *visit, ok bool) {
 }
 
 // begin counts a start. The caller holds the lock.
-func (a *admission) begin(now time.Time) *visit {
+func (a *admission) begin(now time.Time) *startVisit {
 	a.underWay++
-	return &visit{admission: a, began: now, round: a.pace.Round()}
+	return &startVisit{admission: a, began: now, round: a.pace.Round()}
 }
 
 // late says that the start takes longer than its sender can wait. That counts as a
 // failure, and the start goes on. Of a start that has ended it says nothing.
-func (v *visit) late() {
+func (v *startVisit) late() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.left {
@@ -97,7 +97,7 @@ func (v *visit) late() {
 
 // leave says how the start ended; failure is nil where Temporal answered as it
 // should. A start that was late has been counted as a failure already.
-func (v *visit) leave(failure error) {
+func (v *startVisit) leave(failure error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	full := v.underWay >= v.pace.Limit()

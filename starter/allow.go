@@ -23,7 +23,7 @@ import (
 
 // allowance says which clients may send to a source.
 type allowance struct {
-	fixed ranges
+	fixed addressRanges
 	// from is the list that is read from elsewhere; nil where there is none.
 	from *addressList
 }
@@ -50,13 +50,13 @@ func (a *allowance) admit(o origin) error {
 	return forbiddenIP()
 }
 
-// lists are the lists of addresses that are read from elsewhere. A list that is still
+// addressLists are the lists of addresses that are read from elsewhere. A list that is still
 // configured after a reload keeps what was read last.
-type lists struct {
+type addressLists struct {
 	mu    sync.Mutex
 	byKey map[listKey]*addressList
 	// read reads a list.
-	read  func(ctx context.Context, from, key string) (ranges, error)
+	read  func(ctx context.Context, from, key string) (addressRanges, error)
 	alive context.Context //nolint:containedctx // The lists are read until the receiver ends.
 	log   *zap.Logger
 }
@@ -70,7 +70,7 @@ type listKey struct {
 type addressList struct {
 	listKey
 	// ranges are what was read last without a fault; nil before that.
-	ranges atomic.Pointer[ranges]
+	ranges atomic.Pointer[addressRanges]
 	// again asks to read the list now.
 	again chan struct{}
 	// alive ends when no source uses the list any more.
@@ -80,7 +80,7 @@ type addressList struct {
 
 // allowances gives each source its allowance. It starts to read lists that are new, reads
 // the others again, and stops reading those that no source uses any more.
-func (l *lists) allowances(sources map[string]*config.Source) map[string]*allowance {
+func (l *addressLists) allowances(sources map[string]*config.Source) map[string]*allowance {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	given := map[string]*allowance{}
@@ -89,7 +89,7 @@ func (l *lists) allowances(sources map[string]*config.Source) map[string]*allowa
 		if !s.AllowIPs.Given() {
 			continue
 		}
-		a := &allowance{fixed: newRanges(s.AllowIPs.CIDRs)}
+		a := &allowance{fixed: newAddressRanges(s.AllowIPs.CIDRs)}
 		if from := s.AllowIPs.From; from != "" {
 			k := listKey{from, s.AllowIPs.Key, s.AllowIPs.Refresh}
 			if kept[k] == nil {
@@ -109,7 +109,7 @@ func (l *lists) allowances(sources map[string]*config.Source) map[string]*allowa
 }
 
 // keep finds a list or starts to read a new one.
-func (l *lists) keep(k listKey) *addressList {
+func (l *addressLists) keep(k listKey) *addressList {
 	if old, ok := l.byKey[k]; ok {
 		select {
 		case old.again <- struct{}{}:
@@ -134,7 +134,7 @@ const firstRetry = 5 * time.Second
 
 // watch reads a list as long as a source uses it. When it can't be read, what was read
 // before stays in force.
-func (l *lists) watch(it *addressList) {
+func (l *addressLists) watch(it *addressList) {
 	retry, failing := firstRetry, false
 	for {
 		next := it.refresh
@@ -165,8 +165,8 @@ func (l *lists) watch(it *addressList) {
 	}
 }
 
-// ranges are sorted ranges of addresses that do not overlap.
-type ranges []addressRange
+// addressRanges are sorted ranges of addresses that do not overlap.
+type addressRanges []addressRange
 
 type addressRange struct{ first, last netip.Addr }
 
@@ -180,12 +180,12 @@ const (
 )
 
 // listReader reads lists from files and by HTTPS.
-func listReader(transport http.RoundTripper) func(ctx context.Context, from, key string) (ranges, error) {
+func listReader(transport http.RoundTripper) func(ctx context.Context, from, key string) (addressRanges, error) {
 	client := &http.Client{
 		Transport: transport, Timeout: listWithin,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return func(ctx context.Context, from, key string) (ranges, error) {
+	return func(ctx context.Context, from, key string) (addressRanges, error) {
 		read := readListFile
 		name, ok := strings.CutPrefix(from, "file:")
 		if !ok {
@@ -247,7 +247,7 @@ func readList(r io.Reader) ([]byte, error) {
 // list of strings or an object with such a list as a member. A list that is empty, or
 // with an entry that can't be read, is refused as a whole: half a list would lock senders
 // out.
-func parseList(text []byte, key string) (ranges, error) {
+func parseList(text []byte, key string) (addressRanges, error) {
 	entries, err := entriesOf(bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\ufeff"))), key)
 	switch {
 	case err != nil:
@@ -268,7 +268,7 @@ func parseList(text []byte, key string) (ranges, error) {
 		}
 		prefixes[i] = p
 	}
-	return newRanges(prefixes), nil
+	return newAddressRanges(prefixes), nil
 }
 
 func entriesOf(text []byte, key string) (entries []string, err error) {
@@ -299,9 +299,9 @@ func entriesOf(text []byte, key string) (entries []string, err error) {
 	return entries, nil
 }
 
-// newRanges sorts prefixes and joins those that overlap.
-func newRanges(prefixes []netip.Prefix) ranges {
-	all := make(ranges, 0, len(prefixes))
+// newAddressRanges sorts prefixes and joins those that overlap.
+func newAddressRanges(prefixes []netip.Prefix) addressRanges {
+	all := make(addressRanges, 0, len(prefixes))
 	for _, p := range prefixes {
 		p = p.Masked()
 		all = append(all, addressRange{p.Addr(), lastAddr(p)})
@@ -331,7 +331,7 @@ func lastAddr(p netip.Prefix) netip.Addr {
 }
 
 // contain tells whether an address is in one of the ranges.
-func (r ranges) contain(a netip.Addr) bool {
+func (r addressRanges) contain(a netip.Addr) bool {
 	i, exact := slices.BinarySearchFunc(r, a, func(r addressRange, a netip.Addr) int { return r.first.Compare(a) })
 	return exact || i > 0 && a.Compare(r[i-1].last) <= 0
 }

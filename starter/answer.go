@@ -216,7 +216,7 @@ func overloaded(why string) *refusal {
 	return &refusal{
 		status: fiber.StatusServiceUnavailable, reason: "overloaded", message: "Try again later",
 		cause:   errors.New(why),
-		headers: map[string]string{fiber.HeaderRetryAfter: seconds(time.Second)},
+		headers: map[string]string{fiber.HeaderRetryAfter: wholeSeconds(time.Second)},
 	}
 }
 
@@ -249,14 +249,14 @@ func noList() *refusal {
 	return &refusal{
 		status: fiber.StatusServiceUnavailable, reason: "ip-list", message: "Try again later",
 		cause:   errors.New("the list of allow_ips has not been read yet"),
-		headers: map[string]string{fiber.HeaderRetryAfter: seconds(retryAfter)},
+		headers: map[string]string{fiber.HeaderRetryAfter: wholeSeconds(retryAfter)},
 	}
 }
 
 func tooManyOfIP(wait time.Duration) *refusal {
 	return &refusal{
 		status: fiber.StatusTooManyRequests, reason: "rate-ip", message: "Too many requests",
-		headers: map[string]string{fiber.HeaderRetryAfter: seconds(wait)},
+		headers: map[string]string{fiber.HeaderRetryAfter: wholeSeconds(wait)},
 	}
 }
 
@@ -264,7 +264,7 @@ func tooLarge() *refusal {
 	return &refusal{status: fiber.StatusRequestEntityTooLarge, reason: "too-large", message: "Body too large"}
 }
 
-func unreadable(err error) *refusal {
+func badBody(err error) *refusal {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return &refusal{status: fiber.StatusRequestTimeout, reason: "slow", message: "Request took too long", cause: err}
 	}
@@ -274,7 +274,7 @@ func unreadable(err error) *refusal {
 func badHandshake(err error) *refusal {
 	var f *verify.Failure
 	if errors.As(err, &f) && f.Step == verify.StepService {
-		return refused(err, 0)
+		return badSignature(err, 0)
 	}
 	return &refusal{status: fiber.StatusBadRequest, reason: "handshake", message: "Invalid challenge", cause: err}
 }
@@ -292,16 +292,16 @@ const basicChallenge = `Basic realm="webhooks", charset="UTF-8"`
 
 // unverified is the answer of a source to a request whose signature does not hold.
 func (d *door) unverified(err error) *refusal {
-	r := refused(err, d.verifier.RejectStatus())
+	r := badSignature(err, d.verifier.RejectStatus())
 	if d.profile.Algorithm == "basic" && r.status == fiber.StatusUnauthorized {
 		r.headers = map[string]string{fiber.HeaderWWWAuthenticate: basicChallenge}
 	}
 	return r
 }
 
-// refused is the answer to a request whose signature does not hold. reject is the status
+// badSignature is the answer to a request whose signature does not hold. reject is the status
 // with which the sender wants a wrong signature to be refused.
-func refused(err error, reject int) *refusal {
+func badSignature(err error, reject int) *refusal {
 	r := &refusal{status: reject, reason: "signature", message: "Invalid signature", cause: err}
 	var f *verify.Failure
 	if !errors.As(err, &f) {
@@ -311,7 +311,7 @@ func refused(err error, reject int) *refusal {
 	switch {
 	case f.Step == verify.StepService:
 		r.status, r.message = fiber.StatusServiceUnavailable, "Try again later"
-		r.headers = map[string]string{fiber.HeaderRetryAfter: seconds(retryAfter)}
+		r.headers = map[string]string{fiber.HeaderRetryAfter: wholeSeconds(retryAfter)}
 	case f.Step == verify.StepCredentials:
 		r.status, r.message = fiber.StatusUnauthorized, "Invalid credentials"
 	case f.Step == verify.StepTimestamp:
@@ -328,10 +328,10 @@ func tooMany(g grant) *refusal {
 	return &refusal{
 		status: fiber.StatusTooManyRequests, reason: "rate", message: "Too many requests",
 		headers: map[string]string{
-			fiber.HeaderRetryAfter:  seconds(g.retry),
+			fiber.HeaderRetryAfter:  wholeSeconds(g.retry),
 			"X-RateLimit-Limit":     strconv.Itoa(g.limit),
 			"X-RateLimit-Remaining": strconv.Itoa(g.remaining),
-			"X-RateLimit-Reset":     seconds(g.reset),
+			"X-RateLimit-Reset":     wholeSeconds(g.reset),
 		},
 	}
 }
@@ -353,7 +353,7 @@ func unknownCoding() *refusal {
 	return &refusal{
 		status: fiber.StatusUnsupportedMediaType, reason: "coding", message: "Unsupported content coding",
 		cause:   errors.New("Content-Encoding names a coding that is not known"),
-		headers: map[string]string{fiber.HeaderAcceptEncoding: strings.Join(codings(), ", ")},
+		headers: map[string]string{fiber.HeaderAcceptEncoding: strings.Join(knownCodings(), ", ")},
 	}
 }
 
@@ -421,11 +421,11 @@ const retryAfter = 5 * time.Second
 func notDurable(err error) *refusal {
 	return &refusal{
 		status: fiber.StatusServiceUnavailable, reason: "unavailable", message: "Try again later", cause: err,
-		headers: map[string]string{fiber.HeaderRetryAfter: seconds(retryAfter)},
+		headers: map[string]string{fiber.HeaderRetryAfter: wholeSeconds(retryAfter)},
 	}
 }
 
-// seconds is a time as Retry-After gives it: whole seconds, rounded up.
-func seconds(d time.Duration) string {
+// wholeSeconds is a time as Retry-After gives it: whole seconds, rounded up.
+func wholeSeconds(d time.Duration) string {
 	return strconv.Itoa(max(int((d+time.Second-1)/time.Second), 1))
 }

@@ -18,7 +18,7 @@ type successes struct {
 
 // handAll makes the events of a batch durable and answers. The sender hears success when
 // all are. Else it sends the batch again, and what is durable by then is a repeat.
-func (s *Starter) handAll(x *exchange, t *table, events []Incoming) error {
+func (s *Starter) handAll(x *exchange, t *doorTable, events []Incoming) error {
 	outcomes, collided, failure := s.makeAllDurable(x, t, events)
 	status, ack := x.acknowledgement()
 	if failure != nil {
@@ -53,7 +53,7 @@ func (s *Starter) handAll(x *exchange, t *table, events []Incoming) error {
 // once, until one fails. What has no outcome was not tried, or failed. One that is there
 // again, to the byte, costs the engine nothing: whoever has captured one that is signed by
 // itself can send it a thousand times at once.
-func (s *Starter) makeAllDurable(x *exchange, t *table, events []Incoming) (outcomes []Outcome, collided []bool, failure error) {
+func (s *Starter) makeAllDurable(x *exchange, t *doorTable, events []Incoming) (outcomes []Outcome, collided []bool, failure error) {
 	outcomes, collided = make([]Outcome, len(events)), make([]bool, len(events))
 	g, ctx := errgroup.WithContext(s.alive)
 	g.SetLimit(batchAtOnce)

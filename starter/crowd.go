@@ -137,17 +137,17 @@ func (c *crowd) tryGrow(h *holding, n int64) (ok bool, freed <-chan struct{}, ou
 	return false, nil, out
 }
 
-// rank orders clients: those of a lower rank give way before all others.
-type rank int
+// clientRank orders clients: those of a lower rank give way before all others.
+type clientRank int
 
 const (
-	stranger rank = iota
-	proxy         // It is trusted, and many clients may be behind it.
-	vouched       // A request that came by this connection was verified.
+	stranger clientRank = iota
+	proxy               // It is trusted, and many clients may be behind it.
+	vouched             // A request that came by this connection was verified.
 )
 
 type holder struct {
-	rank   rank
+	rank   clientRank
 	client netip.Addr
 }
 

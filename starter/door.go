@@ -17,8 +17,8 @@ import (
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
-// table is everything that one configuration says of the door.
-type table struct {
+// doorTable is everything that one configuration says of the door.
+type doorTable struct {
 	config *config.Config
 	doors  map[string]*door
 	// fetch gets the certificates and key sets that some verifiers need.
@@ -46,12 +46,12 @@ type door struct {
 
 // newTable makes the doors of a configuration. old is the table in force, nil at the
 // start.
-func (s *Starter) newTable(c *config.Config, old *table) (*table, error) {
-	fetch, err := fetcher(c, s.transport)
+func (s *Starter) newTable(c *config.Config, old *doorTable) (*doorTable, error) {
+	fetch, err := newFetch(c, s.transport)
 	if err != nil {
 		return nil, fmt.Errorf("fetch certificates and keys: %w", err)
 	}
-	t := &table{config: c, doors: make(map[string]*door, len(c.Sources)), fetch: fetch, masker: c.Masker()}
+	t := &doorTable{config: c, doors: make(map[string]*door, len(c.Sources)), fetch: fetch, masker: c.Masker()}
 	allowed, unnamed := s.lists.allowances(c.Sources), newUnnamedPeers(s.log)
 	for name, source := range c.Sources {
 		d := &door{

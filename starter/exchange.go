@@ -16,7 +16,7 @@ import (
 // exchange is one request, and what is known of it so far.
 type exchange struct {
 	ctx   *fiber.Ctx
-	table *table
+	table *doorTable
 	began time.Time
 	// whole is when the last byte of the body was read.
 	whole   time.Time
@@ -39,7 +39,7 @@ type exchange struct {
 }
 
 // exchange begins the exchange of a request.
-func (s *Starter) exchange(c *fiber.Ctx, t *table) *exchange {
+func (s *Starter) exchange(c *fiber.Ctx, t *doorTable) *exchange {
 	if s.observer != nil {
 		s.observer.Began()
 	}
@@ -92,7 +92,7 @@ func (s *Starter) read(x *exchange) error {
 // readAll reads a stream to its end. The memory for it grows with what has come.
 func (s *Starter) readAll(x *exchange, stream io.Reader, limit int64) ([]byte, error) {
 	if x.framing.length > limit {
-		return nil, linger(stream)
+		return nil, drainTooLarge(stream)
 	}
 	if stream == nil {
 		return nil, nil
@@ -114,13 +114,13 @@ func (s *Starter) readAll(x *exchange, stream io.Reader, limit int64) ([]byte, e
 		body = body[:len(body)+n]
 		switch {
 		case int64(len(body)) > limit:
-			return nil, linger(stream)
+			return nil, drainTooLarge(stream)
 		case errors.Is(err, io.EOF) && !x.framing.chunked && int64(len(body)) != x.framing.length:
-			return nil, unreadable(errors.New("the body ends before its length"))
+			return nil, badBody(errors.New("the body ends before its length"))
 		case errors.Is(err, io.EOF), !x.framing.chunked && int64(len(body)) == x.framing.length:
 			return body, nil
 		case err != nil:
-			return nil, unreadable(err)
+			return nil, badBody(err)
 		}
 	}
 }
@@ -135,9 +135,9 @@ func (s *Starter) release(x *exchange) {
 // lingerBytes is how much is read of a body that is too large.
 const lingerBytes = 8 << 20
 
-// linger reads some of a body that is too large before it is refused. To close a
+// drainTooLarge reads some of a body that is too large before it is refused. To close a
 // connection while bytes wait on it would reset it, and the sender would not see why.
-func linger(stream io.Reader) error {
+func drainTooLarge(stream io.Reader) error {
 	if stream != nil {
 		_, _ = io.CopyN(io.Discard, stream, lingerBytes) // It is refused in any case.
 	}
@@ -165,9 +165,9 @@ func (s *Starter) decompress(x *exchange) error {
 	return nil
 }
 
-// codings are the content codings that are known (IANA's registry, and the names that RFC
+// knownCodings are the content codings that are known (IANA's registry, and the names that RFC
 // 9110, section 8.4.1, keeps for them).
-func codings() []string {
+func knownCodings() []string {
 	return []string{"gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress"}
 }
 
@@ -179,7 +179,7 @@ func (x *exchange) readCoding() error {
 		for name := range strings.SplitSeq(line, ",") {
 			switch name = strings.ToLower(strings.TrimSpace(name)); {
 			case name == "" || name == "identity":
-			case !slices.Contains(codings(), name):
+			case !slices.Contains(knownCodings(), name):
 				return unknownCoding()
 			default:
 				known = append(known, name)

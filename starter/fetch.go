@@ -17,12 +17,12 @@ import (
 // dialWithin bounds connecting and the TLS handshake of a fetch.
 const dialWithin = 5 * time.Second
 
-// fetcher makes the client for certificates and key sets. Some of their addresses come
+// newFetch makes the client for certificates and key sets. Some of their addresses come
 // with requests that nobody has verified yet. The verifiers check the host, and the dialer
 // refuses private addresses besides, whatever a name resolves to. Only hosts of key sets
 // that the configuration names may be private. given, where it is not nil, is used in
 // place of the network.
-func fetcher(c *config.Config, given http.RoundTripper) (verify.Fetch, error) {
+func newFetch(c *config.Config, given http.RoundTripper) (verify.Fetch, error) {
 	var named []string
 	for _, s := range c.Sources {
 		p := s.Profile()

@@ -37,7 +37,7 @@ func readFraming(c *fasthttp.RequestCtx) (framing, error) {
 	if g := guestOf(c.Conn()); g != nil && g.line.done && !g.line.versioned {
 		return framing{}, errors.New("the request line does not end with a version and CRLF")
 	}
-	f := frame{framing: framing{fields: make(fields, 0, 16)}}
+	f := frameFields{framing: framing{fields: make(fields, 0, 16)}}
 	for line := range strings.Lines(string(h.RawHeaders())) {
 		if err := f.field(line); err != nil {
 			return f.framing, err
@@ -47,7 +47,7 @@ func readFraming(c *fasthttp.RequestCtx) (framing, error) {
 }
 
 // judge refuses what two readers may read differently.
-func (f *frame) judge(h *fasthttp.RequestHeader) error {
+func (f *frameFields) judge(h *fasthttp.RequestHeader) error {
 	switch {
 	case f.lengths > 1 || f.codings > 1 || f.lengths+f.codings > 1:
 		return errors.New("the length of the body is said twice")
@@ -61,13 +61,13 @@ func (f *frame) judge(h *fasthttp.RequestHeader) error {
 	return nil
 }
 
-// frame counts the fields that say where a request ends and whom it is for.
-type frame struct {
+// frameFields counts the fields that say where a request ends and whom it is for.
+type frameFields struct {
 	framing
 	lengths, codings, hosts int
 }
 
-func (f *frame) field(line string) error {
+func (f *frameFields) field(line string) error {
 	name, value, err := headerField(line)
 	if err != nil || name == "" {
 		return err

@@ -89,15 +89,15 @@ func (l *limits) take(local *buckets, key string, r config.Rate) grant {
 func takeToken(b *rate.Limiter, now time.Time) grant {
 	ok := b.AllowN(now, 1)
 	tokens, perSecond, burst := b.TokensAt(now), float64(b.Limit()), b.Burst()
-	g := grant{ok: ok, limit: burst, remaining: max(int(tokens), 0), reset: secondsOf((float64(burst) - tokens) / perSecond)}
+	g := grant{ok: ok, limit: burst, remaining: max(int(tokens), 0), reset: boundedSeconds((float64(burst) - tokens) / perSecond)}
 	if !ok {
-		g.retry = secondsOf((1 - tokens) / perSecond)
+		g.retry = boundedSeconds((1 - tokens) / perSecond)
 	}
 	return g
 }
 
-// burst is what a full bucket of a rate holds.
-func burst(r config.Rate) int {
+// burstOf is what a full bucket of a rate holds.
+func burstOf(r config.Rate) int {
 	if r.Burst > 0 {
 		return r.Burst
 	}
@@ -107,7 +107,7 @@ func burst(r config.Rate) int {
 // maxWait bounds what is said of a wait: at a rate of next to nothing it has no end.
 const maxWait = 24 * time.Hour
 
-func secondsOf(s float64) time.Duration {
+func boundedSeconds(s float64) time.Duration {
 	if s >= maxWait.Seconds() {
 		return maxWait
 	}
@@ -133,14 +133,14 @@ func (b *buckets) get(key string, r config.Rate, now time.Time) *rate.Limiter {
 	defer b.mu.Unlock()
 	l, ok := b.byKey.Get(key)
 	if !ok {
-		l = rate.NewLimiter(rate.Limit(r.Rate), burst(r))
+		l = rate.NewLimiter(rate.Limit(r.Rate), burstOf(r))
 		b.byKey.Add(key, l)
 	}
 	if l.Limit() != rate.Limit(r.Rate) {
 		l.SetLimitAt(now, rate.Limit(r.Rate))
 	}
-	if l.Burst() != burst(r) {
-		l.SetBurstAt(now, burst(r))
+	if l.Burst() != burstOf(r) {
+		l.SetBurstAt(now, burstOf(r))
 	}
 	return l
 }
@@ -194,7 +194,7 @@ func (s *sharedBuckets) take(key string, r config.Rate) (g grant, ok bool) {
 	}
 	ctx, cancel := context.WithTimeout(s.alive, sharedWithin)
 	defer cancel()
-	limit := redis_rate.Limit{Rate: 1, Burst: burst(r), Period: period(r)}
+	limit := redis_rate.Limit{Rate: 1, Burst: burstOf(r), Period: tokenPeriod(r)}
 	res, err := s.limiter.Allow(ctx, "grapnel:"+key, limit)
 	if err != nil {
 		s.lost(s.alive, err)
@@ -206,8 +206,8 @@ func (s *sharedBuckets) take(key string, r config.Rate) (g grant, ok bool) {
 	}, true
 }
 
-// period is the time in which one token comes in.
-func period(r config.Rate) time.Duration {
+// tokenPeriod is the time in which one token comes in.
+func tokenPeriod(r config.Rate) time.Duration {
 	return time.Duration(math.Min(float64(time.Second)/r.Rate, float64(maxWait)))
 }
 

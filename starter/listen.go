@@ -24,8 +24,8 @@ import (
 // be in hand. Most connections wait for their next request.
 const connectionsPerRequest = 4
 
-// bounded is a listener whose connections are bounded together.
-type bounded struct {
+// boundedListener is a listener whose connections are bounded together.
+type boundedListener struct {
 	net.Listener
 	conns *crowd
 	// trusts tells whether a peer is a proxy that we trust.
@@ -34,7 +34,7 @@ type bounded struct {
 
 // Accept waits for a connection. The crowd of connections makes room for it. Where it
 // can't, because a verified request is in hand on each of them, the new one is closed.
-func (b *bounded) Accept() (net.Conn, error) {
+func (b *boundedListener) Accept() (net.Conn, error) {
 	for {
 		c, err := b.Listener.Accept()
 		if err != nil {
@@ -108,7 +108,7 @@ func guestOf(c net.Conn) *guest {
 	return nil
 }
 
-func (g *guest) rank() rank {
+func (g *guest) rank() clientRank {
 	switch {
 	case g.vouched.Load():
 		return vouched

@@ -12,10 +12,10 @@ import (
 // maxSummaryBytes is just below the longest summary that Temporal takes.
 const maxSummaryBytes = 390
 
-// attributes are the search attributes of an event. PostgreSQL's visibility store loses a
+// searchAttributes are the search attributes of an event. PostgreSQL's visibility store loses a
 // record, without a word, when a value is not as it should be, so values that are empty
 // or unreadable are left out.
-func attributes(e event.Event) temporal.SearchAttributes {
+func searchAttributes(e event.Event) temporal.SearchAttributes {
 	set := make([]temporal.SearchAttributeUpdate, 0, 4)
 	keyword := func(key, value string) {
 		if value != "" {
@@ -31,14 +31,14 @@ func attributes(e event.Event) temporal.SearchAttributes {
 	return temporal.NewSearchAttributes(set...)
 }
 
-// details are what the Web UI shows of an event, in Markdown.
-func details(e event.Event) string {
+// staticDetails are what the Web UI shows of an event, in Markdown.
+func staticDetails(e event.Event) string {
 	var b strings.Builder
 	b.Grow(detailsBytes)
 	row := func(name, value string) {
 		if value != "" {
 			b.WriteString("- **" + name + "**: ")
-			escape(&b, event.Attribute(value))
+			escapeMarkdown(&b, event.Attribute(value))
 			b.WriteByte('\n')
 		}
 	}
@@ -57,8 +57,8 @@ func details(e event.Event) string {
 // detailsBytes is the usual length of details.
 const detailsBytes = 512
 
-// escape writes s so that none of its characters means anything to Markdown or HTML.
-func escape(b *strings.Builder, s string) {
+// escapeMarkdown writes s so that none of its characters means anything to Markdown or HTML.
+func escapeMarkdown(b *strings.Builder, s string) {
 	for _, r := range s {
 		switch {
 		case r == '<':
@@ -78,8 +78,8 @@ func escape(b *strings.Builder, s string) {
 // beside the body, and Temporal bounds both together.
 const maxText = 4 << 10
 
-// writable is a time that JSON can hold; else the zero time, as a sender may write any.
-func writable(t time.Time) time.Time {
+// writableTime is a time that JSON can hold; else the zero time, as a sender may write any.
+func writableTime(t time.Time) time.Time {
 	if t = t.UTC(); t.Year() < 1 || t.Year() > 9999 {
 		return time.Time{}
 	}

@@ -51,7 +51,7 @@ func originOf(c *fiber.Ctx, trusted []netip.Prefix) origin {
 	peer, ok := netip.AddrFromSlice(c.Context().RemoteIP())
 	o.peer = plainAddr(peer)
 	o.client, o.known = o.peer, ok
-	if !ok || !within(o.client, trusted) {
+	if !ok || !inAnyOf(o.client, trusted) {
 		return o
 	}
 	o.trusted = true
@@ -89,7 +89,7 @@ func (o origin) trace(hops []hop, readable bool, trusted []netip.Prefix) (client
 			return client, h, false
 		}
 		client, noted = h.address, h
-		if !within(client, trusted) {
+		if !inAnyOf(client, trusted) {
 			return client, noted, true
 		}
 	}
@@ -152,7 +152,7 @@ func readAddr(s string) (netip.Addr, bool) {
 // own machine only, is dropped.
 func plainAddr(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
-func within(a netip.Addr, prefixes []netip.Prefix) bool {
+func inAnyOf(a netip.Addr, prefixes []netip.Prefix) bool {
 	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 

@@ -53,7 +53,7 @@ func (s *Starter) receive(c *fiber.Ctx) error {
 }
 
 // receiveVerified is the rest of the path, of a request that the source's sender has signed.
-func (s *Starter) receiveVerified(x *exchange, t *table, o verify.Options) error {
+func (s *Starter) receiveVerified(x *exchange, t *doorTable, o verify.Options) error {
 	d := x.door
 	if err := d.limit(); err != nil {
 		return s.refuse(x, err)
@@ -88,7 +88,7 @@ const temporalShare = 6
 // verify judges the signature. Where a certificate or key has to be fetched first,
 // the fetch may take most of the ack budget. When that is not enough, the fetch goes
 // on by itself, and the sender's next try finds what it brought.
-func (s *Starter) verify(x *exchange, t *table, o verify.Options) error {
+func (s *Starter) verify(x *exchange, t *doorTable, o verify.Options) error {
 	if x.door.verifier.Traits().Fetches {
 		ctx, cancel := context.WithTimeout(s.alive, t.config.Ack.Budget-t.config.Ack.Budget/temporalShare)
 		defer cancel()
@@ -102,7 +102,7 @@ func (s *Starter) verify(x *exchange, t *table, o verify.Options) error {
 
 // vouch says that the request was verified: neither it nor its connection gives way to
 // strangers from now on. It fails where the connection had to before.
-func (s *Starter) vouch(x *exchange, t *table) error {
+func (s *Starter) vouch(x *exchange, t *doorTable) error {
 	s.release(x)
 	g := x.body.conn
 	g.vouched.Store(true)
@@ -124,7 +124,7 @@ func (s *Starter) answered(x *exchange) {
 
 // identify reads what the request says of its event, or of each event of its batch, and
 // gives each its ID.
-func (d *door) identify(x *exchange, t *table) ([]Incoming, error) {
+func (d *door) identify(x *exchange, t *doorTable) ([]Incoming, error) {
 	r, header := &x.request, x.framing.fields
 	if !d.verifier.BodyOK(r) {
 		return nil, notJSON(whyNoJSON(header, r.Body))
@@ -147,7 +147,7 @@ func (d *door) identify(x *exchange, t *table) ([]Incoming, error) {
 func (d *door) incoming(x *exchange, r *verify.Request) Incoming {
 	read := d.verifier.Identify(r)
 	in := Incoming{Body: r.Body, Live: d.source.Revive, Again: d.profile.Again, Event: event.Event{
-		Source: d.source.Name, Type: read.Type, SenderID: read.ID, Subject: read.Subject, Time: writable(read.Time),
+		Source: d.source.Name, Type: read.Type, SenderID: read.ID, Subject: read.Subject, Time: writableTime(read.Time),
 		DataContentEncoding: x.coding,
 		Received:            x.began.UTC(),
 	}}
@@ -168,7 +168,7 @@ func (d *door) wants(e *event.Event) bool {
 
 // hand makes the event durable, in Temporal or on disk, within the ack budget, and
 // answers.
-func (s *Starter) hand(x *exchange, t *table, in Incoming) error {
+func (s *Starter) hand(x *exchange, t *doorTable, in Incoming) error {
 	id, outcome, err := s.makeDurable(in, s.budget(x, t), x.whole)
 	if err != nil {
 		return s.refuse(x, notDurable(err))
@@ -179,7 +179,7 @@ func (s *Starter) hand(x *exchange, t *table, in Incoming) error {
 }
 
 // budget is the time that is left for Temporal.
-func (s *Starter) budget(x *exchange, t *table) time.Duration {
+func (s *Starter) budget(x *exchange, t *doorTable) time.Duration {
 	return max(t.config.Ack.Budget-s.now().Sub(x.whole), t.config.Ack.Budget/temporalShare)
 }
 
@@ -201,7 +201,7 @@ func (s *Starter) handshake(x *exchange, a *verify.Answer, err error) error {
 		outcome = "handshake-" + string(a.Refused.Reason)
 		refused = &refusal{status: a.Status, reason: outcome, cause: a.Refused}
 		if a.Status == fiber.StatusServiceUnavailable {
-			x.ctx.Set(fiber.HeaderRetryAfter, seconds(retryAfter))
+			x.ctx.Set(fiber.HeaderRetryAfter, wholeSeconds(retryAfter))
 		}
 	}
 	defer s.observe(x, outcome, a.Status, refused)

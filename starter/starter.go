@@ -89,10 +89,10 @@ type Answer struct {
 // Starter is a receiver.
 type Starter struct {
 	app    *fiber.App
-	table  atomic.Pointer[table]
+	table  atomic.Pointer[doorTable]
 	intake *intake
 	limits *limits
-	lists  *lists
+	lists  *addressLists
 	// transport and development are those of Options.
 	transport   http.RoundTripper
 	development func() (*provider.Development, error)
@@ -133,7 +133,7 @@ func New(o Options) (*Starter, error) {
 	queued := func() bool { return o.Spool.Depth() > 0 }
 	s := &Starter{
 		intake: &intake{
-			temporal: o.Temporal, namespace: o.Namespace, taskQueue: o.TaskQueue, seen: newSeen(now), now: now,
+			temporal: o.Temporal, namespace: o.Namespace, taskQueue: o.TaskQueue, seen: newSeenEvents(now), now: now,
 		},
 		admission: newAdmission(o.Config.MaxInflight, now, queued, o.Log),
 		spool:     o.Spool, observer: o.Observer, tracer: o.Tracer, transport: o.Transport, development: o.Development, log: o.Log, now: now,
@@ -186,7 +186,7 @@ func (s *Starter) guard(c *config.Config) error {
 		context.AfterFunc(s.alive, shared.close)
 	}
 	s.limits = newLimits(shared, s.now)
-	s.lists = &lists{read: listReader(s.transport), alive: s.alive, log: s.log}
+	s.lists = &addressLists{read: listReader(s.transport), alive: s.alive, log: s.log}
 	return s.Reload(c)
 }
 
@@ -207,9 +207,9 @@ func (s *Starter) Reload(c *config.Config) error {
 func (s *Starter) Serve(l net.Listener) error {
 	// A Shutdown before this line of the server does not know the listener.
 	defer context.AfterFunc(s.alive, func() { _ = l.Close() })()
-	b := &bounded{
+	b := &boundedListener{
 		Listener: l, conns: s.conns,
-		trusts: func(peer netip.Addr) bool { return within(peer, s.table.Load().config.TrustedProxies) },
+		trusts: func(peer netip.Addr) bool { return inAnyOf(peer, s.table.Load().config.TrustedProxies) },
 	}
 	if err := s.app.Listener(b); err != nil {
 		return fmt.Errorf("receive on %s: %w", l.Addr(), err)

@@ -80,7 +80,7 @@ type intake struct {
 	temporal  Temporal
 	namespace string
 	taskQueue string
-	seen      *seen
+	seen      *seenEvents
 	now       func() time.Time
 }
 
@@ -144,11 +144,11 @@ func (s *intake) execute(ctx context.Context, in Incoming, reuse enums.WorkflowI
 	ctx = tracing.Context(ctx, in.Event)
 	o := s.options(in)
 	o.WorkflowIDReusePolicy = reuse
-	_, err := s.temporal.ExecuteWorkflow(ctx, o, event.ProcessEvent, in.Event, payload(in))
+	_, err := s.temporal.ExecuteWorkflow(ctx, o, event.ProcessEvent, in.Event, bodyPayload(in))
 	var invalid *serviceerror.InvalidArgument
 	if errors.As(err, &invalid) {
 		o.TypedSearchAttributes, o.StaticSummary, o.StaticDetails = temporal.SearchAttributes{}, "", ""
-		_, err = s.temporal.ExecuteWorkflow(ctx, o, event.ProcessEvent, in.Event, payload(in))
+		_, err = s.temporal.ExecuteWorkflow(ctx, o, event.ProcessEvent, in.Event, bodyPayload(in))
 	}
 	if errors.As(err, &invalid) {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
@@ -171,15 +171,15 @@ func (s *intake) options(in Incoming) client.StartWorkflowOptions {
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		EnableEagerStart:                         true,
 		Memo:                                     m,
-		TypedSearchAttributes:                    attributes(e),
+		TypedSearchAttributes:                    searchAttributes(e),
 		StaticSummary:                            event.Cut(e.Summary(), maxSummaryBytes),
-		StaticDetails:                            details(e),
+		StaticDetails:                            staticDetails(e),
 	}
 }
 
-// payload is the body as an argument of its own: its bytes stay as they were sent,
+// bodyPayload is the body as an argument of its own: its bytes stay as they were sent,
 // and the Web UI still shows JSON.
-func payload(in Incoming) converter.RawValue {
+func bodyPayload(in Incoming) converter.RawValue {
 	encoding := converter.MetadataEncodingBinary
 	if json.Valid(in.Body) {
 		encoding = converter.MetadataEncodingJSON
@@ -197,7 +197,7 @@ func (s *intake) judge(ctx context.Context, id string, in Incoming) (Outcome, er
 		return "", fmt.Errorf("look up event %s: %w", id, err)
 	}
 	info := d.GetWorkflowExecutionInfo()
-	if digest := memo[string](info.GetMemo(), event.MemoDigest); in.Digest != "" && digest != "" && digest != in.Digest {
+	if digest := memoValue[string](info.GetMemo(), event.MemoDigest); in.Digest != "" && digest != "" && digest != in.Digest {
 		return "", errCollision
 	}
 	s.seen.add(id, in.Digest)
@@ -223,7 +223,7 @@ func (s *intake) judge(ctx context.Context, id string, in Incoming) (Outcome, er
 
 // changed tells a sender's number that came before with another body.
 func (in *Incoming) changed(m *common.Memo) bool {
-	before := memo[string](m, event.MemoBody)
+	before := memoValue[string](m, event.MemoBody)
 	return in.numbered() && before != "" && before != event.IDByBody(in.Event.Source, in.Body)
 }
 
@@ -231,7 +231,7 @@ func (in *Incoming) changed(m *common.Memo) bool {
 const reviveEvery = 5 * time.Minute
 
 func (s *intake) mayRevive(id string, m *common.Memo) bool {
-	last := memo[time.Time](m, event.MemoReplayed)
+	last := memoValue[time.Time](m, event.MemoReplayed)
 	// A time in the future was written under a clock that is set otherwise.
 	return s.now().Sub(last).Abs() >= reviveEvery && s.seen.revive(id, reviveEvery)
 }
@@ -240,7 +240,7 @@ func (s *intake) mayRevive(id string, m *common.Memo) bool {
 // letter, where a reset goes to. A letter of an earlier version does not tell; it
 // has nothing after that event but its failure.
 func firstTask(info *workflowpb.WorkflowExecutionInfo) int64 {
-	if task := memo[event.Outline](info.GetMemo(), event.MemoOutline).Task; task > 0 {
+	if task := memoValue[event.Outline](info.GetMemo(), event.MemoOutline).Task; task > 0 {
 		return task
 	}
 	return info.GetHistoryLength() - 1
@@ -266,20 +266,20 @@ func (s *intake) revive(ctx context.Context, id, run string, task int64) (Outcom
 	return Replayed, nil
 }
 
-// memo reads a value of a memo. It gives the zero value where there is none, and
+// memoValue reads a value of a memo. It gives the zero value where there is none, and
 // where it does not decode: then it was not written by us.
-func memo[T any](m *common.Memo, key string) (value T) {
+func memoValue[T any](m *common.Memo, key string) (value T) {
 	if p, ok := m.GetFields()[key]; ok {
 		_ = converter.GetDefaultDataConverter().FromPayload(p, &value)
 	}
 	return value
 }
 
-// seen remembers events that Temporal is known to have. It is a help and not the
+// seenEvents remembers events that Temporal is known to have. It is a help and not the
 // truth: an event that it has forgotten costs one call more, and an event that it
 // knows is looked up before it is called a duplicate, unless the same event is
 // repeated so often that the looking up would do harm.
-type seen struct {
+type seenEvents struct {
 	mu   sync.Mutex
 	now  func() time.Time
 	byID *lru.LRU[string, *sighting]
@@ -299,14 +299,14 @@ const (
 	repeatsPerMinute = 10
 )
 
-func newSeen(now func() time.Time) *seen {
+func newSeenEvents(now func() time.Time) *seenEvents {
 	byID, _ := lru.NewLRU[string, *sighting](seenSize, nil) // It fails for no size but 0.
-	return &seen{now: now, byID: byID}
+	return &seenEvents{now: now, byID: byID}
 }
 
 // note counts a request for an ID. known says that Temporal had the event lately,
 // often that the same event was repeated too often to be looked up again.
-func (s *seen) note(id, digest string) (known, often bool) {
+func (s *seenEvents) note(id, digest string) (known, often bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g, ok := s.byID.Get(id)
@@ -321,7 +321,7 @@ func (s *seen) note(id, digest string) (known, often bool) {
 }
 
 // add remembers that Temporal has the event.
-func (s *seen) add(id, digest string) {
+func (s *seenEvents) add(id, digest string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.byID.Contains(id) {
@@ -331,7 +331,7 @@ func (s *seen) add(id, digest string) {
 
 // revive tells whether the dead letter of an ID may be replayed: at most once in so
 // long a time.
-func (s *seen) revive(id string, every time.Duration) bool {
+func (s *seenEvents) revive(id string, every time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g, ok := s.byID.Peek(id)
@@ -346,7 +346,7 @@ func (s *seen) revive(id string, every time.Duration) bool {
 }
 
 // unrevive takes back that a dead letter was replayed, when the replay has failed.
-func (s *seen) unrevive(id string) {
+func (s *seenEvents) unrevive(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if g, ok := s.byID.Peek(id); ok {

@@ -30,10 +30,10 @@ type Options struct {
 // seconds is what a workflow task may take.
 const stopTimeout = 10 * time.Second
 
-// pollers lets Temporal say how many calls wait for work. Two, as the SDK has it,
+// pollerBehavior lets Temporal say how many calls wait for work. Two, as the SDK has it,
 // bring no more than two events in the time of a call to a worker that takes no
 // part in eager starts; many would burden an idle Temporal for nothing.
-func pollers() sdkworker.PollerBehavior {
+func pollerBehavior() sdkworker.PollerBehavior {
 	return sdkworker.NewPollerBehaviorAutoscaling(sdkworker.PollerBehaviorAutoscalingOptions{
 		InitialNumberOfPollers: 4, MinimumNumberOfPollers: 2, MaximumNumberOfPollers: 32,
 	})
@@ -44,8 +44,8 @@ func pollers() sdkworker.PollerBehavior {
 func New(c client.Client, o Options) sdkworker.Worker {
 	w := sdkworker.New(c, o.TaskQueue, sdkworker.Options{
 		WorkerStopTimeout:           stopTimeout,
-		WorkflowTaskPollerBehavior:  pollers(),
-		ActivityTaskPollerBehavior:  pollers(),
+		WorkflowTaskPollerBehavior:  pollerBehavior(),
+		ActivityTaskPollerBehavior:  pollerBehavior(),
 		DisableRegistrationAliasing: true,
 		OnFatalError:                o.OnFatal,
 		Interceptors:                append([]interceptor.WorkerInterceptor{observe(o.Observer)}, o.Interceptors...),

@@ -13,12 +13,12 @@ import (
 // Every call of an activity stands in this file, behind a function with types:
 // Temporal itself checks neither arguments nor results.
 
-// grace is what Temporal waits beyond a route's time-out, so that the
+// timeoutGrace is what Temporal waits beyond a route's time-out, so that the
 // activity's own account of a time-out comes first.
-const grace = time.Second
+const timeoutGrace = time.Second
 
-// local makes the context of a local activity; the Web UI shows the summary.
-func local(ctx workflow.Context, timeout time.Duration, summary string) workflow.Context {
+// localContext makes the context of a local activity; the Web UI shows the summary.
+func localContext(ctx workflow.Context, timeout time.Duration, summary string) workflow.Context {
 	return workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		Summary:             event.Clean(summary, maxSummary),
 		StartToCloseTimeout: timeout,
@@ -28,7 +28,7 @@ func local(ctx workflow.Context, timeout time.Duration, summary string) workflow
 
 // route asks for the plan of an event, or is told until when the event has to wait.
 func route(ctx workflow.Context, ask event.Ask, body converter.RawValue) (plan event.Plan, err error) {
-	err = workflow.ExecuteLocalActivity(local(ctx, localTimeout, ""), event.ActivityRoute, ask, body).Get(ctx, &plan)
+	err = workflow.ExecuteLocalActivity(localContext(ctx, localTimeout, ""), event.ActivityRoute, ask, body).Get(ctx, &plan)
 	return plan, err
 }
 
@@ -36,13 +36,13 @@ func route(ctx workflow.Context, ask event.Ask, body converter.RawValue) (plan e
 // the same for all routes: a local one under its own name would not replay on
 // a worker that no longer has it.
 func try(ctx workflow.Context, t event.Task, body converter.RawValue) error {
-	ctx = local(ctx, t.Route.Timeout+grace, t.Route.Name)
+	ctx = localContext(ctx, t.Route.Timeout+timeoutGrace, t.Route.Name)
 	return workflow.ExecuteLocalActivity(ctx, event.ActivityTry, t, body).Get(ctx, nil)
 }
 
 // admit asks whether an event may go to a route on another task queue now.
 func admit(ctx workflow.Context, t event.Task) error {
-	return workflow.ExecuteLocalActivity(local(ctx, localTimeout, t.Route.Name), event.ActivityAdmit, t).Get(ctx, nil)
+	return workflow.ExecuteLocalActivity(localContext(ctx, localTimeout, t.Route.Name), event.ActivityAdmit, t).Get(ctx, nil)
 }
 
 // attempt makes the attempts at a route that are left, under a retry policy.
@@ -53,7 +53,7 @@ func attempt(ctx workflow.Context, t event.Task, body converter.RawValue) error 
 		TaskQueue: t.Route.TaskQueue,
 		// Without a time-out to start within, an event waits for ever for a worker.
 		ScheduleToStartTimeout: t.Route.StartWithin,
-		StartToCloseTimeout:    t.Route.Timeout + grace,
+		StartToCloseTimeout:    t.Route.Timeout + timeoutGrace,
 		Summary:                event.Clean(t.Route.Name, maxSummary),
 		// The activity names each retry delay itself, with jitter and with what the
 		// other side asked for; the policy remains for crashes and time-outs.
@@ -71,18 +71,18 @@ func attempt(ctx workflow.Context, t event.Task, body converter.RawValue) error 
 // dead letter since it ended. It does not fail: a run that stays is a line too
 // many in a list, and blocks nothing.
 func deleteRun(ctx workflow.Context, runID string) (since event.Since) {
-	ctx = local(ctx, localTimeout, "")
+	ctx = localContext(ctx, localTimeout, "")
 	if err := workflow.ExecuteLocalActivity(ctx, event.ActivityDeleteRun, runID).Get(ctx, &since); err != nil {
 		workflow.GetLogger(ctx).Warn("could not delete the run that a replay came from", "error", err)
 	}
 	return since
 }
 
-// index tells by which search attributes a dead letter can be found here, and
+// foundBy tells by which search attributes a dead letter can be found here, and
 // removes the run in whose place this one stands. It does not fail: without an
 // answer there are none.
-func index(ctx workflow.Context, instead string) (names []string) {
-	ctx = local(ctx, localTimeout, "")
+func foundBy(ctx workflow.Context, instead string) (names []string) {
+	ctx = localContext(ctx, localTimeout, "")
 	if err := workflow.ExecuteLocalActivity(ctx, event.ActivityIndex, instead).Get(ctx, &names); err != nil {
 		workflow.GetLogger(ctx).Warn("could not ask for the search attributes", "error", err)
 	}
@@ -95,9 +95,9 @@ const (
 	operationHeartbeat = 20 * time.Second
 )
 
-// operating makes the context of an operation's activity. It is tried until it
+// operationContext makes the context of an operation's activity. It is tried until it
 // works: an operation outlives workers and Temporal.
-func operating(ctx workflow.Context, summary string) workflow.Context {
+func operationContext(ctx workflow.Context, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: operationTimeout,
 		HeartbeatTimeout:    operationHeartbeat,
@@ -108,25 +108,25 @@ func operating(ctx workflow.Context, summary string) workflow.Context {
 
 // freeze writes the set of an operation down.
 func freeze(ctx workflow.Context, op event.Operation) (frozen event.Progress, err error) {
-	err = workflow.ExecuteActivity(operating(ctx, "freeze the set"), event.ActivityFreeze, op).Get(ctx, &frozen)
+	err = workflow.ExecuteActivity(operationContext(ctx, "freeze the set"), event.ActivityFreeze, op).Get(ctx, &frozen)
 	return frozen, err
 }
 
-// work does a batch of an operation.
-func work(ctx workflow.Context, w event.Work) (done event.Done, err error) {
-	err = workflow.ExecuteActivity(operating(ctx, string(w.Operation.Action)), event.ActivityWork, w).Get(ctx, &done)
+// workBatch does a batch of an operation.
+func workBatch(ctx workflow.Context, w event.Work) (done event.Done, err error) {
+	err = workflow.ExecuteActivity(operationContext(ctx, string(w.Operation.Action)), event.ActivityWork, w).Get(ctx, &done)
 	return done, err
 }
 
 // settlePage looks again at the items of a page that were still being handled.
 func settlePage(ctx workflow.Context, w event.Work) (counts map[event.Became]int, err error) {
-	err = workflow.ExecuteActivity(operating(ctx, "see what became of them"), event.ActivitySettle, w).Get(ctx, &counts)
+	err = workflow.ExecuteActivity(operationContext(ctx, "see what became of them"), event.ActivitySettle, w).Get(ctx, &counts)
 	return counts, err
 }
 
 // cancelRest notes of all items from one on that they will have no turn.
 func cancelRest(ctx workflow.Context, w event.Work) (counts map[event.Became]int, err error) {
-	err = workflow.ExecuteActivity(operating(ctx, "note what has no turn"), event.ActivityCancel, w).Get(ctx, &counts)
+	err = workflow.ExecuteActivity(operationContext(ctx, "note what has no turn"), event.ActivityCancel, w).Get(ctx, &counts)
 	return counts, err
 }
 

@@ -24,8 +24,8 @@ func DeadLetter(ctx workflow.Context, e event.Event, body converter.RawValue, le
 	info := workflow.GetInfo(ctx)
 	from := info.OriginalRunID
 	if from == "" || from == info.WorkflowExecution.RunID {
-		tell(ctx, e, letter)
-		return temporal.NewApplicationErrorWithOptions(text(e, letter), event.DeadLetter,
+		upsertOutline(ctx, e, letter)
+		return temporal.NewApplicationErrorWithOptions(letterText(e, letter), event.DeadLetter,
 			temporal.ApplicationErrorOptions{NonRetryable: true})
 	}
 	since := deleteRun(ctx, from)
@@ -43,13 +43,13 @@ func DeadLetter(ctx workflow.Context, e event.Event, body converter.RawValue, le
 	if err := workflow.UpsertMemo(ctx, map[string]any{event.MemoReplayed: workflow.Now(ctx)}); err != nil {
 		workflow.GetLogger(ctx).Warn("could not note the time of the replay", "error", err)
 	}
-	return workflow.NewContinueAsNewError(ctx, event.ProcessEvent, arguments(e, body, past, corrected)...)
+	return workflow.NewContinueAsNewError(ctx, event.ProcessEvent, inputOf(e, body, past, corrected)...)
 }
 
-// tell makes the dead letter one that can be found by why it failed. An attribute
+// upsertOutline makes the dead letter one that can be found by why it failed. An attribute
 // that the namespace does not have would keep the task from ever completing, so
 // the worker says which there are.
-func tell(ctx workflow.Context, e event.Event, letter event.Letter) {
+func upsertOutline(ctx workflow.Context, e event.Event, letter event.Letter) {
 	if letter.Form < event.LetterForm {
 		return
 	}
@@ -60,7 +60,7 @@ func tell(ctx workflow.Context, e event.Event, letter event.Letter) {
 	outline := event.OutlineOf(e, letter)
 	// The end of this task follows on what history holds now.
 	outline.Task = int64(workflow.GetInfo(ctx).GetCurrentHistoryLength()) + 1
-	if found := index(ctx, instead); len(found) > 0 {
+	if found := foundBy(ctx, instead); len(found) > 0 {
 		if err := workflow.UpsertTypedSearchAttributes(ctx, outlineAttributes(outline, found)...); err != nil {
 			workflow.GetLogger(ctx).Warn("the dead letter can't be found by its reason", "error", err)
 		}
@@ -68,7 +68,7 @@ func tell(ctx workflow.Context, e event.Event, letter event.Letter) {
 	if err := workflow.UpsertMemo(ctx, map[string]any{event.MemoOutline: outline}); err != nil {
 		workflow.GetLogger(ctx).Warn("the dead letter's outline is missing from lists", "error", err)
 	}
-	workflow.SetCurrentDetails(ctx, details(letter))
+	workflow.SetCurrentDetails(ctx, staticDetails(letter))
 }
 
 // outlineAttributes are reason and first route as search attributes, of those
@@ -105,7 +105,7 @@ func standIn(ctx workflow.Context, e event.Event, body converter.RawValue, since
 		b.task = workflow.GetInfo(ctx).GetCurrentHistoryLength()
 		b.take(ctx, len(body.Payload().GetData())+len(since.Corrected))
 	}
-	return workflow.NewContinueAsNewError(ctx, event.DeadLetter, arguments(e, body, letter, corrected)...)
+	return workflow.NewContinueAsNewError(ctx, event.DeadLetter, inputOf(e, body, letter, corrected)...)
 }
 
 // rawBody is a body as an argument of its own.
@@ -119,9 +119,9 @@ func rawBody(b []byte) converter.RawValue {
 	})
 }
 
-// arguments are those of both workflows. The last one is left out where the body
+// inputOf are those of both workflows. The last one is left out where the body
 // is the sender's.
-func arguments(e event.Event, body converter.RawValue, third any, corrected converter.RawValue) []any {
+func inputOf(e event.Event, body converter.RawValue, third any, corrected converter.RawValue) []any {
 	args := []any{e, body, third}
 	if corrected.Payload() != nil {
 		args = append(args, corrected)

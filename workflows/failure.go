@@ -19,7 +19,7 @@ import (
 func (r *run) failure(ctx workflow.Context, rt event.Route, attempts int, err error) event.Failure {
 	now := workflow.Now(ctx)
 	f := event.Failure{
-		Route: rt.Name, Type: "Error", Message: message(err),
+		Route: rt.Name, Type: "Error", Message: innermostMessage(err),
 		Attempts: attempts, First: now, Last: now,
 	}
 	var app *temporal.ApplicationError
@@ -37,9 +37,9 @@ func (r *run) failure(ctx workflow.Context, rt event.Route, attempts int, err er
 	return f
 }
 
-// message is the text of the innermost error: Temporal's own wrapping says
+// innermostMessage is the text of the innermost error: Temporal's own wrapping says
 // nothing that the dead letter does not say elsewhere.
-func message(err error) string {
+func innermostMessage(err error) string {
 	var app *temporal.ApplicationError
 	var timeout *temporal.TimeoutError
 	switch {
@@ -54,9 +54,9 @@ func message(err error) string {
 	}
 }
 
-// tried are the attempts that an error tells of: of one that hung or whose worker
+// attemptsOf are the attempts that an error tells of: of one that hung or whose worker
 // died, those before it.
-func tried(err error) (all []event.Attempt) {
+func attemptsOf(err error) (all []event.Attempt) {
 	var app *temporal.ApplicationError
 	var timeout *temporal.TimeoutError
 	switch {
@@ -73,14 +73,14 @@ func tried(err error) (all []event.Attempt) {
 	return all
 }
 
-// permanent tells whether no further attempt can mend the error.
-func permanent(err error) bool {
+// isPermanent tells whether no further attempt can mend the error.
+func isPermanent(err error) bool {
 	var app *temporal.ApplicationError
 	return errors.As(err, &app) && app.NonRetryable()
 }
 
-// deferral is until when an event has to wait, if that is what an error says.
-func deferral(err error) (d event.Detail, ok bool) {
+// deferralOf is until when an event has to wait, if that is what an error says.
+func deferralOf(err error) (d event.Detail, ok bool) {
 	var app *temporal.ApplicationError
 	if !errors.As(err, &app) || app.Type() != event.FailureDeferred || !app.HasDetails() {
 		return d, false
@@ -114,8 +114,8 @@ func boundedTried(tried []event.Attempt, n int) []event.Attempt {
 	return all
 }
 
-// bounded cuts messages and stacks so that all of them fit.
-func bounded(failures []event.Failure) []event.Failure {
+// boundFailures cuts messages and stacks so that all of them fit.
+func boundFailures(failures []event.Failure) []event.Failure {
 	for i := range failures {
 		failures[i].Tried = boundedTried(failures[i].Tried, maxTried/len(failures))
 	}
@@ -134,8 +134,8 @@ func bounded(failures []event.Failure) []event.Failure {
 	return failures
 }
 
-// details are what the Web UI shows of a dead letter, in Markdown.
-func details(letter event.Letter) string {
+// staticDetails are what the Web UI shows of a dead letter, in Markdown.
+func staticDetails(letter event.Letter) string {
 	var b strings.Builder
 	for _, f := range letter.Failures {
 		name := f.Route
@@ -154,9 +154,9 @@ func details(letter event.Letter) string {
 // maxDetails is the length in characters of an error in them.
 const maxDetails = 1000
 
-// text is what a dead letter fails with: the event in one line, then each
+// letterText is what a dead letter fails with: the event in one line, then each
 // failure.
-func text(e event.Event, letter event.Letter) string {
+func letterText(e event.Event, letter event.Letter) string {
 	var b strings.Builder
 	b.WriteString(e.Summary())
 	for _, f := range letter.Failures {

@@ -35,7 +35,7 @@ func Meeting(ctx workflow.Context, start meeting.Start) (meeting.Ledger, error) 
 		// between that lets another signal in, so that none is lost. Should one
 		// reach Temporal all the same, it refuses to close the run and hands
 		// the signal over first.
-		drain(ctx, facts, &ledger)
+		drainFacts(ctx, facts, &ledger)
 		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
 			return ledger, workflow.NewContinueAsNewError(ctx, meeting.Workflow, meeting.Start{
 				Ledger: ledger, Settle: start.Settle, Patience: start.Patience,
@@ -44,7 +44,7 @@ func Meeting(ctx workflow.Context, start meeting.Start) (meeting.Ledger, error) 
 		more, err := workflow.AwaitWithOptions(ctx, untilQuiet(&ledger, start), func() bool { return facts.Len() > 0 })
 		if err != nil {
 			// Cancelled: the ledger ends as it stands, and the next fact goes on.
-			drain(ctx, facts, &ledger)
+			drainFacts(ctx, facts, &ledger)
 			return ledger, nil
 		}
 		if !more {
@@ -54,8 +54,8 @@ func Meeting(ctx workflow.Context, start meeting.Start) (meeting.Ledger, error) 
 	}
 }
 
-// drain applies the facts that have arrived, and shows the outcome in the Web UI.
-func drain(ctx workflow.Context, facts workflow.ReceiveChannel, ledger *meeting.Ledger) {
+// drainFacts applies the facts that have arrived, and shows the outcome in the Web UI.
+func drainFacts(ctx workflow.Context, facts workflow.ReceiveChannel, ledger *meeting.Ledger) {
 	var f meeting.Fact
 	for facts.ReceiveAsync(&f) {
 		ledger.Apply(f)

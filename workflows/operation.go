@@ -87,8 +87,8 @@ func (o *operation) control(c event.Control) {
 // batch does the next items and takes in what became of them.
 func (o *operation) batch(ctx workflow.Context) error {
 	rate := o.rate()
-	done, err := work(ctx, event.Work{
-		Operation: o.op, Page: o.now.Page, From: o.now.From, Most: most(rate), Rate: rate, Recent: o.now.Recent,
+	done, err := workBatch(ctx, event.Work{
+		Operation: o.op, Page: o.now.Page, From: o.now.From, Most: batchSize(rate), Rate: rate, Recent: o.now.Recent,
 	})
 	if err != nil {
 		return err
@@ -135,9 +135,9 @@ func nextStep(step float64) float64 {
 	}
 }
 
-// most is how many items a batch has: about two seconds of them, after which what
+// batchSize is how many items a batch has: about two seconds of them, after which what
 // an operator has said is heard.
-func most(rate float64) int { return max(1, int(2*rate)) }
+func batchSize(rate float64) int { return max(1, int(2*rate)) }
 
 // finish notes what has no turn any more, and waits for what is being handled.
 func (o *operation) finish(ctx workflow.Context) (event.Progress, error) {

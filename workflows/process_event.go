@@ -44,7 +44,7 @@ func ProcessEvent(ctx workflow.Context, e event.Event, body converter.RawValue, 
 	}
 	past.Done = append(past.Done, succeeded(pending, failures)...)
 	if len(left) > 0 {
-		past.Pending, past.Failed = left, bounded(failures)
+		past.Pending, past.Failed = left, boundFailures(failures)
 		return r.again(ctx, past)
 	}
 	if len(failures) == 0 {
@@ -66,12 +66,12 @@ func (r *run) plan(ctx workflow.Context, past event.Past) (
 	ask := event.Ask{Event: r.event, Replay: len(past.Replays) > 0, Left: past.Left, Done: past.Done, Undecided: past.Undecided}
 	plan, err := route(ctx, ask, r.body)
 	for {
-		d, deferred := deferral(err)
+		d, deferred := deferralOf(err)
 		if !deferred {
 			break
 		}
 		r.open, r.waiting = 1, 0
-		if !r.wait(ctx, &event.Pending{Until: d.Until, Reason: message(err)}) {
+		if !r.wait(ctx, &event.Pending{Until: d.Until, Reason: innermostMessage(err)}) {
 			return nil, nil, false, nil
 		}
 		plan, err = route(ctx, ask, r.body)
@@ -79,29 +79,29 @@ func (r *run) plan(ctx workflow.Context, past event.Past) (
 	if err != nil {
 		return nil, nil, false, err
 	}
-	failures = append(gone(plan.Gone), plan.Failed...)
+	failures = append(routesGone(plan.Gone), plan.Failed...)
 	r.unplanned = failures
 	if len(plan.Routes) == 0 && len(failures) == 0 && !plan.Ignore {
-		failures = []event.Failure{unmatched(r.event, plan.Declined)}
+		failures = []event.Failure{noHandler(r.event, plan.Declined)}
 	}
 	return r.begin(ctx, plan.Routes), failures, plan.Ignore, nil
 }
 
 // again ends a run whose history has grown long, and goes on with what is left.
 func (r *run) again(ctx workflow.Context, past event.Past) error {
-	return workflow.NewContinueAsNewError(ctx, event.ProcessEvent, arguments(r.sent, r.original, past, r.corrected)...)
+	return workflow.NewContinueAsNewError(ctx, event.ProcessEvent, inputOf(r.sent, r.original, past, r.corrected)...)
 }
 
 // deadLetter ends the run and goes on as a dead letter.
 func deadLetter(ctx workflow.Context, r *run, failures []event.Failure, past event.Past) error {
 	letter := event.Letter{
-		Failures: bounded(failures), Done: past.Done, Replays: past.Replays,
+		Failures: boundFailures(failures), Done: past.Done, Replays: past.Replays,
 		Form: event.LetterForm, Correction: past.Correction,
 	}
-	return workflow.NewContinueAsNewError(ctx, event.DeadLetter, arguments(r.sent, r.original, letter, r.corrected)...)
+	return workflow.NewContinueAsNewError(ctx, event.DeadLetter, inputOf(r.sent, r.original, letter, r.corrected)...)
 }
 
-func unmatched(e event.Event, declined []string) event.Failure {
+func noHandler(e event.Event, declined []string) event.Failure {
 	f := event.Failure{Type: event.FailureUnmatched, Message: "no handler for " + e.Name()}
 	if len(declined) > 0 {
 		f.Message += ": the condition of " + strings.Join(declined, ", ") + " does not hold"
@@ -109,7 +109,7 @@ func unmatched(e event.Event, declined []string) event.Failure {
 	return f
 }
 
-func gone(names []string) []event.Failure {
+func routesGone(names []string) []event.Failure {
 	var failures []event.Failure
 	for _, name := range names {
 		failures = append(failures, event.Failure{Route: name, Type: event.FailureGone, Message: "route gone"})

@@ -16,9 +16,9 @@ import (
 // would run twice at once.
 const localTimeout = 5 * time.Second
 
-// untouched is the length of history up to which the first workflow task is in
+// firstTaskLength is the length of history up to which the first workflow task is in
 // its first try: started, scheduled, started.
-const untouched = 3
+const firstTaskLength = 3
 
 // run is one run of ProcessEvent.
 type run struct {
@@ -53,7 +53,7 @@ type run struct {
 
 func newRun(ctx workflow.Context, e event.Event, body converter.RawValue) *run {
 	info := workflow.GetInfo(ctx)
-	r := &run{event: e, body: body, sent: e, original: body, local: info.GetCurrentHistoryLength() <= untouched}
+	r := &run{event: e, body: body, sent: e, original: body, local: info.GetCurrentHistoryLength() <= firstTaskLength}
 	if !r.local && info.OriginalRunID == info.WorkflowExecution.RunID {
 		r.lost = 1
 	}
@@ -155,11 +155,11 @@ func (r *run) one(ctx workflow.Context, p *event.Pending) *event.Failure {
 		if err == nil {
 			return nil
 		}
-		d, deferred := deferral(err)
+		d, deferred := deferralOf(err)
 		if !deferred {
 			return r.failed(ctx, *p, err)
 		}
-		p.Defer(d, message(err), workflow.Now(ctx))
+		p.Defer(d, innermostMessage(err), workflow.Now(ctx))
 		if !r.wait(ctx, p) {
 			return nil
 		}
@@ -179,13 +179,13 @@ func (r *run) attempts(ctx workflow.Context, p *event.Pending, local bool) error
 		if err == nil {
 			return nil
 		}
-		if _, deferred := deferral(err); deferred {
+		if _, deferred := deferralOf(err); deferred {
 			return err
 		}
 		t.Before++
-		t.Tried = tried(err)
+		t.Tried = attemptsOf(err)
 		p.Tried = t.Tried
-		if permanent(err) || p.Route.Retry.Attempts <= t.Before {
+		if isPermanent(err) || p.Route.Retry.Attempts <= t.Before {
 			return err
 		}
 		retryDelay(ctx, t, err)
@@ -202,7 +202,7 @@ func (r *run) attempts(ctx workflow.Context, p *event.Pending, local bool) error
 
 func (r *run) failed(ctx workflow.Context, p event.Pending, err error) *event.Failure {
 	f := r.failure(ctx, p.Route, p.Route.Retry.Attempts, err)
-	f.First, f.Tried = p.First, tried(err)
+	f.First, f.Tried = p.First, attemptsOf(err)
 	if f.Tried == nil {
 		f.Tried = p.Tried
 	}
@@ -268,7 +268,7 @@ func retryDelay(ctx workflow.Context, t event.Task, err error) {
 	d := nextRetry(err, t)
 	until := workflow.Now(ctx).Add(d).UTC().Format(time.DateTime)
 	summary := event.Clean(fmt.Sprintf("%s goes on at %s, attempt %d of %d failed: %s",
-		t.Route.Name, until, t.Before, t.Route.Retry.Attempts, message(err)), maxSummary)
+		t.Route.Name, until, t.Before, t.Route.Retry.Attempts, innermostMessage(err)), maxSummary)
 	workflow.SetCurrentDetails(ctx, summary)
 	// A timer fails only when its context is cancelled, which then also ends
 	// the activity that follows.

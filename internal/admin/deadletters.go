@@ -93,8 +93,8 @@ func (d DeadLetters) Register(api huma.API) {
 	}
 }
 
-// problem is an error of the store as an answer.
-func problem(err error) error {
+// storeProblem is an error of the store as an answer.
+func storeProblem(err error) error {
 	switch {
 	case errors.Is(err, deadletter.ErrGone):
 		return huma.Error404NotFound(err.Error())
@@ -122,7 +122,7 @@ func (d DeadLetters) list(ctx context.Context, in *struct {
 ) (*lettersPage, error) {
 	letters, next, err := d.Store.ListPage(ctx, in.filter(), in.Limit, in.Cursor)
 	if err != nil {
-		return nil, problem(err)
+		return nil, storeProblem(err)
 	}
 	out := &lettersPage{}
 	out.Body.Letters, out.Body.Next = letters, next
@@ -144,7 +144,7 @@ func (d DeadLetters) groups(ctx context.Context, in *struct {
 ) (*letterGroups, error) {
 	listing, err := d.Store.List(ctx, in.filter())
 	if err != nil {
-		return nil, problem(err)
+		return nil, storeProblem(err)
 	}
 	out := &letterGroups{}
 	out.Body.Groups, out.Body.Total, out.Body.Cut = deadletter.GroupBy(listing.Letters, in.By), len(listing.Letters), listing.Cut
@@ -156,7 +156,7 @@ type wholeLetter struct{ Body deadletter.Full }
 func (d DeadLetters) get(ctx context.Context, in *letterID) (*wholeLetter, error) {
 	l, err := d.Store.Get(ctx, in.ID)
 	if err != nil {
-		return nil, problem(err)
+		return nil, storeProblem(err)
 	}
 	return &wholeLetter{Body: l}, nil
 }
@@ -172,7 +172,7 @@ type letterBody struct {
 func (d DeadLetters) body(ctx context.Context, in *letterID) (*letterBody, error) {
 	l, err := d.Store.Get(ctx, in.ID)
 	if err != nil {
-		return nil, problem(err)
+		return nil, storeProblem(err)
 	}
 	out := &letterBody{ContentType: "application/octet-stream", Body: l.Body}
 	if c := l.Letter.Correction; c != nil {
@@ -231,14 +231,14 @@ func (d DeadLetters) begin(ctx context.Context, in *struct {
 	if q.DryRun {
 		plan, err := d.Store.Plan(ctx, op)
 		if err != nil {
-			return nil, problem(err)
+			return nil, storeProblem(err)
 		}
 		out.Body.Plan = &plan
 		return out, nil
 	}
 	id, err := d.Store.Begin(ctx, op, in.Key)
 	if err != nil {
-		return nil, problem(err)
+		return nil, storeProblem(err)
 	}
 	Audit(ctx, zap.String("operation", id))
 	out.Body.ID = id
@@ -257,7 +257,7 @@ func (d DeadLetters) operations(ctx context.Context, in *struct {
 ) (*operationList, error) {
 	all, err := d.Store.Operations(ctx, in.Limit)
 	if err != nil {
-		return nil, problem(err)
+		return nil, storeProblem(err)
 	}
 	out := &operationList{}
 	out.Body.Operations = all
@@ -269,7 +269,7 @@ type oneOperation struct{ Body deadletter.Status }
 func (d DeadLetters) operation(ctx context.Context, in *OperationPath) (*oneOperation, error) {
 	st, err := d.Store.Operation(ctx, in.ID)
 	if err != nil {
-		return nil, problem(err)
+		return nil, storeProblem(err)
 	}
 	return &oneOperation{Body: st}, nil
 }
@@ -289,11 +289,11 @@ func (d DeadLetters) items(ctx context.Context, in *struct {
 ) (*operationItems, error) {
 	st, err := d.Store.Operation(ctx, in.ID)
 	if err != nil {
-		return nil, problem(err)
+		return nil, storeProblem(err)
 	}
 	items, err := d.Store.Items(ctx, in.ID, in.From, in.Limit)
 	if err != nil {
-		return nil, problem(err)
+		return nil, storeProblem(err)
 	}
 	out := &operationItems{}
 	out.Body.Items, out.Body.Total = items, st.Total
@@ -319,7 +319,7 @@ func (d DeadLetters) control(do string) func(context.Context, *controlRequest) (
 		}
 		Audit(ctx, zap.String("operation", in.ID), zap.String("actor", c.Actor), zap.String("reason", c.Reason))
 		if err := d.Store.Control(ctx, in.ID, c); err != nil {
-			return nil, problem(err)
+			return nil, storeProblem(err)
 		}
 		return nil, nil //nolint:nilnil // There is nothing to say but the status.
 	}

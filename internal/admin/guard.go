@@ -64,18 +64,18 @@ func (g guard) wrap(next http.Handler) http.Handler {
 // role is what a request may do; empty for nothing.
 func (g guard) role(r *http.Request) string {
 	switch {
-	case g.token == "" || shows(r, g.token):
+	case g.token == "" || showsToken(r, g.token):
 		return RoleOperate
-	case g.readToken != "" && shows(r, g.readToken):
+	case g.readToken != "" && showsToken(r, g.readToken):
 		return RoleRead
 	default:
 		return ""
 	}
 }
 
-// shows tells whether a request shows the token. Both are hashed first, so
+// showsToken tells whether a request shows the token. Both are hashed first, so
 // that neither the time nor the length gives anything away.
-func shows(r *http.Request, token string) bool {
+func showsToken(r *http.Request, token string) bool {
 	scheme, shown, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
 		return false

@@ -17,18 +17,18 @@ const (
 // newHandler serves the endpoints of o behind the guard. What o has nothing for
 // is not there. local says that the listener is on loopback.
 func newHandler(o Options, local bool) http.Handler {
-	routes := []Route{{"GET " + pathHealth, "the process is alive", http.HandlerFunc(health)}}
+	routes := []Route{{"GET " + pathHealth, "the process is alive", http.HandlerFunc(healthHandler)}}
 	if o.Ready != nil {
-		routes = append(routes, Route{"GET " + pathReady, "whether events are taken, with what was checked", ready(o)})
+		routes = append(routes, Route{"GET " + pathReady, "whether events are taken, with what was checked", readyHandler(o)})
 	}
 	if o.Stats != nil {
-		routes = append(routes, Route{"GET /stats", "events received, handled, failed and repeated", stats(o)})
+		routes = append(routes, Route{"GET /stats", "events received, handled, failed and repeated", statsHandler(o)})
 	}
 	if o.Metrics != nil {
 		routes = append(routes, Route{"GET /metrics", "the same and more for Prometheus", o.Metrics})
 	}
 	if o.Rejections != nil {
-		routes = append(routes, Route{"GET /rejections", "the latest refused requests; ?source= and ?limit=", rejections(o)})
+		routes = append(routes, Route{"GET /rejections", "the latest refused requests; ?source= and ?limit=", rejectionsHandler(o)})
 	}
 	if o.Codec != nil {
 		routes = append(routes, o.Codec.routes()...)
@@ -42,9 +42,9 @@ func newHandler(o Options, local bool) http.Handler {
 	routes = append(routes, Route{Pattern: "GET " + PathAPI + "/openapi.json", About: "what the REST API does, as an OpenAPI document"})
 	g := guard{token: o.Token, readToken: o.ReadToken, hosts: o.Hosts, local: local}
 	if o.Page == nil {
-		mux.Handle("GET /{$}", index(routes))
+		mux.Handle("GET /{$}", indexHandler(routes))
 	} else {
-		mux.Handle("GET /endpoints", index(routes))
+		mux.Handle("GET /endpoints", indexHandler(routes))
 		g.pages = http.NewServeMux()
 		for _, pattern := range o.Page.Patterns() {
 			mux.Handle(pattern, o.Page)
@@ -69,7 +69,7 @@ func headers(next http.Handler) http.Handler {
 	})
 }
 
-func index(routes []Route) http.Handler {
+func indexHandler(routes []Route) http.Handler {
 	var text []byte
 	for _, r := range routes {
 		text = fmt.Appendf(text, "%-24s %s\n", r.Pattern, r.About)
@@ -80,12 +80,12 @@ func index(routes []Route) http.Handler {
 	})
 }
 
-func health(w http.ResponseWriter, _ *http.Request) {
+func healthHandler(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
-// ready answers the report to who may see it, and to others whether it is good.
-func ready(o Options) http.Handler {
+// readyHandler answers the report to who may see it, and to others whether it is good.
+func readyHandler(o Options) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 		defer cancel()
@@ -102,13 +102,13 @@ func ready(o Options) http.Handler {
 	})
 }
 
-func stats(o Options) http.Handler {
+func statsHandler(o Options) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, o.Stats())
 	})
 }
 
-func rejections(o Options) http.Handler {
+func rejectionsHandler(o Options) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		limit := 0
 		if s := r.URL.Query().Get("limit"); s != "" {

@@ -58,7 +58,7 @@ const base64Prefix = "base64:"
 
 // MarshalJSON writes the text.
 func (e Excerpt) MarshalJSON() ([]byte, error) {
-	text := whole(e)
+	text := cutTornCharacter(e)
 	if !utf8.Valid(text) || bytes.HasPrefix(text, []byte(base64Prefix)) {
 		return json.Marshal(base64Prefix + base64.StdEncoding.EncodeToString(e))
 	}
@@ -84,8 +84,8 @@ func (e *Excerpt) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// whole takes off a last character that the cut has torn.
-func whole(b []byte) []byte {
+// cutTornCharacter takes off a last character that the cut has torn.
+func cutTornCharacter(b []byte) []byte {
 	for i := len(b) - 1; i >= 0 && i >= len(b)-utf8.UTFMax; i-- {
 		if utf8.RuneStart(b[i]) {
 			if !utf8.FullRune(b[i:]) {

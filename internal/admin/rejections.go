@@ -92,7 +92,7 @@ func (r *Rejections) Add(x Rejection) {
 	if r == nil {
 		return
 	}
-	x = kept(x, r.mask.Load())
+	x = keptRejection(x, r.mask.Load())
 	cost := x.cost()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -154,16 +154,16 @@ func (r *Rejections) largest() string {
 	return name
 }
 
-// kept is what of a refusal is kept, in memory of its own.
-func kept(x Rejection, m *secret.Masker) Rejection {
+// keptRejection is what of a refusal is kept, in memory of its own.
+func keptRejection(x Rejection, m *secret.Masker) Rejection {
 	path, _, _ := strings.Cut(x.Path, "?")
 	// As much more is masked as a secret is long, so that no cut leaves half of one.
-	hide := func(text string, n int) string { return cut(m.Mask(text[:min(len(text), n+m.Longest())]), n) }
+	hide := func(text string, n int) string { return copyOfFirst(m.Mask(text[:min(len(text), n+m.Longest())]), n) }
 	body := string(x.Body[:min(len(x.Body), maxBody+m.Longest())])
 	body = m.Mask(body)
 	y := Rejection{
-		Time: x.Time, Source: cut(x.Source, maxName), Client: cut(x.Client, maxName), Reason: cut(x.Reason, maxName),
-		Status: x.Status, Detail: hide(x.Detail, maxValue), Method: cut(x.Method, maxName), Path: hide(path, maxValue),
+		Time: x.Time, Source: copyOfFirst(x.Source, maxName), Client: copyOfFirst(x.Client, maxName), Reason: copyOfFirst(x.Reason, maxName),
+		Status: x.Status, Detail: hide(x.Detail, maxValue), Method: copyOfFirst(x.Method, maxName), Path: hide(path, maxValue),
 		Body: Excerpt(body[:min(len(body), maxBody)]), BodySize: max(x.BodySize, len(x.Body)),
 	}
 	y.Headers = make([]Header, 0, min(len(x.Headers), maxHeaders))
@@ -173,8 +173,8 @@ func kept(x Rejection, m *secret.Masker) Rejection {
 	return y
 }
 
-// cut is a copy of the first n bytes of s, not torn within a character.
-func cut(s string, n int) string {
+// copyOfFirst is a copy of the first n bytes of s, not torn within a character.
+func copyOfFirst(s string, n int) string {
 	if len(s) <= n {
 		return strings.Clone(s)
 	}

@@ -33,15 +33,15 @@ type Target struct {
 	Post func(ctx context.Context, id string, body []byte) error
 }
 
-// retries are the delays between the tries.
-func retries() []time.Duration {
+// retryDelays are the delays between the tries.
+func retryDelays() []time.Duration {
 	return []time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute}
 }
 
 // deliver sends a change until it is taken or has been tried often enough.
 func (t Target) deliver(ctx context.Context, c Change, log *zap.Logger) {
 	body, err := t.Body(c)
-	for _, wait := range append(retries(), 0) {
+	for _, wait := range append(retryDelays(), 0) {
 		if err == nil {
 			err = t.Post(ctx, c.ID(), body)
 		}
@@ -63,11 +63,11 @@ func (t Target) Body(c Change) ([]byte, error) {
 	var v any
 	switch t.Format {
 	case FormatSlack:
-		v = slack(c)
+		v = slackMessage(c)
 	case FormatPagerDuty:
 		v = t.pagerDuty(c)
 	default:
-		v = own(c)
+		v = ownMessage(c)
 	}
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -83,14 +83,14 @@ type message struct {
 	Data      Alert     `json:"data"`
 }
 
-func own(c Change) message {
+func ownMessage(c Change) message {
 	if c.On {
 		return message{"grapnel.alert.on", c.Since, c.Alert}
 	}
 	return message{"grapnel.alert.off", c.Ended, c.Alert}
 }
 
-func slack(c Change) map[string]string {
+func slackMessage(c Change) map[string]string {
 	text := fmt.Sprintf(":rotating_light: *%s*: %s\n<%s|What to do>", c.Rule, escapeSlack(c.Text), c.Runbook)
 	if !c.On {
 		text = fmt.Sprintf(":white_check_mark: *%s* is over after %s: %s", c.Rule, Ago(c.Ended.Sub(c.Since)), escapeSlack(c.Text))

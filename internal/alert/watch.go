@@ -218,8 +218,8 @@ func (w *Watch) tell(ctx context.Context, c Change) {
 	}
 }
 
-// kept is the file.
-type kept struct {
+// savedState is the file.
+type savedState struct {
 	On   []Alert `json:"on"`
 	Past []Alert `json:"past"`
 }
@@ -235,7 +235,7 @@ func (w *Watch) load() error {
 	if err != nil {
 		return fmt.Errorf("read the alerts: %w", err)
 	}
-	var k kept
+	var k savedState
 	if err := json.Unmarshal(text, &k); err != nil {
 		w.o.Log.Warn("the file of alerts is damaged; alerts that are on may be told again", zap.String("file", w.o.Path), zap.Error(err))
 		return nil
@@ -252,7 +252,7 @@ func (w *Watch) save() error {
 		return nil
 	}
 	w.mu.Lock()
-	k := kept{Past: w.past}
+	k := savedState{Past: w.past}
 	for _, a := range w.on {
 		k.On = append(k.On, a)
 	}

@@ -35,7 +35,7 @@ func (p *process) admin(ctx context.Context, stopping *atomic.Bool, file *reload
 		return r
 	}
 	store := deadletter.New(p.client, p.settings.Namespace, p.env.TaskQueue)
-	page, err := p.console(watch, log, store, where{receiver, ready})
+	page, err := p.console(watch, log, store, processStatus{receiver, ready})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -205,7 +205,7 @@ func (p *Plant) process(s bench.Setup) (*process, error) {
 // benchReceiver makes the receiver and, with a spool, its drain.
 func (p *process) benchReceiver(ctx context.Context, s bench.Setup) (parts []part, addr string, err error) {
 	if s.Idle {
-		p.client = nothing{p.client}
+		p.client = instantTemporal{p.client}
 	}
 	h, door, a, err := p.receiver(ctx)
 	if err != nil {
@@ -234,17 +234,17 @@ func (p *process) benchWorker(s bench.Setup) (part, error) {
 	return p.workerPart(a.WithHandlers(table)), nil
 }
 
-// nothing is a Temporal that takes everything at once.
-type nothing struct{ client.Client }
+// instantTemporal is a Temporal that takes everything at once.
+type instantTemporal struct{ client.Client }
 
-var _ starter.Temporal = nothing{}
+var _ starter.Temporal = instantTemporal{}
 
 // ExecuteWorkflow starts nothing.
-func (nothing) ExecuteWorkflow(context.Context, client.StartWorkflowOptions, any, ...any) (client.WorkflowRun, error) {
+func (instantTemporal) ExecuteWorkflow(context.Context, client.StartWorkflowOptions, any, ...any) (client.WorkflowRun, error) {
 	return nil, nil //nolint:nilnil // The receiver does not look at it.
 }
 
 // DescribeWorkflowExecution knows of nothing.
-func (nothing) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+func (instantTemporal) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
 	return nil, errors.New("the bench sends no repeats")
 }

@@ -25,15 +25,15 @@ func (p *process) eventLog() *eventlog.Log {
 	return eventlog.New(p.client, p.settings.Namespace, dc)
 }
 
-// where is what the page says of the process: where it receives, and whether it
+// processStatus is what the page says of the process: where it receives, and whether it
 // is ready.
-type where struct {
+type processStatus struct {
 	receiver net.Addr
 	ready    func(context.Context) admin.Report
 }
 
 // console makes the operations page.
-func (p *process) console(w *watch, log *eventlog.Log, store *deadletter.Store, at where) (*console.Console, error) {
+func (p *process) console(w *watch, log *eventlog.Log, store *deadletter.Store, at processStatus) (*console.Console, error) {
 	ui := ""
 	if p.engine != nil {
 		ui = p.engine.UI

@@ -65,7 +65,7 @@ func (w World) Explain(ctx context.Context, c *config.Config, e event.Event, bod
 		if err != nil {
 			return Routing{}, err
 		}
-		r.Routes = append(r.Routes, judge(ctx, d, e, in, body))
+		r.Routes = append(r.Routes, judgeDelivery(ctx, d, e, in, body))
 		d.Close()
 	}
 	r.conclude(source)
@@ -88,8 +88,8 @@ func (r *Routing) mask(m *secret.Masker) {
 	}
 }
 
-// judge is what a destination makes of an event.
-func judge(ctx context.Context, d *destination.Destination, e event.Event, in *expression.Input, body []byte) Verdict {
+// judgeDelivery is what a destination makes of an event.
+func judgeDelivery(ctx context.Context, d *destination.Destination, e event.Event, in *expression.Input, body []byte) Verdict {
 	v := Verdict{Name: d.Name(), Kind: "destination", Why: "none of its patterns matches"}
 	at := slices.IndexFunc(d.Spec.Events, func(p string) bool { return event.Match(p, e.Name()) })
 	if at < 0 {

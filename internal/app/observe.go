@@ -95,7 +95,7 @@ func rejection(a starter.Answer) admin.Rejection {
 
 // Handled implements worker.Observer.
 func (o *observer) Handled(e event.Event, end worker.End) {
-	fields := append(about(e), zap.Duration("took", end.Took))
+	fields := append(eventFields(e), zap.Duration("took", end.Took))
 	switch {
 	case end.Ignored:
 		o.log.Info("event ignored: no route takes it, and its source says unmatched: ignore", fields...)
@@ -123,7 +123,7 @@ func (o *observer) Died(e event.Event, letter event.Letter) {
 		// An event that dies again has been counted.
 		o.flow.Died(e.Source, e.Type, time.Since(e.Received), reasons...)
 	}
-	o.log.Warn("event is a dead letter", append(about(e), zap.Strings("failures", why))...)
+	o.log.Warn("event is a dead letter", append(eventFields(e), zap.Strings("failures", why))...)
 }
 
 // Attempted implements worker.Observer.
@@ -136,7 +136,7 @@ func (o *observer) Attempted(a worker.Attempt) {
 	if !logIt {
 		return
 	}
-	fields := append(about(a.Event), zap.String("route", a.Route), zap.Int("attempt", a.Number), zap.String("result", a.Result),
+	fields := append(eventFields(a.Event), zap.String("route", a.Route), zap.Int("attempt", a.Number), zap.String("result", a.Result),
 		zap.Duration("took", a.Took), zap.Error(a.Err))
 	if left > 0 {
 		fields = append(fields, zap.Int("more like it, not logged", left))
@@ -147,10 +147,10 @@ func (o *observer) Attempted(a worker.Attempt) {
 // Replayed implements worker.Observer.
 func (o *observer) Replayed(e event.Event) {
 	o.metrics.Replayed(e.Source)
-	o.log.Info("dead letter is replayed", about(e)...)
+	o.log.Info("dead letter is replayed", eventFields(e)...)
 }
 
-func about(e event.Event) []zap.Field {
+func eventFields(e event.Event) []zap.Field {
 	fields := []zap.Field{
 		zap.String("source", e.Source), zap.String("type", event.Attribute(e.Type)), zap.String("event", e.ID),
 	}

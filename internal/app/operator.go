@@ -64,7 +64,7 @@ func (o operator) Operations(ctx context.Context) ([]console.Operation, error) {
 	}
 	out := make([]console.Operation, 0, len(all))
 	for _, s := range all {
-		out = append(out, shown(s))
+		out = append(out, shownOperation(s))
 	}
 	return out, nil
 }
@@ -75,7 +75,7 @@ func (o operator) Operation(ctx context.Context, id string) (console.Operation, 
 	if errors.Is(err, deadletter.ErrGone) {
 		return console.Operation{}, console.Fault(http.StatusNotFound, err.Error())
 	}
-	return shown(s), err
+	return shownOperation(s), err
 }
 
 // Control implements console.Operator.
@@ -83,10 +83,10 @@ func (o operator) Control(ctx context.Context, id, verb, actor string) error {
 	return o.store.Control(ctx, id, event.Control{Do: verb, Deed: event.Deed{Actor: actor, Reason: "on the page"}})
 }
 
-// shown is an operation as the page shows it.
-func shown(s deadletter.Status) console.Operation {
+// shownOperation is an operation as the page shows it.
+func shownOperation(s deadletter.Status) console.Operation {
 	op := console.Operation{
-		ID: s.ID, Action: string(s.Action), State: string(s.Phase), Actor: s.Actor, Reason: s.Reason, Filter: words(s.Filter), Note: s.Note,
+		ID: s.ID, Action: string(s.Action), State: string(s.Phase), Actor: s.Actor, Reason: s.Reason, Filter: filterText(s.Filter), Note: s.Note,
 		Started: s.Started, Ended: s.Ended, Total: s.Total,
 	}
 	for _, became := range slices.Sorted(maps.Keys(s.Counts)) {
@@ -102,8 +102,8 @@ func shown(s deadletter.Status) console.Operation {
 	return op
 }
 
-// words writes a filter for people.
-func words(f event.Filter) string {
+// filterText writes a filter for people.
+func filterText(f event.Filter) string {
 	var all []string
 	for _, x := range []struct{ name, value string }{
 		{"source", f.Source}, {"type", f.Type}, {"subject", f.Subject}, {"route", f.Route}, {"reason", f.Reason}, {"error", f.Error},

@@ -38,7 +38,7 @@ func (p *process) receiver(ctx context.Context) (part, *starter.Starter, net.Add
 		case err := <-served:
 			return err
 		case <-ctx.Done():
-			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 			defer cancel()
 			return errors.Join(s.Shutdown(stop), <-served)
 		}
@@ -72,7 +72,7 @@ func (p *process) activities() (*activities.Activities, error) {
 		p.destinations.Discard(ds)
 		return nil, fmt.Errorf("handlers:\n%w", err)
 	}
-	a.Configure(configuration(p.config, ds))
+	a.Configure(workerConfiguration(p.config, ds))
 	p.destinations.Replace(ds)
 	return a, nil
 }
@@ -103,13 +103,13 @@ func (p *process) reconfigure(s *starter.Starter, c *config.Config) error {
 	if p.work == nil {
 		return nil
 	}
-	p.work.Configure(configuration(c, next))
+	p.work.Configure(workerConfiguration(c, next))
 	p.destinations.Replace(next)
 	return nil
 }
 
-// configuration is what the file says of the worker.
-func configuration(c *config.Config, ds []*destination.Destination) activities.Configuration {
+// workerConfiguration is what the file says of the worker.
+func workerConfiguration(c *config.Config, ds []*destination.Destination) activities.Configuration {
 	return activities.Configuration{Destinations: ds, Examples: c.Examples, Ignores: func(source string) bool {
 		s, ok := c.Sources[source]
 		return ok && s.Unmatched == config.UnmatchedIgnore

@@ -30,14 +30,14 @@ type reloader struct {
 	first, current *config.Config
 	// seen is the file as it was last looked at, judged as it was last taken over
 	// or refused.
-	seen, judged sight
+	seen, judged fileContent
 
 	mu    sync.Mutex
 	state admin.Config
 }
 
-// sight is what the file was like: its text, or why it can't be read.
-type sight struct{ text, err string }
+// fileContent is what the file was like: its text, or why it can't be read.
+type fileContent struct{ text, err string }
 
 func newReloader(p *process, apply func(*config.Config) error) *reloader {
 	r := &reloader{
@@ -94,17 +94,17 @@ func (r *reloader) reload() {
 	r.judge(r.seen, true)
 }
 
-func (r *reloader) read() sight {
+func (r *reloader) read() fileContent {
 	text, err := os.ReadFile(r.path)
 	if err != nil {
-		return sight{err: err.Error()}
+		return fileContent{err: err.Error()}
 	}
-	return sight{text: string(text)}
+	return fileContent{text: string(text)}
 }
 
 // judge takes a file over or refuses it. always is set when it is to be taken
 // over even though it says what is in force already.
-func (r *reloader) judge(s sight, always bool) {
+func (r *reloader) judge(s fileContent, always bool) {
 	r.judged = s
 	if s.err != "" {
 		r.refuse(errors.New(s.err))

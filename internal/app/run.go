@@ -186,9 +186,9 @@ type part struct {
 	run func(ctx context.Context) error
 }
 
-// grace is how long a stopping process waits for what is in hand: workflow tasks
+// stopGrace is how long a stopping process waits for what is in hand: workflow tasks
 // may take ten seconds.
-const grace = 30 * time.Second
+const stopGrace = 30 * time.Second
 
 // serve runs the parts until ctx is done or one of them fails, and then stops
 // them one after the other, in the order given.

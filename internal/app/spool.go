@@ -37,11 +37,11 @@ func (p *process) openSpool(which Parts) error {
 			p.log.Error("close the spool", zap.Error(err))
 		}
 	})
-	return measure(p.observer.metrics, s)
+	return measureSpool(p.observer.metrics, s)
 }
 
-// measure makes gauges of the spool's state.
-func measure(m *telemetry.Metrics, s *spool.Spool) error {
+// measureSpool makes gauges of the spool's state.
+func measureSpool(m *telemetry.Metrics, s *spool.Spool) error {
 	for name, value := range map[string]func(spool.Stats) float64{
 		telemetry.MetricSpoolDepth:   func(s spool.Stats) float64 { return float64(s.Depth) },
 		telemetry.MetricSpoolBytes:   func(s spool.Stats) float64 { return float64(s.Bytes) },

@@ -59,24 +59,24 @@ func targetsUnder(c *config.Config, a *activities.Activities) []Target {
 	var all []Target
 	if a != nil {
 		for _, b := range a.Bindings(c.Examples) {
-			all = append(all, reach(c, Target{
+			all = append(all, findSources(c, Target{
 				Kind: "handler", Name: b.Name, At: b.At, Events: []string{b.Source + "/" + b.Type},
 			}))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Destinations)) {
-		all = append(all, reach(c, Target{Kind: "destination", Name: name, Events: c.Destinations[name].Events}))
+		all = append(all, findSources(c, Target{Kind: "destination", Name: name, Events: c.Destinations[name].Events}))
 	}
 	return all
 }
 
-// reach finds the sources that reach a target, and says what is likely to be wrong where none does.
-func reach(c *config.Config, t Target) Target {
+// findSources finds the sources that reach a target, and says what is likely to be wrong where none does.
+func findSources(c *config.Config, t Target) Target {
 	t.Sources = []string{}
 	var hints []string
 	for _, pattern := range t.Events {
 		t.Sources = append(t.Sources, c.Senders(pattern)...)
-		hints = append(hints, hint(c, pattern))
+		hints = append(hints, whyNoMatch(c, pattern))
 	}
 	slices.Sort(t.Sources)
 	t.Sources = slices.Compact(t.Sources)
@@ -86,8 +86,8 @@ func reach(c *config.Config, t Target) Target {
 	return t
 }
 
-// hint says why no event matches a pattern over source/type.
-func hint(c *config.Config, pattern string) string {
+// whyNoMatch says why no event matches a pattern over source/type.
+func whyNoMatch(c *config.Config, pattern string) string {
 	source, typ, _ := strings.Cut(pattern, "/")
 	known := slices.Sorted(maps.Keys(c.Sources))
 	_, preset := provider.Get(source)

@@ -223,7 +223,7 @@ func (w *watch) facts(context.Context) alert.Facts {
 		}
 	}
 	for _, d := range w.p.destinationStates() {
-		f.Destinations = append(f.Destinations, alert.Destination{Name: d.Name, Open: shut(d), Cause: d.Why})
+		f.Destinations = append(f.Destinations, alert.Destination{Name: d.Name, Open: circuitShut(d), Cause: d.Why})
 	}
 	last := w.p.observer.flow.LastEvents()
 	for name := range w.file.inForce().Sources {
@@ -237,9 +237,9 @@ func (w *watch) facts(context.Context) alert.Facts {
 	return f
 }
 
-// shut tells whether a destination is kept from events by its circuit breaker. While it
+// circuitShut tells whether a destination is kept from events by its circuit breaker. While it
 // is tried out it still is: an alert that ended at each try would never be heard.
-func shut(d console.Destination) bool { return d.State == "open" || d.State == "trying" }
+func circuitShut(d console.Destination) bool { return d.State == "open" || d.State == "trying" }
 
 // dead is what the alerts judge of the dead letters.
 func (w *watch) dead(set *series.Set) *alert.Dead {
@@ -296,7 +296,7 @@ func (w *watch) gauges() error {
 		},
 		telemetry.MetricBreakerOpen: func(say func(float64, ...string)) {
 			for _, d := range w.p.destinationStates() {
-				say(oneIf(shut(d)), d.Name)
+				say(oneIf(circuitShut(d)), d.Name)
 			}
 		},
 		telemetry.MetricSourcePaused: func(say func(float64, ...string)) {

@@ -19,7 +19,7 @@ const workerRetry = 2 * time.Second
 // Neither is a reason for a receiver beside it to end, so it is tried again until
 // it works.
 func (p *process) workerPart(a *activities.Activities) part {
-	made := func(onFatal func(error)) laborer {
+	made := func(onFatal func(error)) startStopper {
 		return worker.New(p.client, worker.Options{
 			TaskQueue: p.env.TaskQueue, Activities: a, Observer: p.observer, OnFatal: onFatal,
 		})
@@ -27,7 +27,7 @@ func (p *process) workerPart(a *activities.Activities) part {
 	log := p.log.With(zap.String("task queue", p.env.TaskQueue), zap.String("temporal", p.settings.Address))
 	return part{name: "worker", run: func(ctx context.Context) error {
 		for ctx.Err() == nil {
-			if err := work(ctx, made, log); err != nil {
+			if err := runWorker(ctx, made, log); err != nil {
 				log.Warn("the worker can't work; trying again", zap.Error(err))
 				rest(ctx, workerRetry)
 			}
@@ -36,14 +36,14 @@ func (p *process) workerPart(a *activities.Activities) part {
 	}}
 }
 
-// laborer is what is used here of a worker.
-type laborer interface {
+// startStopper is what is used here of a worker.
+type startStopper interface {
 	Start() error
 	Stop()
 }
 
-// work runs a worker until ctx is done, or until it can't start or go on.
-func work(ctx context.Context, made func(onFatal func(error)) laborer, log *zap.Logger) error {
+// runWorker runs a worker until ctx is done, or until it can't start or go on.
+func runWorker(ctx context.Context, made func(onFatal func(error)) startStopper, log *zap.Logger) error {
 	fatal := make(chan error, 1)
 	w := made(func(err error) {
 		select {

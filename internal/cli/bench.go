@@ -15,8 +15,8 @@ import (
 	"github.com/grapnel/grapnel/internal/bench"
 )
 
-// benching is what the flags of bench say.
-type benching struct {
+// benchFlags is what the flags of bench say.
+type benchFlags struct {
 	rounds, events int
 	quick, asJSON  bool
 	svg            string
@@ -24,7 +24,7 @@ type benching struct {
 }
 
 func benchCommand(p Program) *cobra.Command {
-	var f benching
+	var f benchFlags
 	c := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure what an event costs, as ratios on this machine",
@@ -43,7 +43,7 @@ machine; --quick is for a first look.`,
 	return c
 }
 
-func (p Program) bench(ctx context.Context, f benching) (err error) {
+func (p Program) bench(ctx context.Context, f benchFlags) (err error) {
 	if f.quick {
 		f.rounds, f.events = 2, 300
 	}

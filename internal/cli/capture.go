@@ -111,8 +111,8 @@ func afterHeader(src []byte) []byte {
 	}
 }
 
-// pairs reads NAME=VALUE flags.
-func pairs(flags []string) (map[string]string, error) {
+// nameValues reads NAME=VALUE flags.
+func nameValues(flags []string) (map[string]string, error) {
 	out := make(map[string]string, len(flags))
 	for _, f := range flags {
 		name, value, ok := strings.Cut(f, "=")

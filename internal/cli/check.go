@@ -110,7 +110,7 @@ func (p Program) unasked(asked map[string]bool, known []string) (warnings []conf
 		if !strings.HasPrefix(name, prefix) || asked[name] {
 			continue
 		}
-		text := "has no effect, there is no such variable; " + meant(name, known)
+		text := "has no effect, there is no such variable; " + didYouMean(name, known)
 		warnings = append(warnings, config.Fault{Path: name, Message: strings.TrimRight(text, "; ")})
 	}
 	return warnings
@@ -177,7 +177,7 @@ func (t *temporalState) write(say func(format string, args ...any)) {
 			say("warning: %s", u)
 		}
 		say("temporal: %s, namespace %s, ready; %s, %s, %d broken",
-			t.Address, t.Namespace, plural(t.Workers, "worker"), plural(int(t.DeadLetters), "dead letter"), t.Broken)
+			t.Address, t.Namespace, countOf(t.Workers, "worker"), countOf(int(t.DeadLetters), "dead letter"), t.Broken)
 		for _, f := range t.Tuning {
 			if f.State != engine.Set {
 				say("temporal: %s: %s. %s", f.Setting, f.State, f.Detail)
@@ -220,7 +220,7 @@ func (p Program) askTemporal(ctx context.Context, up *checkup, queue string, cfg
 		t.Workers, err = engine.Workers(ctx, c, settings.Namespace, queue)
 	}
 	if err == nil && cfg != nil {
-		t.Unpolled, err = unpolled(ctx, c, settings.Namespace, cfg)
+		t.Unpolled, err = unpolledDestinations(ctx, c, settings.Namespace, cfg)
 	}
 	if err == nil {
 		t.Tuning, err = engine.Tuning(ctx, c, settings)
@@ -231,8 +231,8 @@ func (p Program) askTemporal(ctx context.Context, up *checkup, queue string, cfg
 	return t
 }
 
-// unpolled tells of activity and workflow destinations that have no worker.
-func unpolled(ctx context.Context, c client.Client, namespace string, cfg *config.Config) (all []string, err error) {
+// unpolledDestinations tells of activity and workflow destinations that have no worker.
+func unpolledDestinations(ctx context.Context, c client.Client, namespace string, cfg *config.Config) (all []string, err error) {
 	for _, name := range slices.Sorted(maps.Keys(cfg.Destinations)) {
 		d := cfg.Destinations[name]
 		queue, of := d.Queue()

@@ -144,7 +144,7 @@ func knownCommand(c *cobra.Command, args []string) error {
 	for _, one := range c.Commands() {
 		known = append(known, one.Name())
 	}
-	return fmt.Errorf("unknown command %q; %sthere are %s", args[0], meant(args[0], known), strings.Join(known, ", "))
+	return fmt.Errorf("unknown command %q; %sthere are %s", args[0], didYouMean(args[0], known), strings.Join(known, ", "))
 }
 
 // dial makes a client of Temporal for a command that asks it something.

@@ -210,7 +210,7 @@ replays. With --group-by, a line for each reason, route, source, type or day.`,
 
 func (p Program) dlqList(ctx context.Context, s *deadletter.Store, f event.Filter, by string, asJSON bool) error {
 	if by != "" && !contains(deadletter.GroupKeys(), by) {
-		return &usageError{fmt.Errorf("--group-by %s: %sit is one of %s", by, meant(by, deadletter.GroupKeys()), strings.Join(deadletter.GroupKeys(), ", "))}
+		return &usageError{fmt.Errorf("--group-by %s: %sit is one of %s", by, didYouMean(by, deadletter.GroupKeys()), strings.Join(deadletter.GroupKeys(), ", "))}
 	}
 	listing, err := s.List(ctx, f)
 	if err != nil {
@@ -255,11 +255,11 @@ func printLetters(w io.Writer, letters []deadletter.Summary, now time.Time) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, "ID\tAGE\tSOURCE\tTYPE\tSUBJECT\tREASON\tATTEMPTS\tREPLAYS")
 	for _, l := range letters {
-		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\n", event.Cut(l.ID, shortID)[:min(shortID, len(l.ID))], brief(l.Age(now)),
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\n", event.Cut(l.ID, shortID)[:min(shortID, len(l.ID))], briefDuration(l.Age(now)),
 			l.Source, event.Clean(l.Type, 40), event.Clean(l.Subject, 30), event.Clean(l.Reason, 60), l.Attempts, l.Replays)
 	}
 	_ = t.Flush() // to a terminal
-	_, _ = fmt.Fprintf(w, "%s. 'grapnel dlq show ID' tells all of one.\n", plural(len(letters), "dead letter"))
+	_, _ = fmt.Fprintf(w, "%s. 'grapnel dlq show ID' tells all of one.\n", countOf(len(letters), "dead letter"))
 }
 
 func printGroups(w io.Writer, groups []deadletter.Group) {
@@ -275,16 +275,16 @@ func printGroups(w io.Writer, groups []deadletter.Group) {
 	_ = t.Flush() // to a terminal
 }
 
-// plural writes a number of things.
-func plural(n int, thing string) string {
+// countOf writes a number of things.
+func countOf(n int, thing string) string {
 	if n != 1 {
 		thing += "s"
 	}
 	return fmt.Sprintf("%d %s", n, thing)
 }
 
-// brief is a duration in its largest unit.
-func brief(d time.Duration) string {
+// briefDuration is a duration in its largest unit.
+func briefDuration(d time.Duration) string {
 	switch {
 	case d < time.Minute:
 		return fmt.Sprintf("%ds", int(d.Seconds()))

@@ -18,7 +18,7 @@ import (
 )
 
 func dlqReplayCommand(p Program) *cobra.Command {
-	a := &act{action: event.ActionReplay}
+	a := &actFlags{action: event.ActionReplay}
 	c := &cobra.Command{
 		Use:   "replay [ID…]",
 		Short: "Replay dead letters: do what is left of them to do",
@@ -41,7 +41,7 @@ Exit code 0 means that every event is handled.`,
 }
 
 func dlqDiscardCommand(p Program) *cobra.Command {
-	a := &act{action: event.ActionDiscard}
+	a := &actFlags{action: event.ActionDiscard}
 	c := &cobra.Command{
 		Use:   "discard [ID…]",
 		Short: "Give up on dead letters: they leave the list, and a sender's repeat stays a duplicate",
@@ -56,8 +56,8 @@ them. Their IDs stay taken, so that a sender's repeat is a duplicate.`,
 	return c
 }
 
-// act is what replay and discard are told.
-type act struct {
+// actFlags is what replay and discard are told.
+type actFlags struct {
 	action              event.Action
 	filter              filterFlags
 	reason, who, body   string
@@ -67,7 +67,7 @@ type act struct {
 	wait                time.Duration
 }
 
-func (a *act) flags(p Program, c *cobra.Command) {
+func (a *actFlags) flags(p Program, c *cobra.Command) {
 	a.filter.add(p, c, "dead-reason")
 	f := c.Flags()
 	f.StringVar(&a.reason, "reason", "", "why you do it, for the record; required with a filter")
@@ -81,7 +81,7 @@ func (a *act) flags(p Program, c *cobra.Command) {
 }
 
 // operation reads what was told.
-func (a *act) operation(ctx context.Context, p Program, s *deadletter.Store, ids []string) (event.Operation, error) {
+func (a *actFlags) operation(ctx context.Context, p Program, s *deadletter.Store, ids []string) (event.Operation, error) {
 	f, err := a.filter.read(time.Now())
 	if err != nil {
 		return event.Operation{}, err
@@ -110,7 +110,7 @@ func (a *act) operation(ctx context.Context, p Program, s *deadletter.Store, ids
 }
 
 // check refuses what must not be begun, or only by mistake.
-func (a *act) check(f event.Filter, ids []string) error {
+func (a *actFlags) check(f event.Filter, ids []string) error {
 	switch {
 	case a.rate <= 0:
 		return errors.New("--rate has to be more than 0")
@@ -124,7 +124,7 @@ func (a *act) check(f event.Filter, ids []string) error {
 	return nil
 }
 
-func (p Program) act(ctx context.Context, a *act, ids []string) error {
+func (p Program) act(ctx context.Context, a *actFlags, ids []string) error {
 	s, done, err := p.letters(ctx)
 	if err != nil {
 		return err
@@ -151,7 +151,7 @@ func (p Program) act(ctx context.Context, a *act, ids []string) error {
 		}
 		return nil
 	}
-	if !a.yes && !p.confirm(fmt.Sprintf("%s %s?", op.Action, plural(plan.Total, "dead letter"))) {
+	if !a.yes && !p.confirm(fmt.Sprintf("%s %s?", op.Action, countOf(plan.Total, "dead letter"))) {
 		return errVerdict
 	}
 	id, err := s.Begin(ctx, op, "")
@@ -188,7 +188,7 @@ func (p Program) printPlan(plan deadletter.Plan, asJSON bool) error {
 	if asJSON {
 		return p.writeJSON(plan)
 	}
-	_, _ = fmt.Fprintf(p.Stdout, "%s would be %s. Nothing was done.\n", plural(plan.Total, "dead letter"), past(plan.Action))
+	_, _ = fmt.Fprintf(p.Stdout, "%s would be %s. Nothing was done.\n", countOf(plan.Total, "dead letter"), pastTense(plan.Action))
 	if plan.Total > 0 {
 		_, _ = fmt.Fprintln(p.Stdout, "\nby reason:")
 		printGroups(p.Stdout, plan.Groups)
@@ -204,7 +204,7 @@ func (p Program) printPlan(plan deadletter.Plan, asJSON bool) error {
 	return nil
 }
 
-func past(a event.Action) string {
+func pastTense(a event.Action) string {
 	if a == event.ActionDiscard {
 		return "discarded"
 	}
@@ -215,7 +215,7 @@ func past(a event.Action) string {
 const followEvery = 300 * time.Millisecond
 
 // follow waits for the end of an operation and tells how far it is.
-func (p Program) follow(ctx context.Context, s *deadletter.Store, id string, a *act) error {
+func (p Program) follow(ctx context.Context, s *deadletter.Store, id string, a *actFlags) error {
 	ctx, cancel := context.WithTimeout(ctx, a.wait)
 	defer cancel()
 	bar := isTerminal(p.Stderr)

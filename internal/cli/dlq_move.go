@@ -76,7 +76,7 @@ code is then 1.`,
 			if asJSON {
 				err = p.writeJSON(r)
 			} else {
-				_, _ = fmt.Fprintf(p.Stdout, "%s imported, %d refused\n", plural(r.Imported, "dead letter"), len(r.Refused))
+				_, _ = fmt.Fprintf(p.Stdout, "%s imported, %d refused\n", countOf(r.Imported, "dead letter"), len(r.Refused))
 			}
 			if err == nil && len(r.Refused) > 0 {
 				return errVerdict
@@ -89,8 +89,8 @@ code is then 1.`,
 	return c
 }
 
-// imported is what an import has come to.
-type imported struct {
+// importCount is what an import has come to.
+type importCount struct {
 	Imported int       `json:"imported"`
 	Refused  []refusal `json:"refused"`
 }
@@ -102,8 +102,8 @@ type refusal struct {
 }
 
 // importAll imports each line. A line that can't be taken is told and passed over.
-func (p Program) importAll(in io.Reader, take func(deadletter.Full) error) (imported, error) {
-	r := imported{Refused: []refusal{}}
+func (p Program) importAll(in io.Reader, take func(deadletter.Full) error) (importCount, error) {
+	r := importCount{Refused: []refusal{}}
 	lines := bufio.NewReader(in)
 	for n := 1; ; n++ {
 		text, err := lines.ReadBytes('\n')

@@ -108,7 +108,7 @@ func printLetter(w io.Writer, l deadletter.Full, ui string) {
 	if i := l.Letter.Instead; i != nil {
 		p.line("\nthis run stands in the place of another: %s", legible(i.Why))
 	}
-	p.line("\nbody, %s, %s:\n%s", plural(len(l.Body), "byte"), legible(e.DataContentType), legible(string(l.Body)))
+	p.line("\nbody, %s, %s:\n%s", countOf(len(l.Body), "byte"), legible(e.DataContentType), legible(string(l.Body)))
 	if c := l.Letter.Correction; c != nil {
 		p.line("\nCORRECTED %s by %s (%s); nobody has signed it, and a replay hands over this:\n%s",
 			shownTime(c.At), legible(c.Actor), legible(c.Reason), legible(string(l.Corrected)))
@@ -129,7 +129,7 @@ func (p letterPrinter) failure(f event.Failure) {
 		p.line("  attempt %d failed %s: %s", a.Number, shownTime(a.At), legible(a.Error))
 	}
 	if f.Answer != "" {
-		p.line("  answer, %s:", plural(len(f.Answer), "byte"))
+		p.line("  answer, %s:", countOf(len(f.Answer), "byte"))
 		p.below("  " + strings.ReplaceAll(f.Answer, "\n", "\n  "))
 	}
 	if f.Stack != "" {

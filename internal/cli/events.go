@@ -264,15 +264,15 @@ func eventsTail(p Program) *cobra.Command {
 		Short: "Follow events as they come and as they end, until Ctrl-C",
 		Args:  cobra.NoArgs,
 		RunE: p.overEvents(&f, func(c *cobra.Command, log *eventlog.Log, filter eventlog.Filter) error {
-			return tail(c, log, filter, f.asJSON)
+			return tailEvents(c, log, filter, f.asJSON)
 		}),
 	}
 	f.add(c)
 	return c
 }
 
-// tail prints each event once for each state that it is seen in.
-func tail(c *cobra.Command, log *eventlog.Log, f eventlog.Filter, asJSON bool) error {
+// tailEvents prints each event once for each state that it is seen in.
+func tailEvents(c *cobra.Command, log *eventlog.Log, f eventlog.Filter, asJSON bool) error {
 	type sight struct {
 		id    string
 		state eventlog.State

@@ -25,8 +25,8 @@ type meetingsClient interface {
 	Close()
 }
 
-// ledger is one meeting as the command prints it.
-type ledger struct {
+// printedMeeting is one meeting as the command prints it.
+type printedMeeting struct {
 	WorkflowID string `json:"workflowId"`
 	meeting.View
 	// Error is why the meeting could not be asked.
@@ -72,7 +72,7 @@ func showMeeting(cmd *cobra.Command, c meetingsClient, uuid string, asJSON bool)
 		return fmt.Errorf("asking meeting %s, for which a worker must be running: %w", uuid, err)
 	}
 	if asJSON {
-		return printJSON(cmd.OutOrStdout(), ledger{WorkflowID: id, View: view})
+		return printJSON(cmd.OutOrStdout(), printedMeeting{WorkflowID: id, View: view})
 	}
 	return printMeeting(cmd.OutOrStdout(), view)
 }
@@ -127,14 +127,14 @@ func meetingIDs(ctx context.Context, c meetingsClient, limit int) ([]string, err
 }
 
 // askMeetings asks some at a time, and keeps their order.
-func askMeetings(ctx context.Context, c meetingsClient, ids []string) []ledger {
-	all := make([]ledger, len(ids))
+func askMeetings(ctx context.Context, c meetingsClient, ids []string) []printedMeeting {
+	all := make([]printedMeeting, len(ids))
 	var group errgroup.Group
 	group.SetLimit(8)
 	for i, id := range ids {
 		group.Go(func() error {
 			view, err := askMeeting(ctx, c, id)
-			all[i] = ledger{WorkflowID: id, View: view}
+			all[i] = printedMeeting{WorkflowID: id, View: view}
 			if err != nil {
 				all[i].Error = err.Error()
 			}

@@ -8,4 +8,4 @@ func MeetingsCommand[C meetingsClient](dial func(*cobra.Command) (C, error)) *co
 }
 
 // Ledger is what the command prints as JSON.
-type Ledger = ledger
+type Ledger = printedMeeting

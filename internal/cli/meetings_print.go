@@ -14,7 +14,7 @@ import (
 // maxTopic is the length in characters of a topic in a table.
 const maxTopic = 40
 
-func printMeetings(w io.Writer, all []ledger) error {
+func printMeetings(w io.Writer, all []printedMeeting) error {
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(w, "No meetings yet. Try: grapnel send zoom")
 		return err

@@ -28,7 +28,7 @@ The events of a paused source are still verified, answered and kept; they wait b
 they are handled. Events for a paused destination wait too, without using up attempts.
 Without arguments it lists what is paused, by whom and why.`,
 		Example: "  grapnel pause destination crm --reason 'they move house until noon'",
-		Args:    cobra.MatchAll(cobra.MaximumNArgs(2), pausable),
+		Args:    cobra.MatchAll(cobra.MaximumNArgs(2), checkPauseArgs),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return p.listPauses(c, asJSON)
@@ -50,7 +50,7 @@ func resumeCommand(p Program) *cobra.Command {
 		Short: "End the pause of a source or a destination",
 		Long: `End the pause of a source or a destination. Events that waited come back one after the
 other, within two minutes of the resumption.`,
-		Args:      cobra.MatchAll(cobra.ExactArgs(2), pausable),
+		Args:      cobra.MatchAll(cobra.ExactArgs(2), checkPauseArgs),
 		ValidArgs: []string{event.PauseSource, event.PauseDestination},
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.setPause(c, args, event.PauseChange{}, true)
@@ -58,8 +58,8 @@ other, within two minutes of the resumption.`,
 	}
 }
 
-// pausable checks the arguments of pause and resume.
-func pausable(_ *cobra.Command, args []string) error {
+// checkPauseArgs checks the arguments of pause and resume.
+func checkPauseArgs(_ *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}

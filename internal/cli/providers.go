@@ -46,11 +46,11 @@ func providersCommand(p Program) *cobra.Command {
 }
 
 func unknownProvider(name string) error {
-	return &usageError{fmt.Errorf("no provider %q; %s'grapnel providers' lists them", name, meant(name, provider.Names()))}
+	return &usageError{fmt.Errorf("no provider %q; %s'grapnel providers' lists them", name, didYouMean(name, provider.Names()))}
 }
 
-// meant asks whether another name was meant; empty where none is like it.
-func meant(name string, known []string) string {
+// didYouMean asks whether another name was meant; empty where none is like it.
+func didYouMean(name string, known []string) string {
 	if near := config.Nearest(name, known); len(near) > 0 {
 		return "did you mean " + strings.Join(near, " or ") + "? "
 	}

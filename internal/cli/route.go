@@ -24,14 +24,14 @@ import (
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
-// routing is what the flags of route say.
-type routing struct {
+// routeFlags is what the flags of route say.
+type routeFlags struct {
 	source, typ, event string
 	asJSON             bool
 }
 
 func routeCommand(p Program) *cobra.Command {
-	var f routing
+	var f routeFlags
 	c := &cobra.Command{
 		Use:   "route [FILE]",
 		Short: "Say which routes an event takes and why, and what would be sent; nothing is",
@@ -73,12 +73,12 @@ once: no route takes it, or a condition or transform fails.`,
 	return c
 }
 
-func (p Program) route(ctx context.Context, args []string, f routing) error {
+func (p Program) route(ctx context.Context, args []string, f routeFlags) error {
 	_, cfg, err := p.Configuration()
 	if err != nil {
 		return err
 	}
-	var events []carried
+	var events []eventAndBody
 	if f.event != "" {
 		events, err = p.known(ctx, f.event)
 	} else {
@@ -107,14 +107,14 @@ func (p Program) route(ctx context.Context, args []string, f routing) error {
 	return nil
 }
 
-// carried is an event with its body.
-type carried struct {
+// eventAndBody is an event with its body.
+type eventAndBody struct {
 	event.Event
 	body []byte
 }
 
 // known reads an event from Temporal.
-func (p Program) known(ctx context.Context, id string) ([]carried, error) {
+func (p Program) known(ctx context.Context, id string) ([]eventAndBody, error) {
 	id = strings.ToLower(id)
 	if !eventlog.IsID(id) {
 		return nil, &usageError{errors.New("--event: an event ID has 64 hexadecimal digits")}
@@ -128,14 +128,14 @@ func (p Program) known(ctx context.Context, id string) ([]carried, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []carried{{story.Event, story.Body}}, nil
+	return []eventAndBody{{story.Event, story.Body}}, nil
 }
 
 // requestLine is what tells a captured request from a body alone.
 var requestLine = regexp.MustCompile(`^[A-Z]+ \S+ HTTP/[0-9.]+\r?\n`)
 
 // incoming makes the events that the receiver would make of a request.
-func (p Program) incoming(cfg *config.Config, file string, f routing) ([]carried, error) {
+func (p Program) incoming(cfg *config.Config, file string, f routeFlags) ([]eventAndBody, error) {
 	src, err := p.read(file)
 	if err != nil {
 		return nil, err
@@ -164,7 +164,7 @@ func (p Program) incoming(cfg *config.Config, file string, f routing) ([]carried
 		return nil, fmt.Errorf("the request is none of this sender's: %w", err)
 	}
 	kept := s.Kept(r.Header, cfg.Masker())
-	events := make([]carried, len(parts))
+	events := make([]eventAndBody, len(parts))
 	for i, part := range parts {
 		events[i] = eventOf(s, part, f.typ)
 		events[i].Headers = kept
@@ -174,7 +174,7 @@ func (p Program) incoming(cfg *config.Config, file string, f routing) ([]carried
 
 // eventOf is the event of a request, or of a part of it. A type that is given takes the
 // place of what the sender's rule reads.
-func eventOf(s *config.Source, r *verify.Request, typ string) carried {
+func eventOf(s *config.Source, r *verify.Request, typ string) eventAndBody {
 	read := s.Verifier.Identify(r)
 	e := event.Event{
 		Source: s.Name, Type: read.Type, SenderID: read.ID, Subject: read.Subject, Time: read.Time, Received: time.Now().UTC(),
@@ -188,7 +188,7 @@ func eventOf(s *config.Source, r *verify.Request, typ string) carried {
 	if typ != "" {
 		e.Type = typ
 	}
-	return carried{e, r.Body}
+	return eventAndBody{e, r.Body}
 }
 
 func (p Program) writeRouting(r app.Routing, asJSON bool) error {

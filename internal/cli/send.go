@@ -18,8 +18,8 @@ import (
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
-// sending is what the flags of send say.
-type sending struct {
+// sendFlags is what the flags of send say.
+type sendFlags struct {
 	provider, secret, url, typ string
 	// ca, cert and key are files by which a receiver that serves TLS and its sender
 	// know each other.
@@ -31,7 +31,7 @@ type sending struct {
 }
 
 func sendCommand(p Program) *cobra.Command {
-	var f sending
+	var f sendFlags
 	c := &cobra.Command{
 		Use:   "send SOURCE",
 		Short: "Post a correctly signed sample event, as its sender would",
@@ -105,7 +105,7 @@ func (p Program) sendableTypes(args []string, preset string) []string {
 	return provider.Types(preset)
 }
 
-func (p Program) send(ctx context.Context, name string, f sending) error {
+func (p Program) send(ctx context.Context, name string, f sendFlags) error {
 	if f.count < 1 {
 		return &usageError{fmt.Errorf("--count %d: send at least one", f.count)}
 	}
@@ -137,7 +137,7 @@ func (p Program) send(ctx context.Context, name string, f sending) error {
 }
 
 // choose takes the secret to sign with.
-func (b *letterbox) choose(f sending) (err error) {
+func (b *letterbox) choose(f sendFlags) (err error) {
 	switch {
 	case f.forge:
 		var other provider.KeyPair // that nobody was given
@@ -170,7 +170,7 @@ func (p Program) post(ctx context.Context, client *http.Client, r *verify.Reques
 	}
 	res, err := client.Do(req)
 	if err != nil {
-		return false, unreached(err, r.URL)
+		return false, explainUnreached(err, r.URL)
 	}
 	defer func() { _ = res.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))

@@ -39,7 +39,7 @@ func doorAt(given, usual, source string) (string, error) {
 // client makes what posts samples. It follows no redirect, as senders do not. It
 // trusts a receiver by the certificates of --ca, else by the system's authorities
 // and the certificate that the configuration names as the receiver's own.
-func (f sending) client(own *config.TLS, to string) (*http.Client, error) {
+func (f sendFlags) client(own *config.TLS, to string) (*http.Client, error) {
 	trust := &tls.Config{MinVersion: tls.VersionTLS12}
 	if (f.cert == "") != (f.key == "") {
 		return nil, &usageError{errors.New("--cert and --key go together: a certificate and its key")}
@@ -118,8 +118,8 @@ func certificatesOf(text []byte) (all []*x509.Certificate) {
 	return all
 }
 
-// unreached says what to do when the receiver at an address gave no answer.
-func unreached(err error, to string) error {
+// explainUnreached says what to do when the receiver at an address gave no answer.
+func explainUnreached(err error, to string) error {
 	var bad *tls.CertificateVerificationError
 	var op *net.OpError
 	switch {

@@ -31,7 +31,7 @@ type letterbox struct {
 }
 
 // letterbox finds out where to send to and how to sign.
-func (p Program) letterbox(name string, f sending) (*letterbox, error) {
+func (p Program) letterbox(name string, f sendFlags) (*letterbox, error) {
 	env, err := p.Environment()
 	if err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func (p Program) letterbox(name string, f sending) (*letterbox, error) {
 		return nil, fmt.Errorf("configuration:\n%w", err)
 	default:
 		return nil, fmt.Errorf("%s has no source %q; %sadd it there, or give --secret to try a provider",
-			env.Config, name, meant(name, slices.Sorted(maps.Keys(cfg.Sources))))
+			env.Config, name, didYouMean(name, slices.Sorted(maps.Keys(cfg.Sources))))
 	}
 	if f.secret != "" {
 		box.secret.Value = f.secret
@@ -68,7 +68,7 @@ func (p Program) letterbox(name string, f sending) (*letterbox, error) {
 }
 
 // of takes from a configured source what its sender was told: the address, and how to sign.
-func (box *letterbox) of(s *config.Source, env config.Env, f sending) (err error) {
+func (box *letterbox) of(s *config.Source, env config.Env, f sendFlags) (err error) {
 	box.preset, box.verifier = s.Provider, s.Verifier
 	if s.URL != "" {
 		box.signed = s.URL
@@ -96,7 +96,7 @@ func developmentSecret(env config.Env, s *config.Source, own []verify.Secret) (v
 }
 
 // complete finds the preset where the configuration has none.
-func (b *letterbox) complete(name string, f sending) error {
+func (b *letterbox) complete(name string, f sendFlags) error {
 	if f.provider != "" {
 		b.preset = f.provider
 	}
@@ -119,7 +119,7 @@ func (b *letterbox) complete(name string, f sending) error {
 }
 
 // sample makes a signed request of one new event.
-func (b *letterbox) sample(f sending) (*verify.Request, error) {
+func (b *letterbox) sample(f sendFlags) (*verify.Request, error) {
 	at := time.Now().Add(f.skew)
 	sample, err := provider.Compose(b.preset, b.verifier.Profile(), f.typ, rand.Text(), at)
 	if err != nil {

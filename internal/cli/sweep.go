@@ -145,10 +145,10 @@ func (p Program) printSweep(r sweep.Result, o sweepOptions) error {
 		_, _ = fmt.Fprintf(p.Stdout, "%s  %s  %s  %s\n", f.At.UTC().Format(time.RFC3339), legible(f.ID), legible(f.Type), legible(f.Status))
 	}
 	if o.dry {
-		_, _ = fmt.Fprintf(p.Stdout, "%s would be asked for again. Nothing was done.\n", plural(len(r.Failed), "event"))
+		_, _ = fmt.Fprintf(p.Stdout, "%s would be asked for again. Nothing was done.\n", countOf(len(r.Failed), "event"))
 		return nil
 	}
-	_, _ = fmt.Fprintf(p.Stdout, "%s asked for again, %d left\n", plural(r.Asked, "event"), r.Remaining)
+	_, _ = fmt.Fprintf(p.Stdout, "%s asked for again, %d left\n", countOf(r.Asked, "event"), r.Remaining)
 	return nil
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// judging is what the flags of verify say.
-type judging struct {
+// verifyFlags is what the flags of verify say.
+type verifyFlags struct {
 	provider, source, url, now, vectors string
 	secrets, params                     []string
 	tolerance                           time.Duration
@@ -20,7 +20,7 @@ type judging struct {
 }
 
 func verifyCommand(p Program) *cobra.Command {
-	var f judging
+	var f verifyFlags
 	c := &cobra.Command{
 		Use:   "verify [FILE]",
 		Short: "Judge a captured request offline, and say which step failed and what was signed",
@@ -62,7 +62,7 @@ Exit code 0 means valid, 1 not valid, or that a verdict disagrees with the vecto
 	return c
 }
 
-func (p Program) judge(ctx context.Context, file string, f judging) error {
+func (p Program) judge(ctx context.Context, file string, f verifyFlags) error {
 	by, err := p.judgeBy(f)
 	if err != nil {
 		return err
@@ -88,7 +88,7 @@ func (p Program) judge(ctx context.Context, file string, f judging) error {
 	return nil
 }
 
-func (p Program) writeRuling(r ruling, asJSON bool) error {
+func (p Program) writeRuling(r verdict, asJSON bool) error {
 	if asJSON {
 		if err := json.NewEncoder(p.Stdout).Encode(r); err != nil {
 			return fmt.Errorf("write the verdict: %w", err)

@@ -11,8 +11,8 @@ import (
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
-// ruling is the verdict on a request.
-type ruling struct {
+// verdict is the verdict on a request.
+type verdict struct {
 	Valid  bool   `json:"valid"`
 	Step   string `json:"step,omitempty"`
 	Reason string `json:"reason,omitempty"`
@@ -31,8 +31,8 @@ type ruling struct {
 	Event *verify.Event `json:"event,omitempty"`
 }
 
-// rule is what requests are judged by.
-type rule struct {
+// judgingRule is what requests are judged by.
+type judgingRule struct {
 	verifier *verify.Verifier
 	secrets  []verify.Secret
 	// source is the name under which the receiver would know the sender.
@@ -45,7 +45,7 @@ type rule struct {
 const maxPlain = 64 << 20
 
 // judge takes the steps that the receiver takes of a request by itself.
-func (u rule) judge(r *verify.Request, o verify.Options) (ruling, error) {
+func (u judgingRule) judge(r *verify.Request, o verify.Options) (verdict, error) {
 	if u.url != "" {
 		r.URL = u.url
 		if r.Query != "" && !strings.Contains(u.url, "?") {
@@ -60,7 +60,7 @@ func (u rule) judge(r *verify.Request, o verify.Options) (ruling, error) {
 		return out, err
 	}
 	if !u.verifier.IsEvent(r.Method) {
-		return ruling{Step: "method", Reason: "method", Detail: "no event of this sender comes by " + r.Method +
+		return verdict{Step: "method", Reason: "method", Detail: "no event of this sender comes by " + r.Method +
 			"; the receiver answers 405"}, nil
 	}
 	if err := u.verifier.Verify(r, u.secrets, o); err != nil {
@@ -70,13 +70,13 @@ func (u rule) judge(r *verify.Request, o verify.Options) (ruling, error) {
 		return out, err
 	}
 	if !u.verifier.BodyOK(r) {
-		return ruling{Step: "body", Reason: "json", Detail: "the sender is right, but it sends JSON and this body is none"}, nil
+		return verdict{Step: "body", Reason: "json", Detail: "the sender is right, but it sends JSON and this body is none"}, nil
 	}
 	events, err := provider.Identify(u.verifier, u.source, r)
 	if err != nil {
 		return u.refused(nil, o, err)
 	}
-	out := ruling{Valid: true, Signed: u.signed(r), Bearer: u.verifier.Traits().Bearer, Events: events}
+	out := verdict{Valid: true, Signed: u.signed(r), Bearer: u.verifier.Traits().Bearer, Events: events}
 	if len(events) == 1 {
 		only := events[0]
 		out.EventID, out.Type, out.Event, out.Events = only.EventID, only.Type, &only.Event, nil
@@ -85,7 +85,7 @@ func (u rule) judge(r *verify.Request, o verify.Options) (ruling, error) {
 }
 
 // handshake is the ruling on a request that is one of a phase; is tells whether it is.
-func (u rule) handshake(r *verify.Request, ph verify.Phase, o verify.Options) (out ruling, is bool, err error) {
+func (u judgingRule) handshake(r *verify.Request, ph verify.Phase, o verify.Options) (out verdict, is bool, err error) {
 	// A subscription to SNS is confirmed by a visit, which is the receiver's to make.
 	o.Fetch = func(context.Context, string) ([]byte, error) { return nil, nil }
 	answer, err := u.verifier.Handshake(r, u.secrets, ph, o)
@@ -93,18 +93,18 @@ func (u rule) handshake(r *verify.Request, ph verify.Phase, o verify.Options) (o
 	case err != nil:
 		out, err = u.refused(r, o, err)
 	case answer == nil:
-		return ruling{}, false, nil
+		return verdict{}, false, nil
 	case answer.Refused != nil:
 		out, err = u.refused(r, o, answer.Refused)
 	default:
-		out = ruling{Valid: true, Detail: fmt.Sprintf("the handshake %s, answered with %d and the body %q",
+		out = verdict{Valid: true, Detail: fmt.Sprintf("the handshake %s, answered with %d and the body %q",
 			answer.Name, answer.Status, answer.Body)}
 	}
 	return out, true, err
 }
 
 // signed is what the sender must have signed, where that can be said.
-func (u rule) signed(r *verify.Request) string {
+func (u judgingRule) signed(r *verify.Request) string {
 	content, err := u.verifier.Content(r)
 	if err != nil {
 		return ""
@@ -113,15 +113,15 @@ func (u rule) signed(r *verify.Request) string {
 }
 
 // refused is the ruling on what failed; r is nil where nothing more can be said.
-func (u rule) refused(r *verify.Request, o verify.Options, err error) (ruling, error) {
+func (u judgingRule) refused(r *verify.Request, o verify.Options, err error) (verdict, error) {
 	var f *verify.Failure
 	switch {
 	case !errors.As(err, &f):
-		return ruling{}, err
+		return verdict{}, err
 	case f.Reason == verify.EmptySecret && len(u.secrets) == 0:
-		return ruling{}, &usageError{errors.New("say by which secret to judge: --secret, or --source for those of grapnel.yaml")}
+		return verdict{}, &usageError{errors.New("say by which secret to judge: --secret, or --source for those of grapnel.yaml")}
 	}
-	out := ruling{Step: f.Step.String(), Reason: string(f.Reason), Detail: f.Detail}
+	out := verdict{Step: f.Step.String(), Reason: string(f.Reason), Detail: f.Detail}
 	if r != nil {
 		out.Signed = u.signed(r)
 		out.Detail += u.hint(r, o, f)
@@ -130,7 +130,7 @@ func (u rule) refused(r *verify.Request, o verify.Options, err error) (ruling, e
 }
 
 // hint says what else to try of a request that is not valid.
-func (u rule) hint(r *verify.Request, o verify.Options, f *verify.Failure) string {
+func (u judgingRule) hint(r *verify.Request, o verify.Options, f *verify.Failure) string {
 	if f.Step == verify.StepWindow {
 		return "; --now TIME judges at another time, --now none leaves the window out"
 	}

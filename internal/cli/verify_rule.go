@@ -18,7 +18,7 @@ import (
 )
 
 // options are the circumstances that the flags name.
-func (f judging) options(ctx context.Context) (verify.Options, error) {
+func (f verifyFlags) options(ctx context.Context) (verify.Options, error) {
 	o := verify.Options{Context: ctx, Now: time.Now(), Fetch: coded.HTTPFetch(http.DefaultClient)}
 	if f.tolerance != 0 {
 		o.Tolerance = &f.tolerance
@@ -42,7 +42,7 @@ func (f judging) options(ctx context.Context) (verify.Options, error) {
 }
 
 // judgeBy finds the rule and the secrets to judge by.
-func (p Program) judgeBy(f judging) (by rule, err error) {
+func (p Program) judgeBy(f verifyFlags) (by judgingRule, err error) {
 	for _, s := range f.secrets {
 		by.secrets = append(by.secrets, verify.Secret{Value: s})
 	}
@@ -84,19 +84,19 @@ func (p Program) configured(name string) (*config.Source, error) {
 	s, ok := cfg.Sources[name]
 	if !ok {
 		return nil, &usageError{fmt.Errorf("%s has no source %q; %sits sources are %s", env.Config, name,
-			meant(name, slices.Sorted(maps.Keys(cfg.Sources))), strings.Join(slices.Sorted(maps.Keys(cfg.Sources)), ", "))}
+			didYouMean(name, slices.Sorted(maps.Keys(cfg.Sources))), strings.Join(slices.Sorted(maps.Keys(cfg.Sources)), ", "))}
 	}
 	return s, nil
 }
 
 // preset compiles the preset that the flags name, with their settings in the place
 // of its own.
-func (f judging) preset() (*verify.Verifier, error) {
+func (f verifyFlags) preset() (*verify.Verifier, error) {
 	profile, ok := provider.Get(f.provider)
 	if !ok {
 		return nil, unknownProvider(f.provider)
 	}
-	given, err := pairs(f.params)
+	given, err := nameValues(f.params)
 	if err != nil {
 		return nil, &usageError{err}
 	}

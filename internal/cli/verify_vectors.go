@@ -10,7 +10,7 @@ import (
 	"github.com/grapnel/grapnel/internal/provider"
 )
 
-func (p Program) judgeVectors(f judging) error {
+func (p Program) judgeVectors(f verifyFlags) error {
 	read := func() ([]byte, error) { return os.ReadFile(f.vectors) }
 	if f.vectors == "-" {
 		read = func() ([]byte, error) { return io.ReadAll(p.Stdin) }

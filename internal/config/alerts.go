@@ -112,19 +112,19 @@ func (c *Config) alerts() {
 }
 
 func (c *Config) alertTarget(t *AlertTarget, name string) {
-	r, path := c.read, join("alerts.targets", name)
+	r, path := c.read, joinPath("alerts.targets", name)
 	formats := []string{string(alert.FormatJSON), string(alert.FormatSlack), string(alert.FormatPagerDuty)}
 	switch {
 	case t == nil:
 		r.fault(path, "says nothing; give it a url")
 		return
 	case !slices.Contains(formats, t.Format):
-		r.fault(join(path, "format"), "must be one of "+strings.Join(formats, ", "))
+		r.fault(joinPath(path, "format"), "must be one of "+strings.Join(formats, ", "))
 	case t.Format == string(alert.FormatPagerDuty) && !t.RoutingKey.IsSet():
-		r.fault(join(path, "routing_key"), "is missing; PagerDuty shows it as the integration key of the service")
+		r.fault(joinPath(path, "routing_key"), "is missing; PagerDuty shows it as the integration key of the service")
 	}
 	if !t.URL.IsSet() {
-		r.fault(join(path, "url"), "is missing; give the address that is told of alerts")
+		r.fault(joinPath(path, "url"), "is missing; give the address that is told of alerts")
 		return
 	}
 	if r.broken(path) {

@@ -67,7 +67,7 @@ type Config struct {
 	// Engine says how the embedded engine runs, where that is what runs.
 	Engine Engine `yaml:"engine"`
 
-	read *reading
+	read *fileReading
 }
 
 // Spool bounds the receiver's disk queue.
@@ -243,9 +243,9 @@ func (c *Config) Summary() string {
 	for _, name := range slices.Sorted(maps.Keys(c.Destinations)) {
 		d := c.Destinations[name]
 		_, _ = fmt.Fprintf(t, "destination %s\t%s\tsecrets %s\tauth %s\tattempts %d\ttime-out %s\n",
-			name, host(d), signed(d), auth(d), d.Retry.Attempts, short(d.Timeout()))
+			name, hostOf(d), signingText(d), authText(d), d.Retry.Attempts, shortDuration(d.Timeout()))
 	}
-	_, _ = fmt.Fprintf(t, "retention %s\tcompress from %s\ttls %t\trate store %s\n", short(c.Retention), orNever(c.CompressFrom), c.TLS != nil, c.RateStore)
+	_, _ = fmt.Fprintf(t, "retention %s\tcompress from %s\ttls %t\trate store %s\n", shortDuration(c.Retention), orNever(c.CompressFrom), c.TLS != nil, c.RateStore)
 	_ = t.Flush() // To memory, which takes everything.
 	return text.String()
 }
@@ -265,24 +265,24 @@ func countSet(n int) string {
 	return fmt.Sprintf("set (%d)", n)
 }
 
-// signed says whether deliveries are signed.
-func signed(d *destination.Spec) string {
+// signingText says whether deliveries are signed.
+func signingText(d *destination.Spec) string {
 	if d.HTTP == nil {
 		return "not used"
 	}
 	return countSet(len(d.HTTP.Secrets))
 }
 
-// auth says how deliveries authenticate.
-func auth(d *destination.Spec) string {
+// authText says how deliveries authenticate.
+func authText(d *destination.Spec) string {
 	if d.HTTP == nil {
 		return "not used"
 	}
 	return d.HTTP.Auth()
 }
 
-// host is where a destination is, without path and query: they may hold tokens.
-func host(d *destination.Spec) string {
+// hostOf is where a destination is, without path and query: they may hold tokens.
+func hostOf(d *destination.Spec) string {
 	if d.HTTP == nil {
 		return d.Where()
 	}

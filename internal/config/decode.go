@@ -12,16 +12,16 @@ import (
 // tooLarge marks the fault of a file of too many nodes, which is told once.
 const tooLarge = "*"
 
-// custom is a type that reads its own forms of a setting.
-type custom interface {
-	decodeNode(r *reading, n *node, path string)
+// nodeDecoder is a type that reads its own forms of a setting.
+type nodeDecoder interface {
+	decodeNode(r *fileReading, n *yamlNode, path string)
 }
 
 // defaulter is a type with defaults of its own.
 type defaulter interface{ SetDefaults() }
 
 // decode fills v from n and reports what does not fit.
-func (r *reading) decode(v reflect.Value, n *node, path string) {
+func (r *fileReading) decode(v reflect.Value, n *yamlNode, path string) {
 	if r.nodes++; r.nodes > maxNodes {
 		if !r.faulty[tooLarge] {
 			r.faulty[tooLarge] = true
@@ -29,7 +29,7 @@ func (r *reading) decode(v reflect.Value, n *node, path string) {
 		}
 		return
 	}
-	if c, ok := reflect.TypeAssert[custom](v.Addr()); ok {
+	if c, ok := reflect.TypeAssert[nodeDecoder](v.Addr()); ok {
 		c.decodeNode(r, n, path)
 		return
 	}
@@ -37,14 +37,14 @@ func (r *reading) decode(v reflect.Value, n *node, path string) {
 }
 
 // plain decodes by the shape of the Go type alone.
-func (r *reading) plain(v reflect.Value, n *node, path string) {
+func (r *fileReading) plain(v reflect.Value, n *yamlNode, path string) {
 	if isScalar(v.Type()) {
 		r.scalar(v, n, path)
 		return
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
-		r.decode(fresh(v), n, path)
+		r.decode(allocate(v), n, path)
 	case reflect.Struct:
 		r.structure(v, n, path)
 	case reflect.Map:
@@ -56,8 +56,8 @@ func (r *reading) plain(v reflect.Value, n *node, path string) {
 	}
 }
 
-// fresh allocates what a pointer points to, with its defaults.
-func fresh(v reflect.Value) reflect.Value {
+// allocate allocates what a pointer points to, with its defaults.
+func allocate(v reflect.Value) reflect.Value {
 	v.Set(reflect.New(v.Type().Elem()))
 	if d, ok := reflect.TypeAssert[defaulter](v); ok {
 		d.SetDefaults()
@@ -65,7 +65,7 @@ func fresh(v reflect.Value) reflect.Value {
 	return v.Elem()
 }
 
-func (r *reading) structure(v reflect.Value, n *node, path string) {
+func (r *fileReading) structure(v reflect.Value, n *yamlNode, path string) {
 	switch n.kind {
 	case kindNull:
 		return
@@ -76,7 +76,7 @@ func (r *reading) structure(v reflect.Value, n *node, path string) {
 		return
 	}
 	for _, m := range n.members {
-		p := join(path, m.key)
+		p := joinPath(path, m.key)
 		field, ok := fieldByKey(v, m.key)
 		if !ok {
 			r.unknown(v.Type(), m, p)
@@ -89,14 +89,14 @@ func (r *reading) structure(v reflect.Value, n *node, path string) {
 
 // enter notes where a setting stands: a value at its own place, anything larger
 // at that of its key.
-func (r *reading) enter(m member, path string) {
+func (r *fileReading) enter(m yamlMember, path string) {
 	r.places[path] = m.at
 	if m.value.kind == kindScalar {
 		r.places[path] = m.value.at
 	}
 }
 
-func (r *reading) table(v reflect.Value, n *node, path string) {
+func (r *fileReading) table(v reflect.Value, n *yamlNode, path string) {
 	switch n.kind {
 	case kindNull:
 		return
@@ -107,7 +107,7 @@ func (r *reading) table(v reflect.Value, n *node, path string) {
 	}
 	v.Set(reflect.MakeMapWithSize(v.Type(), len(n.members)))
 	for _, m := range n.members {
-		p := join(path, m.key)
+		p := joinPath(path, m.key)
 		r.enter(m, p)
 		value := reflect.New(v.Type().Elem()).Elem()
 		r.decode(value, m.value, p)
@@ -115,7 +115,7 @@ func (r *reading) table(v reflect.Value, n *node, path string) {
 	}
 }
 
-func (r *reading) list(v reflect.Value, n *node, path string) {
+func (r *fileReading) list(v reflect.Value, n *yamlNode, path string) {
 	switch n.kind {
 	case kindNull:
 		return
@@ -133,7 +133,7 @@ func (r *reading) list(v reflect.Value, n *node, path string) {
 }
 
 // scalar reads one value: references first, then the text by the type.
-func (r *reading) scalar(v reflect.Value, n *node, path string) {
+func (r *fileReading) scalar(v reflect.Value, n *yamlNode, path string) {
 	text, expanded, ok := r.text(n, path)
 	if !ok {
 		return
@@ -153,12 +153,12 @@ func (r *reading) scalar(v reflect.Value, n *node, path string) {
 		// What came from the environment may be a secret in the wrong place.
 		r.fault(path, "the value from the environment does not fit: "+err.Error())
 	default:
-		r.fault(path, strconv.Quote(shorten(text))+" does not fit: "+err.Error())
+		r.fault(path, strconv.Quote(shortenText(text))+" does not fit: "+err.Error())
 	}
 }
 
 // text is a scalar with its references resolved.
-func (r *reading) text(n *node, path string) (text string, expanded, ok bool) {
+func (r *fileReading) text(n *yamlNode, path string) (text string, expanded, ok bool) {
 	switch n.kind {
 	case kindNull:
 		r.fault(path, "has no value; give it one or remove the line")
@@ -168,14 +168,14 @@ func (r *reading) text(n *node, path string) (text string, expanded, ok bool) {
 		r.misshape(n, path, "expects a single value, not a list or a mapping; a text with colons or brackets needs quotes")
 		return "", false, false
 	}
-	text, expanded, errs := expand(n.text, r.lookup)
+	text, expanded, errs := expandVariables(n.text, r.lookup)
 	for _, err := range errs {
 		r.faultAt(n.at, path, err.Error())
 	}
 	return text, expanded, len(errs) == 0
 }
 
-func (r *reading) secret(s *Secret, text, path string, expanded bool) {
+func (r *fileReading) secret(s *Secret, text, path string, expanded bool) {
 	if name, ok := strings.CutPrefix(text, "file:"); ok {
 		content, exposed, err := r.readSecret(name)
 		if err != nil {
@@ -193,7 +193,7 @@ func (r *reading) secret(s *Secret, text, path string, expanded bool) {
 }
 
 // content reads a file that a setting names.
-func (r *reading) content(f *secret.File, name, path string) {
+func (r *fileReading) content(f *secret.File, name, path string) {
 	f.Path = r.beside(name)
 	text, mode, err := readFile(f.Path)
 	if err != nil {
@@ -208,7 +208,7 @@ func (r *reading) content(f *secret.File, name, path string) {
 }
 
 // unknown reports a key that no setting has.
-func (r *reading) unknown(t reflect.Type, m member, path string) {
+func (r *fileReading) unknown(t reflect.Type, m yamlMember, path string) {
 	known := keysOf(t)
 	message := "there is no such setting; here are " + strings.Join(known, ", ")
 	if near := Nearest(m.key, known); len(near) > 0 {
@@ -217,7 +217,7 @@ func (r *reading) unknown(t reflect.Type, m member, path string) {
 	r.faultAt(m.at, path, message)
 }
 
-func join(path, key string) string {
+func joinPath(path, key string) string {
 	if path == "" {
 		return key
 	}
@@ -257,7 +257,7 @@ func keysOf(t reflect.Type) []string {
 	return out
 }
 
-func shorten(s string) string {
+func shortenText(s string) string {
 	if len(s) > 60 {
 		return fmt.Sprintf("%.60s…", s)
 	}

@@ -72,8 +72,8 @@ type variables struct {
 // variable is one line of the table of variables.
 type variable struct{ name, fallback, doc string }
 
-// declared is the table of variables, as envconfig makes it of the struct.
-func declared() ([]variable, error) {
+// declaredVariables is the table of variables, as envconfig makes it of the struct.
+func declaredVariables() ([]variable, error) {
 	var b strings.Builder
 	const line = "{{range .}}{{usage_key .}}\t{{usage_default .}}\t{{usage_description .}}\n{{end}}"
 	if err := envconfig.Usagef(envPrefix, &variables{}, &b, line); err != nil {
@@ -89,7 +89,7 @@ func declared() ([]variable, error) {
 
 // DescribeEnv prints the table of variables in Markdown, for the documentation.
 func DescribeEnv(out io.Writer) error {
-	vars, err := declared()
+	vars, err := declaredVariables()
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func DescribeEnv(out io.Writer) error {
 // error is Faults, all of them, and never holds a value that may be secret; what
 // could be read is given even then, so that a check can go on.
 func LoadEnv(lookup func(string) (string, bool)) (Env, error) {
-	vars, err := declared()
+	vars, err := declaredVariables()
 	if err != nil {
 		return Env{}, err
 	}
@@ -145,7 +145,7 @@ func (l *envLoader) env() Env {
 	get := func(name string) string { return l.values[envPrefix+"_"+name] }
 	e := Env{
 		Config: get("CONFIG"), Listen: get("LISTEN"), AdminListen: get("ADMIN_LISTEN"),
-		AdminToken: NewSecret(get("ADMIN_TOKEN")), AdminReadToken: NewSecret(get("ADMIN_READ_TOKEN")), AdminHosts: words(get("ADMIN_HOSTS")), DataDir: get("DATA_DIR"),
+		AdminToken: NewSecret(get("ADMIN_TOKEN")), AdminReadToken: NewSecret(get("ADMIN_READ_TOKEN")), AdminHosts: splitWords(get("ADMIN_HOSTS")), DataDir: get("DATA_DIR"),
 		TaskQueue: get("TASK_QUEUE"), LogFormat: get("LOG_FORMAT"), UIOrigin: get("UI_ORIGIN"),
 	}
 	l.address("GRAPNEL_LISTEN", e.Listen)
@@ -211,8 +211,8 @@ func (l *envLoader) tokens(e Env) {
 	}
 }
 
-// words splits a list at its commas.
-func words(s string) []string {
+// splitWords splits a list at its commas.
+func splitWords(s string) []string {
 	if s == "" {
 		return nil
 	}

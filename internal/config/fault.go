@@ -58,13 +58,13 @@ func (f Faults) sorted() Faults {
 	return f
 }
 
-// reading is one reading of a file: where things stand in it and what is wrong.
-type reading struct {
+// fileReading is one reading of a file: where things stand in it and what is wrong.
+type fileReading struct {
 	file   string
 	lookup func(string) (string, bool)
 	faults Faults
 	// places are where settings stand, by path.
-	places map[string]place
+	places map[string]position
 	// secrets are the resolved ones by path, for Fingerprint and Warnings.
 	secrets map[string]Secret
 	// contents are what the files held that settings name, by path, for Fingerprint.
@@ -81,27 +81,27 @@ type reading struct {
 	fingerprints
 }
 
-func newReading(file string, lookup func(string) (string, bool)) *reading {
-	return &reading{
+func newReading(file string, lookup func(string) (string, bool)) *fileReading {
+	return &fileReading{
 		file: file, lookup: lookup,
-		places: map[string]place{}, secrets: map[string]Secret{}, contents: map[string]Secret{}, written: map[string]bool{},
+		places: map[string]position{}, secrets: map[string]Secret{}, contents: map[string]Secret{}, written: map[string]bool{},
 		faulty: map[string]bool{}, tainted: map[string]bool{}, misshapen: map[string]bool{},
 	}
 }
 
 // given tells whether the file holds the setting.
-func (r *reading) given(path string) bool {
+func (r *fileReading) given(path string) bool {
 	_, ok := r.places[path]
 	return ok
 }
 
 // fault reports what is wrong with a setting, at its place or, when it is not in
 // the file, at that of what should hold it. One fault for a setting is enough.
-func (r *reading) fault(path, message string) {
+func (r *fileReading) fault(path, message string) {
 	if r.faulty[path] {
 		return
 	}
-	for p := path; p != ""; p = parent(p) {
+	for p := path; p != ""; p = parentPath(p) {
 		if r.misshapen[p] {
 			return
 		}
@@ -111,39 +111,39 @@ func (r *reading) fault(path, message string) {
 
 // misshape reports a value of the wrong shape. What would be missing in it is
 // not reported as well.
-func (r *reading) misshape(n *node, path, message string) {
+func (r *fileReading) misshape(n *yamlNode, path, message string) {
 	r.faultAt(n.at, path, message)
 	r.misshapen[path] = true
 }
 
 // broken tells whether a fault is known of a setting or of anything in it.
-func (r *reading) broken(path string) bool { return r.tainted[path] }
+func (r *fileReading) broken(path string) bool { return r.tainted[path] }
 
-func (r *reading) faultAt(at place, path, message string) {
+func (r *fileReading) faultAt(at position, path, message string) {
 	r.faults = append(r.faults, r.at(at, path, message))
 	r.faulty[path] = true
-	for p := path; p != "" && !r.tainted[p]; p = parent(p) {
+	for p := path; p != "" && !r.tainted[p]; p = parentPath(p) {
 		r.tainted[p] = true
 	}
 }
 
-func (r *reading) at(at place, path, message string) Fault {
+func (r *fileReading) at(at position, path, message string) Fault {
 	return Fault{File: r.file, Line: at.line, Column: at.column, Path: path, Message: message}
 }
 
 // find is the place of a setting, or of the nearest thing around it.
-func (r *reading) find(path string) place {
+func (r *fileReading) find(path string) position {
 	for path != "" {
 		if at, ok := r.places[path]; ok {
 			return at
 		}
-		path = parent(path)
+		path = parentPath(path)
 	}
-	return place{1, 1}
+	return position{1, 1}
 }
 
-// parent is the path of what holds a setting; "" holds all.
-func parent(path string) string { return path[:max(strings.LastIndexAny(path, ".["), 0)] }
+// parentPath is the path of what holds a setting; "" holds all.
+func parentPath(path string) string { return path[:max(strings.LastIndexAny(path, ".["), 0)] }
 
 // Nearest are the known names that a mistyped one may stand for, the likeliest
 // first, at most three.
@@ -155,7 +155,7 @@ func Nearest(name string, known []string) []string {
 	var found []candidate
 	lower := strings.ToLower(name)
 	for _, k := range known {
-		far := distance(lower, strings.ToLower(k))
+		far := editDistance(lower, strings.ToLower(k))
 		if len(lower) >= 3 && (strings.HasPrefix(k, lower) || strings.HasPrefix(lower, k)) {
 			far = min(far, 1)
 		}
@@ -171,9 +171,9 @@ func Nearest(name string, known []string) []string {
 	return out
 }
 
-// distance is how many insertions, deletions, replacements and exchanges of two
+// editDistance is how many insertions, deletions, replacements and exchanges of two
 // neighbours make b of a, no place being touched twice.
-func distance(a, b string) int {
+func editDistance(a, b string) int {
 	a = a[:min(len(a), 64)]
 	rows := make([][]int, len(a)+1)
 	for i := range rows {

@@ -212,7 +212,7 @@ func (s *Source) SetDefaults() {
 }
 
 // decodeNode reads a secret: a single value, or a mapping with its bounds.
-func (s *SourceSecret) decodeNode(r *reading, n *node, path string) {
+func (s *SourceSecret) decodeNode(r *fileReading, n *yamlNode, path string) {
 	if n.kind == kindMapping {
 		r.structure(reflect.ValueOf(s).Elem(), n, path)
 		return
@@ -221,7 +221,7 @@ func (s *SourceSecret) decodeNode(r *reading, n *node, path string) {
 }
 
 // decodeNode reads a list of addresses, or a mapping that names where more are.
-func (a *AllowIPs) decodeNode(r *reading, n *node, path string) {
+func (a *AllowIPs) decodeNode(r *fileReading, n *yamlNode, path string) {
 	if n.kind == kindSequence {
 		r.list(reflect.ValueOf(&a.CIDRs).Elem(), n, path)
 		return
@@ -230,7 +230,7 @@ func (a *AllowIPs) decodeNode(r *reading, n *node, path string) {
 }
 
 // decodeNode reads a mode, or a mapping with the fields that make the key.
-func (d *Dedupe) decodeNode(r *reading, n *node, path string) {
+func (d *Dedupe) decodeNode(r *fileReading, n *yamlNode, path string) {
 	if n.kind != kindMapping {
 		r.scalar(reflect.ValueOf(&d.Mode).Elem(), n, path)
 		return
@@ -244,7 +244,7 @@ func (d *Dedupe) decodeNode(r *reading, n *node, path string) {
 		d.Fields = append(d.Fields, event.Field(f))
 	}
 	if len(d.Fields) == 0 {
-		r.fault(join(path, "fields"), "name the fields that make the key, as [payload.object.uuid, event_ts]")
+		r.fault(joinPath(path, "fields"), "name the fields that make the key, as [payload.object.uuid, event_ts]")
 	}
 }
 
@@ -252,7 +252,7 @@ func (d *Dedupe) decodeNode(r *reading, n *node, path string) {
 // mapping of its key and the paths that may hold its value.
 type dedupeField event.Field
 
-func (f *dedupeField) decodeNode(r *reading, n *node, path string) {
+func (f *dedupeField) decodeNode(r *fileReading, n *yamlNode, path string) {
 	if n.kind != kindMapping {
 		var text string
 		r.scalar(reflect.ValueOf(&text).Elem(), n, path)

@@ -37,7 +37,7 @@ func (c *Config) validate() {
 	c.console()
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
 		s := c.Sources[name]
-		path := join("sources", name)
+		path := joinPath("sources", name)
 		if !isName(name) {
 			c.read.fault(path, "a source's name is the last part of its address; use a-z, 0-9, - and _, at most 63, first a letter or digit")
 		}
@@ -46,7 +46,7 @@ func (c *Config) validate() {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Destinations)) {
 		d := c.Destinations[name]
-		path := join("destinations", name)
+		path := joinPath("destinations", name)
 		if !isName(name) {
 			c.read.fault(path, "a destination's name is part of its events' ids; use a-z, 0-9, - and _, at most 63, first a letter or digit")
 		}
@@ -89,7 +89,7 @@ func (r report) path(path string) string {
 	if path == "" {
 		return r.at
 	}
-	return join(r.at, path)
+	return joinPath(r.at, path)
 }
 
 func (c *Config) numbers() {
@@ -116,7 +116,7 @@ func (c *Config) numbers() {
 
 func (c *Config) duration(path string, d, low, high time.Duration) {
 	if d < low || d > high {
-		c.read.fault(path, fmt.Sprintf("must be between %s and %s", short(low), short(high)))
+		c.read.fault(path, fmt.Sprintf("must be between %s and %s", shortDuration(low), shortDuration(high)))
 	}
 }
 
@@ -217,8 +217,8 @@ func isName(s string) bool {
 	return s != "" && len(s) <= 63
 }
 
-// short writes a duration without its zero parts, and whole days as days.
-func short(d time.Duration) string {
+// shortDuration writes a duration without its zero parts, and whole days as days.
+func shortDuration(d time.Duration) string {
 	if day := 24 * time.Hour; d >= day && d%day == 0 {
 		return fmt.Sprintf("%dd", d/day)
 	}
@@ -240,13 +240,13 @@ const maxHistory Size = 32 << 20
 // destination that may take it, and one for the dead letter, fit a history.
 func (c *Config) history() {
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
-		s, path := c.Sources[name], join("sources", name)
+		s, path := c.Sources[name], joinPath("sources", name)
 		n := c.mostDestinations(name)
 		room := Size(n+2) * s.MaxBody
 		if room < maxHistory || c.read.broken(path) {
 			continue
 		}
-		c.read.fault(join(path, "max_body"), fmt.Sprintf("an event of %s that up to %d destinations take would fill %s of its "+
+		c.read.fault(joinPath(path, "max_body"), fmt.Sprintf("an event of %s that up to %d destinations take would fill %s of its "+
 			"history, which must stay below %s; lower max_body or narrow the destinations' events", s.MaxBody, n, room, maxHistory))
 	}
 }
@@ -257,7 +257,7 @@ func (c *Config) history() {
 func (c *Config) mostDestinations(source string) int {
 	var taking []*destination.Spec
 	for _, d := range c.Destinations {
-		if slices.ContainsFunc(d.Events, func(p string) bool { return overlap(p, source+"/*") }) {
+		if slices.ContainsFunc(d.Events, func(p string) bool { return patternsOverlap(p, source+"/*") }) {
 			taking = append(taking, d)
 		}
 	}
@@ -265,7 +265,7 @@ func (c *Config) mostDestinations(source string) int {
 	for _, d := range taking {
 		n := 0
 		for _, other := range taking {
-			if d == other || share(d.Events, other.Events) {
+			if d == other || shareAny(d.Events, other.Events) {
 				n++
 			}
 		}
@@ -282,22 +282,22 @@ func (c *Config) Senders(pattern string) []string {
 		if len(types) == 0 {
 			types = []string{"*"}
 		}
-		if slices.ContainsFunc(types, func(t string) bool { return overlap(pattern, name+"/"+t) }) {
+		if slices.ContainsFunc(types, func(t string) bool { return patternsOverlap(pattern, name+"/"+t) }) {
 			names = append(names, name)
 		}
 	}
 	return names
 }
 
-func share(a, b []string) bool {
+func shareAny(a, b []string) bool {
 	return slices.ContainsFunc(a, func(p string) bool {
-		return slices.ContainsFunc(b, func(q string) bool { return overlap(p, q) })
+		return slices.ContainsFunc(b, func(q string) bool { return patternsOverlap(p, q) })
 	})
 }
 
-// overlap tells whether some text is of both patterns, in which * stands for
+// patternsOverlap tells whether some text is of both patterns, in which * stands for
 // any text.
-func overlap(a, b string) bool {
+func patternsOverlap(a, b string) bool {
 	// row[j] tells whether the rest of a from i and that of b from j overlap, next
 	// is the row of i+1. The last place of both stays false, beyond the end of b.
 	row, next := make([]bool, len(b)+2), make([]bool, len(b)+2)

@@ -26,20 +26,20 @@ func (c *Config) source(s *Source, path string) {
 	switch s.Unmatched {
 	case UnmatchedDeadLetter, UnmatchedIgnore:
 	default:
-		r.fault(join(path, "unmatched"), "must be dead_letter or ignore")
+		r.fault(joinPath(path, "unmatched"), "must be dead_letter or ignore")
 	}
 	c.checkDedupe(s, path)
 	if s.MaxBody < 1 || s.MaxBody > maxBody {
-		r.fault(join(path, "max_body"), fmt.Sprintf("must be between 1B and %s: Temporal takes no payload over 2 MB, "+
+		r.fault(joinPath(path, "max_body"), fmt.Sprintf("must be between 1B and %s: Temporal takes no payload over 2 MB, "+
 			"and the event's attributes need their room; let the sender send less, or a link", maxBody))
 	}
 	c.checkAck(s, path)
 	c.checkKeepHeaders(s, path)
 	if s.Tolerance != nil && (*s.Tolerance < time.Second || *s.Tolerance > 24*time.Hour) {
-		r.fault(join(path, "tolerance"), "must be between 1s and 1d")
+		r.fault(joinPath(path, "tolerance"), "must be between 1s and 1d")
 	}
 	if s.OrderBy != "" {
-		r.fault(join(path, "order_by"), "ordered handling is not available yet; remove the setting")
+		r.fault(joinPath(path, "order_by"), "ordered handling is not available yet; remove the setting")
 	}
 	for i, e := range s.Events {
 		if strings.TrimSpace(e) == "" {
@@ -59,13 +59,13 @@ const outsideAckStatus = "must be from 200 to 299; senders take any other as a f
 
 // checkAck checks the answer to events, and fills in what is not given.
 func (c *Config) checkAck(s *Source, path string) {
-	a, p := &s.Ack, join(path, "ack")
+	a, p := &s.Ack, joinPath(path, "ack")
 	c.checkAckStatus(s, path)
 	if a.Empty && a.Body != "" {
-		c.read.fault(join(p, "empty"), "can't be true beside a body; remove one of them")
+		c.read.fault(joinPath(p, "empty"), "can't be true beside a body; remove one of them")
 	}
 	if len(a.Body) > maxAck {
-		c.read.fault(join(p, "body"), fmt.Sprintf("is over %s; a sender wants an acknowledgement, not a page", Size(maxAck)))
+		c.read.fault(joinPath(p, "body"), fmt.Sprintf("is over %s; a sender wants an acknowledgement, not a page", Size(maxAck)))
 	}
 	switch {
 	case a.ContentType == "" && json.Valid([]byte(a.Body)):
@@ -73,18 +73,18 @@ func (c *Config) checkAck(s *Source, path string) {
 	case a.ContentType == "":
 		a.ContentType = "text/plain; charset=utf-8"
 	case a.Body == "":
-		c.read.fault(join(p, "content_type"), "has no effect without a body; give body too")
+		c.read.fault(joinPath(p, "content_type"), "has no effect without a body; give body too")
 	case !httpguts.ValidHeaderFieldValue(a.ContentType):
-		c.read.fault(join(p, "content_type"), "must be a media type, as application/json or text/xml")
+		c.read.fault(joinPath(p, "content_type"), "must be a media type, as application/json or text/xml")
 	}
 }
 
 // checkAckStatus checks the status of the answer to events. It has two keys: ack.status and, beside it, ack_status.
 func (c *Config) checkAckStatus(s *Source, path string) {
-	if c.read.given(join(path, "ack_status")) && (s.AckStatus < 200 || s.AckStatus > 299) {
-		c.read.fault(join(path, "ack_status"), outsideAckStatus)
+	if c.read.given(joinPath(path, "ack_status")) && (s.AckStatus < 200 || s.AckStatus > 299) {
+		c.read.fault(joinPath(path, "ack_status"), outsideAckStatus)
 	}
-	a, p := &s.Ack, join(path, "ack.status")
+	a, p := &s.Ack, joinPath(path, "ack.status")
 	switch {
 	case a.Status != 0 && (a.Status < 200 || a.Status > 299):
 		c.read.fault(p, outsideAckStatus)
@@ -98,7 +98,7 @@ func (c *Config) checkAckStatus(s *Source, path string) {
 // checkKeepHeaders checks the names of headers that are kept.
 func (c *Config) checkKeepHeaders(s *Source, path string) {
 	for i, name := range s.KeepHeaders {
-		at := fmt.Sprintf("%s[%d]", join(path, "keep_headers"), i)
+		at := fmt.Sprintf("%s[%d]", joinPath(path, "keep_headers"), i)
 		switch plain := strings.ReplaceAll(name, "*", "x"); {
 		case !httpguts.ValidHeaderFieldName(plain):
 			c.read.fault(at, "must be the name of a header, or a pattern such as X-GitHub-*")
@@ -119,7 +119,7 @@ func (c *Config) checkDedupe(s *Source, path string) {
 	switch s.Dedupe.Mode {
 	case "", DedupeID, DedupeFields, DedupeBody, DedupeSigned, DedupeNone:
 	default:
-		c.read.fault(join(path, "dedupe"), "must be id, fields, body, signed or none, or {fields: [...]} with fields of your own")
+		c.read.fault(joinPath(path, "dedupe"), "must be id, fields, body, signed or none, or {fields: [...]} with fields of your own")
 	}
 }
 
@@ -130,50 +130,50 @@ func (c *Config) sourceSecrets(s *Source, path string) {
 			c.read.fault(p, "is empty; an empty secret would accept forged events, so give it a value or remove it")
 		}
 		if !e.ValidFrom.IsZero() && !e.ValidUntil.IsZero() && !e.ValidFrom.Before(e.ValidUntil) {
-			c.read.fault(join(p, "valid_until"), "must be after valid_from, else the secret never counts")
+			c.read.fault(joinPath(p, "valid_until"), "must be after valid_from, else the secret never counts")
 		}
 	}
 }
 
 // credentials checks what is asked for beside the signature.
 func (c *Config) credentials(s *Source, path string) {
-	if b, p := s.BasicAuth, join(path, "basic_auth"); b != nil {
+	if b, p := s.BasicAuth, joinPath(path, "basic_auth"); b != nil {
 		switch {
 		case b.Username == "" && !b.Password.IsSet() && !c.read.broken(p):
 			s.BasicAuth = nil // As in the sample: both empty ask for nothing.
 		case b.Username == "" || strings.Contains(b.Username, ":"):
-			c.read.fault(join(p, "username"), "must be a name without a colon")
+			c.read.fault(joinPath(p, "username"), "must be a name without a colon")
 		case !b.Password.IsSet():
-			c.read.fault(join(p, "password"), "is missing; give it a value, best by ${VARIABLE} or file:/path")
+			c.read.fault(joinPath(p, "password"), "is missing; give it a value, best by ${VARIABLE} or file:/path")
 		}
 	}
-	if t, p := s.Token, join(path, "token"); t != nil {
+	if t, p := s.Token, joinPath(path, "token"); t != nil {
 		if !httpguts.ValidHeaderFieldName(t.Header) {
-			c.read.fault(join(p, "header"), "must be the name of a header, as X-Webhook-Token")
+			c.read.fault(joinPath(p, "header"), "must be the name of a header, as X-Webhook-Token")
 		}
 		if !t.Value.IsSet() {
-			c.read.fault(join(p, "value"), "is missing; give it a value, best by ${VARIABLE} or file:/path")
+			c.read.fault(joinPath(p, "value"), "is missing; give it a value, best by ${VARIABLE} or file:/path")
 		}
 	}
 }
 
 // guards checks who may send and how fast.
 func (c *Config) guards(s *Source, path string) {
-	c.rate(s.RateLimit, join(path, "rate_limit"))
-	c.rate(s.RateLimitIP, join(path, "rate_limit_ip"))
-	p := join(path, "allow_ips")
+	c.rate(s.RateLimit, joinPath(path, "rate_limit"))
+	c.rate(s.RateLimitIP, joinPath(path, "rate_limit_ip"))
+	p := joinPath(path, "allow_ips")
 	if s.AllowIPs.From != "" {
 		c.allowFrom(&s.AllowIPs, p)
 	}
 	if s.AllowIPs.Refresh < time.Minute || s.AllowIPs.Refresh > 7*24*time.Hour {
-		c.read.fault(join(p, "refresh"), "must be between 1m and 7d")
+		c.read.fault(joinPath(p, "refresh"), "must be between 1m and 7d")
 	}
 	if s.URL == "" {
 		return
 	}
 	u, err := url.Parse(s.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Fragment != "" {
-		c.read.fault(join(path, "url"), "must be the address the sender was given, as https://hooks.example.com/webhooks/name")
+		c.read.fault(joinPath(path, "url"), "must be the address the sender was given, as https://hooks.example.com/webhooks/name")
 	}
 }
 
@@ -187,19 +187,19 @@ func (c *Config) allowFrom(a *AllowIPs, path string) {
 	}
 	u, err := url.Parse(a.From)
 	if err != nil || u.Scheme != "https" || u.Host == "" {
-		c.read.fault(join(path, "from"), "must be file:/path or an https:// address; over plain http anyone could change the list")
+		c.read.fault(joinPath(path, "from"), "must be file:/path or an https:// address; over plain http anyone could change the list")
 	}
 }
 
 func (c *Config) rate(l Rate, path string) {
 	if l.Rate < 0 || l.Rate > 1e6 {
-		c.read.fault(join(path, "rate"), "must be the number of requests a second, from 0 (no limit) to 1000000")
+		c.read.fault(joinPath(path, "rate"), "must be the number of requests a second, from 0 (no limit) to 1000000")
 	}
 	if l.Burst < 0 || l.Burst > 1e6 {
-		c.read.fault(join(path, "burst"), "must be from 0 (as many as rate) to 1000000")
+		c.read.fault(joinPath(path, "burst"), "must be from 0 (as many as rate) to 1000000")
 	}
 	if l.Rate == 0 && l.Burst > 0 {
-		c.read.fault(join(path, "burst"), "has no effect without a rate; give rate too")
+		c.read.fault(joinPath(path, "burst"), "has no effect without a rate; give rate too")
 	}
 }
 
@@ -210,16 +210,16 @@ func (c *Config) resolve(s *Source, path string) {
 	if !ok {
 		return
 	}
-	p = merge(p, s)
+	p = mergeProfile(p, s)
 	v, err := provider.Compile(p)
 	if err != nil {
 		c.refuse(s, path, err)
 	}
-	if err != nil || c.read.broken(join(path, "verify")) {
+	if err != nil || c.read.broken(joinPath(path, "verify")) {
 		return
 	}
-	if c.read.given(join(path, "tolerance")) && !v.Traits().Dated {
-		c.read.fault(join(path, "tolerance"), "has no effect: this sender signs no time; remove the setting")
+	if c.read.given(joinPath(path, "tolerance")) && !v.Traits().Dated {
+		c.read.fault(joinPath(path, "tolerance"), "has no effect: this sender signs no time; remove the setting")
 	}
 	s.Verifier = v
 	s.settle(v.Profile())
@@ -230,7 +230,7 @@ func (c *Config) resolve(s *Source, path string) {
 // checkDevelopment refuses to take samples where the receiver is meant for others than this
 // machine.
 func (c *Config) checkDevelopment(s *Source, path string) {
-	at := join(path, "development")
+	at := joinPath(path, "development")
 	fault := func(why string) {
 		c.read.fault(at, "is for a receiver that this machine alone reaches, and "+why+"; remove it")
 	}
@@ -255,7 +255,7 @@ func (c *Config) CheckDevelopment(listen string) error {
 	}
 	var faults Faults
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
-		if path := join(join("sources", name), "development"); c.Sources[name].Development {
+		if path := joinPath(joinPath("sources", name), "development"); c.Sources[name].Development {
 			faults = append(faults, c.read.at(c.read.find(path), path,
 				"takes samples that this machine has signed, and is refused unless GRAPNEL_LISTEN is an address of loopback, as 127.0.0.1:8080"))
 		}
@@ -268,32 +268,32 @@ func (c *Config) CheckDevelopment(listen string) error {
 
 // base is the profile that a source starts from.
 func (c *Config) base(s *Source, path string) (p verify.Profile, ok bool) {
-	r, at := c.read, join(path, "provider")
+	r, at := c.read, joinPath(path, "provider")
 	switch {
 	case s.Provider != "" && s.Verify != nil:
-		r.fault(join(path, "verify"), "a source has a provider or a verify block, not both; remove one")
+		r.fault(joinPath(path, "verify"), "a source has a provider or a verify block, not both; remove one")
 		return p, false
 	case s.Verify != nil:
 		return *s.Verify, true
 	case s.Provider == "":
-		if !r.broken(at) && !r.broken(join(path, "verify")) {
+		if !r.broken(at) && !r.broken(joinPath(path, "verify")) {
 			r.fault(path, "says nothing of how its events are verified; add provider: NAME (grapnel providers lists them) or a verify block")
 		}
 		return p, false
 	}
 	p, ok = provider.Get(s.Provider)
 	if !ok {
-		text := fmt.Sprintf("there is no provider %q; grapnel providers lists those there are", shorten(s.Provider))
+		text := fmt.Sprintf("there is no provider %q; grapnel providers lists those there are", shortenText(s.Provider))
 		if near := Nearest(s.Provider, provider.Names()); len(near) > 0 {
-			text = fmt.Sprintf("there is no provider %q; did you mean %s?", shorten(s.Provider), strings.Join(near, " or "))
+			text = fmt.Sprintf("there is no provider %q; did you mean %s?", shortenText(s.Provider), strings.Join(near, " or "))
 		}
 		r.fault(at, text)
 	}
 	return p, ok
 }
 
-// merge puts a source's own settings in the place of its profile's.
-func merge(p verify.Profile, s *Source) verify.Profile {
+// mergeProfile puts a source's own settings in the place of its profile's.
+func mergeProfile(p verify.Profile, s *Source) verify.Profile {
 	params := make(map[string]string, len(p.Params)+len(s.Params))
 	maps.Copy(params, p.Params)
 	for name, value := range s.Params {
@@ -310,12 +310,12 @@ func merge(p verify.Profile, s *Source) verify.Profile {
 		p.Ack.Body, p.Ack.ContentType, p.Ack.Empty, p.Ack.Cases = s.Ack.Body, s.Ack.ContentType, s.Ack.Empty, nil
 	}
 	id := &p.Identity
-	override(&id.Type, s.Identity.Type)
-	override(&id.ID, s.Identity.ID)
-	override(&id.Subject, s.Identity.Subject)
-	override(&id.Time, s.Identity.Time)
-	override(&id.TimeFormat, s.Identity.TimeFormat)
-	override(&p.Dedupe, string(s.Dedupe.Mode))
+	overrideText(&id.Type, s.Identity.Type)
+	overrideText(&id.ID, s.Identity.ID)
+	overrideText(&id.Subject, s.Identity.Subject)
+	overrideText(&id.Time, s.Identity.Time)
+	overrideText(&id.TimeFormat, s.Identity.TimeFormat)
+	overrideText(&p.Dedupe, string(s.Dedupe.Mode))
 	if len(s.Dedupe.Fields) > 0 {
 		p.Fields = nil
 		for _, f := range s.Dedupe.Fields {
@@ -325,7 +325,7 @@ func merge(p verify.Profile, s *Source) verify.Profile {
 	return p
 }
 
-func override(to *string, with string) {
+func overrideText(to *string, with string) {
 	if with != "" {
 		*to = with
 	}
@@ -353,16 +353,16 @@ func (s *Source) settle(p verify.Profile) {
 func (c *Config) checkSecrets(s *Source, path string) {
 	p := s.Verifier.Profile()
 	if s.BasicAuth != nil && (p.Algorithm == "basic" || p.Algorithm == "bearer") {
-		c.read.fault(join(path, "basic_auth"), "cannot stand beside this sender's own credentials, which take the same header; "+
+		c.read.fault(joinPath(path, "basic_auth"), "cannot stand beside this sender's own credentials, which take the same header; "+
 			"put them under secrets instead")
 	}
 	needed := !s.Verifier.Traits().Keyless && (!s.Development || s.Verifier.Traits().Fetches)
-	if len(s.Secrets) == 0 && needed && !c.read.broken(join(path, "secrets")) {
+	if len(s.Secrets) == 0 && needed && !c.read.broken(joinPath(path, "secrets")) {
 		text := "is missing; without a secret every event would be refused"
 		if s.Provider != "" {
 			text += "; grapnel providers " + s.Provider + " says where to find it"
 		}
-		c.read.fault(join(path, "secrets"), text)
+		c.read.fault(joinPath(path, "secrets"), text)
 	}
 	for i, e := range s.Secrets {
 		at := fmt.Sprintf("%s.secrets[%d]", path, i)
@@ -387,7 +387,7 @@ func (c *Config) refuse(s *Source, path string, err error) {
 	for _, f := range faults {
 		at, own := c.origin(s, path, f.Field)
 		switch {
-		case c.read.broken(join(path, "verify")) && !c.read.given(at):
+		case c.read.broken(joinPath(path, "verify")) && !c.read.given(at):
 		case own:
 			c.read.fault(at, f.Text)
 		default:
@@ -405,18 +405,18 @@ func (c *Config) origin(s *Source, path, field string) (at string, own bool) {
 		mine = "tolerance"
 	case field == "ack.status":
 		mine = "ack_status"
-	case strings.HasPrefix(field, "fields") && c.read.given(join(path, "dedupe.fields")):
-		return join(path, "dedupe."+field), true
-	case strings.HasPrefix(field, "params.") && !c.read.given(join(path, "verify."+field)):
-		return join(path, field), true
-	case field == "identity.id" && !c.read.given(join(path, field)):
+	case strings.HasPrefix(field, "fields") && c.read.given(joinPath(path, "dedupe.fields")):
+		return joinPath(path, "dedupe."+field), true
+	case strings.HasPrefix(field, "params.") && !c.read.given(joinPath(path, "verify."+field)):
+		return joinPath(path, field), true
+	case field == "identity.id" && !c.read.given(joinPath(path, field)):
 		mine = "dedupe" // Whether an id must be signed depends on it.
 	}
-	if at = join(path, mine); c.read.given(at) {
+	if at = joinPath(path, mine); c.read.given(at) {
 		return at, true
 	}
 	if s.Verify != nil {
-		return join(path, "verify."+field), true
+		return joinPath(path, "verify."+field), true
 	}
-	return join(path, "provider"), false
+	return joinPath(path, "provider"), false
 }

@@ -185,10 +185,10 @@ func parseTime(text string) (time.Time, error) {
 // maxFile is the longest file of a secret or certificate, in bytes.
 const maxFile = 1 << 20
 
-// expand puts the environment's values in the place of ${NAME}; $${ stands for
+// expandVariables puts the environment's values in the place of ${NAME}; $${ stands for
 // ${ itself. A value is taken as it is, never expanded again. The errors are one
 // for each reference that cannot be resolved; they name variables, not values.
-func expand(text string, lookup func(string) (string, bool)) (out string, expanded bool, errs []error) {
+func expandVariables(text string, lookup func(string) (string, bool)) (out string, expanded bool, errs []error) {
 	var b strings.Builder
 	for {
 		i := strings.Index(text, "${")
@@ -231,7 +231,7 @@ func isVariable(name string) bool {
 
 // readSecret reads the file of a file: reference and takes one line end off it.
 // exposed is set when anyone on the machine may read the file.
-func (r *reading) readSecret(name string) (text string, exposed bool, err error) {
+func (r *fileReading) readSecret(name string) (text string, exposed bool, err error) {
 	return readSecret(r.beside(name))
 }
 
@@ -248,7 +248,7 @@ func readSecret(name string) (text string, exposed bool, err error) {
 }
 
 // beside is a path as the file means it: relative ones start at its directory.
-func (r *reading) beside(name string) string {
+func (r *fileReading) beside(name string) string {
 	if filepath.IsAbs(name) {
 		return name
 	}

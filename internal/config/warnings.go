@@ -33,10 +33,10 @@ func (c *Config) Warnings(now time.Time) []Fault {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
 		s := c.Sources[name]
-		w.source(s, join("sources", name))
+		w.source(s, joinPath("sources", name))
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Destinations)) {
-		w.destination(c.Destinations[name], join("destinations", name))
+		w.destination(c.Destinations[name], joinPath("destinations", name))
 	}
 	w.retention()
 	w.secrets()
@@ -58,36 +58,36 @@ func (w *warnings) source(s *Source, path string) {
 	w.signature(s, p, path)
 	w.expired(s, path)
 	if s.Development {
-		w.warn(join(path, "development"), "samples that this machine has signed are taken as events of the sender; never for events that are real")
+		w.warn(joinPath(path, "development"), "samples that this machine has signed are taken as events of the sender; never for events that are real")
 	}
 	if s.Verify != nil && s.Dedupe.Mode == DedupeBody {
-		w.warn(join(path, "verify"), "events are told apart by their bodies alone; two events with the same body count as one, "+
+		w.warn(joinPath(path, "verify"), "events are told apart by their bodies alone; two events with the same body count as one, "+
 			"so give dedupe: id or fields when the sender numbers its events, or none")
 	}
 	if s.Verifier.Traits().SignsURL && s.URL == "" {
 		w.warn(path, "the signature covers the public URL, which is now taken from each request; set url to what the sender was given")
 	}
 	if s.BasicAuth != nil && !s.RequireHTTPS {
-		w.warn(join(path, "basic_auth"), "the password travels as it is; set require_https: true")
+		w.warn(joinPath(path, "basic_auth"), "the password travels as it is; set require_https: true")
 	}
 	if s.Token != nil && !s.RequireHTTPS {
-		w.warn(join(path, "token"), "the token travels as it is; set require_https: true")
+		w.warn(joinPath(path, "token"), "the token travels as it is; set require_https: true")
 	}
 	w.guards(s, path)
 	if strings.HasPrefix(s.URL, "http://") {
-		w.warn(join(path, "url"), "the sender sends without TLS; give it an https:// address")
+		w.warn(joinPath(path, "url"), "the sender sends without TLS; give it an https:// address")
 	}
 }
 
 // guards warns of guards that let nobody in.
 func (w *warnings) guards(s *Source, path string) {
 	if s.RequireHTTPS && w.TLS == nil && len(w.TrustedProxies) == 0 {
-		w.warn(join(path, "require_https"), "no request can be known to have come by TLS, and all are refused; set tls, or trusted_proxies "+
+		w.warn(joinPath(path, "require_https"), "no request can be known to have come by TLS, and all are refused; set tls, or trusted_proxies "+
 			"when a proxy ends it")
 	}
 	if name, ok := strings.CutPrefix(s.AllowIPs.From, "file:"); ok {
 		if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
-			w.warn(join(path, "allow_ips.from"), name+" is no file that can be read; until it is, only the addresses of cidrs are let in")
+			w.warn(joinPath(path, "allow_ips.from"), name+" is no file that can be read; until it is, only the addresses of cidrs are let in")
 		}
 	}
 }
@@ -127,22 +127,22 @@ func (w *warnings) signature(s *Source, p verify.Profile, path string) {
 
 func (w *warnings) destination(d *destination.Spec, path string) {
 	if d.Activity != nil && w.CompressFrom > 0 {
-		w.warn(join(path, "activity"), "compress_from is set, and what is compressed can be read only by a worker whose client has the SDK's zlib codec; "+
+		w.warn(joinPath(path, "activity"), "compress_from is set, and what is compressed can be read only by a worker whose client has the SDK's zlib codec; "+
 			"give it that codec, or set compress_from: 0")
 	}
 	if d.HTTP == nil {
 		return
 	}
 	if u, err := url.Parse(d.HTTP.URL.Reveal()); err == nil && u.Scheme == "http" && !netguard.IsInner(u.Hostname()) {
-		w.warn(join(path, "http.url"), "events go there without TLS, readable by anyone on the way; use an https:// address")
+		w.warn(joinPath(path, "http.url"), "events go there without TLS, readable by anyone on the way; use an https:// address")
 	}
 	if o := d.HTTP.OAuth2; o != nil {
 		if u, err := url.Parse(o.TokenURL.Reveal()); err == nil && u.Scheme == "http" && !netguard.IsInner(u.Hostname()) {
-			w.warn(join(path, "http.oauth2.token_url"), "the client's secret goes there without TLS, readable by anyone on the way; use an https:// address")
+			w.warn(joinPath(path, "http.oauth2.token_url"), "the client's secret goes there without TLS, readable by anyone on the way; use an https:// address")
 		}
 	}
 	if len(d.HTTP.Secrets) == 0 {
-		w.warn(join(path, "http"), "events are sent unsigned, so the receiver cannot tell them from forged ones; add secrets: [whsec_…]")
+		w.warn(joinPath(path, "http"), "events are sent unsigned, so the receiver cannot tell them from forged ones; add secrets: [whsec_…]")
 	}
 }
 
@@ -152,25 +152,25 @@ func (w *warnings) retention() {
 	for _, name := range slices.Sorted(maps.Keys(w.Destinations)) {
 		if longest := w.Destinations[name].Retry.Total(); longest > w.Retention {
 			w.warn("retention", fmt.Sprintf("is %s, shorter than the %s for which destination %s is tried; make it longer, or an event may be repeated that is still under way",
-				short(w.Retention), short(longest.Round(time.Minute)), name))
+				shortDuration(w.Retention), shortDuration(longest.Round(time.Minute)), name))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.Sources)) {
 		preset, ok := provider.Lookup(w.Sources[name].Provider)
 		if longest := repeatsFor(preset.Verify.Docs.Retries); ok && longest > w.Retention {
 			w.warn("retention", fmt.Sprintf("is %s, shorter than the %s for which the sender of %s repeats an event; make it longer, or a late repeat is handled twice",
-				short(w.Retention), short(longest), name))
+				shortDuration(w.Retention), shortDuration(longest), name))
 		}
 	}
 }
 
-// spans are the lengths of time in what a preset says of its sender's repeats.
-var spans = regexp.MustCompile(`(\d+) (days|h|min)\b`)
+// spanPattern are the lengths of time in what a preset says of its sender's repeats.
+var spanPattern = regexp.MustCompile(`(\d+) (days|h|min)\b`)
 
 // repeatsFor is the longest of them: for how long the sender repeats an event.
 func repeatsFor(said string) (longest time.Duration) {
 	units := map[string]time.Duration{"days": 24 * time.Hour, "h": time.Hour, "min": time.Minute}
-	for _, span := range spans.FindAllStringSubmatch(said, -1) {
+	for _, span := range spanPattern.FindAllStringSubmatch(said, -1) {
 		n, err := strconv.Atoi(span[1])
 		if err == nil {
 			longest = max(longest, time.Duration(n)*units[span[2]])

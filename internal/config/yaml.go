@@ -22,9 +22,9 @@ const (
 )
 
 // parse reads a file into a node; a fault of the syntax ends it.
-func (r *reading) parse(src []byte) *node {
+func (r *fileReading) parse(src []byte) *yamlNode {
 	if len(src) > maxSource {
-		r.faultAt(place{1, 1}, "", fmt.Sprintf("the file is over %s; a configuration is smaller", Size(maxSource)))
+		r.faultAt(position{1, 1}, "", fmt.Sprintf("the file is over %s; a configuration is smaller", Size(maxSource)))
 		return nil
 	}
 	file, err := parseYAML(src)
@@ -32,8 +32,8 @@ func (r *reading) parse(src []byte) *node {
 		r.syntax(err, src)
 		return nil
 	}
-	c := converter{reading: r, anchors: map[string]*node{}}
-	var root *node
+	c := nodeConverter{fileReading: r, anchors: map[string]*yamlNode{}}
+	var root *yamlNode
 	for _, doc := range file.Docs {
 		if doc == nil || doc.Body == nil {
 			continue
@@ -48,7 +48,7 @@ func (r *reading) parse(src []byte) *node {
 		}
 	}
 	if root == nil {
-		root = &node{at: place{1, 1}}
+		root = &yamlNode{at: position{1, 1}}
 	}
 	return root
 }
@@ -66,21 +66,21 @@ func parseYAML(src []byte) (file *ast.File, err error) {
 
 // syntax reports an error of the parser without the excerpt it would print,
 // which may hold a secret.
-func (r *reading) syntax(err error, src []byte) {
-	at, text := place{1, 1}, "the file is no YAML"
+func (r *fileReading) syntax(err error, src []byte) {
+	at, text := position{1, 1}, "the file is no YAML"
 	var e yaml.Error
 	switch {
 	case errors.As(err, &e):
-		at, text = placeOf(e.GetToken(), at), "this is no YAML: "+e.GetMessage()
+		at, text = positionOf(e.GetToken(), at), "this is no YAML: "+e.GetMessage()
 	case err != nil && !strings.ContainsAny(err.Error(), "\n"):
 		text = err.Error()
 	}
-	r.faultAt(at, "", text+remedy(src, at))
+	r.faultAt(at, "", text+yamlRemedy(src, at))
 }
 
-// remedy says what is likely to be wrong with a line that the parser refuses; it
+// yamlRemedy says what is likely to be wrong with a line that the parser refuses; it
 // shows nothing of it.
-func remedy(src []byte, at place) string {
+func yamlRemedy(src []byte, at position) string {
 	lines := bytes.SplitAfterN(src, []byte("\n"), at.line+1)
 	line := bytes.TrimLeft(lines[min(at.line, len(lines))-1], " ")
 	switch {
@@ -92,64 +92,64 @@ func remedy(src []byte, at place) string {
 	return ""
 }
 
-func placeOf(t *token.Token, otherwise place) place {
+func positionOf(t *token.Token, otherwise position) position {
 	if t == nil || t.Position == nil {
 		return otherwise
 	}
-	return place{max(t.Position.Line, 1), max(t.Position.Column, 1)}
+	return position{max(t.Position.Line, 1), max(t.Position.Column, 1)}
 }
 
-// place is where something stands in the file.
-type place struct{ line, column int }
+// position is where something stands in the file.
+type position struct{ line, column int }
 
-type kind uint8
+type nodeKind uint8
 
 const (
-	kindNull kind = iota
+	kindNull nodeKind = iota
 	kindScalar
 	kindMapping
 	kindSequence
 )
 
-// node is a piece of the file, with the YAML taken off it.
-type node struct {
-	kind kind
-	at   place
+// yamlNode is a piece of the file, with the YAML taken off it.
+type yamlNode struct {
+	kind nodeKind
+	at   position
 	// text is a scalar as written, before references are resolved. What it
 	// means is decided by the setting it is for: no is a fine name of a source.
 	text    string
-	members []member
-	items   []*node
+	members []yamlMember
+	items   []*yamlNode
 }
 
-type member struct {
+type yamlMember struct {
 	key   string
-	at    place
-	value *node
+	at    position
+	value *yamlNode
 }
 
-// converter makes nodes of the library's syntax tree.
-type converter struct {
-	*reading
-	anchors map[string]*node
+// nodeConverter makes nodes of the library's syntax tree.
+type nodeConverter struct {
+	*fileReading
+	anchors map[string]*yamlNode
 }
 
-func (c *converter) node(n ast.Node, path string, depth int) *node {
+func (c *nodeConverter) node(n ast.Node, path string, depth int) *yamlNode {
 	if n == nil {
-		return &node{at: place{1, 1}}
+		return &yamlNode{at: position{1, 1}}
 	}
-	at := placeOf(n.GetToken(), place{1, 1})
+	at := positionOf(n.GetToken(), position{1, 1})
 	if depth > maxDepth {
 		c.faultAt(at, path, "this is nested too deep; a configuration is not")
 		return nil
 	}
 	switch n := n.(type) {
 	case *ast.NullNode:
-		return &node{at: at}
+		return &yamlNode{at: at}
 	case *ast.LiteralNode:
-		return &node{kind: kindScalar, at: at, text: n.Value.Value}
+		return &yamlNode{kind: kindScalar, at: at, text: n.Value.Value}
 	case *ast.StringNode:
-		return &node{kind: kindScalar, at: at, text: n.Value}
+		return &yamlNode{kind: kindScalar, at: at, text: n.Value}
 	case *ast.AnchorNode:
 		v := c.node(n.Value, path, depth+1)
 		c.anchors[nameOf(n.Name)] = v
@@ -169,7 +169,7 @@ func (c *converter) node(n ast.Node, path string, depth int) *node {
 	case *ast.MappingValueNode:
 		return c.mapping([]*ast.MappingValueNode{n}, at, path, depth)
 	case ast.ScalarNode:
-		return &node{kind: kindScalar, at: at, text: n.GetToken().Value}
+		return &yamlNode{kind: kindScalar, at: at, text: n.GetToken().Value}
 	}
 	c.faultAt(at, path, "this kind of YAML has no place in a configuration; write plain mappings, lists and values")
 	return nil
@@ -177,12 +177,12 @@ func (c *converter) node(n ast.Node, path string, depth int) *node {
 
 // tagged takes the tags of YAML's core schema, which change nothing here, and
 // refuses all others.
-func (c *converter) tagged(n *ast.TagNode, path string, depth int) *node {
+func (c *nodeConverter) tagged(n *ast.TagNode, path string, depth int) *yamlNode {
 	switch n.GetToken().Value {
 	case "!!str", "!!int", "!!float", "!!bool", "!!null", "!!map", "!!seq":
 		return c.node(n.Value, path, depth+1)
 	}
-	c.faultAt(placeOf(n.GetToken(), place{1, 1}), path, "YAML tags have no meaning here; remove it")
+	c.faultAt(positionOf(n.GetToken(), position{1, 1}), path, "YAML tags have no meaning here; remove it")
 	return nil
 }
 
@@ -193,8 +193,8 @@ func nameOf(n ast.Node) string {
 	return n.GetToken().Value
 }
 
-func (c *converter) sequence(n *ast.SequenceNode, at place, path string, depth int) *node {
-	out := &node{kind: kindSequence, at: at}
+func (c *nodeConverter) sequence(n *ast.SequenceNode, at position, path string, depth int) *yamlNode {
+	out := &yamlNode{kind: kindSequence, at: at}
 	for i, v := range n.Values {
 		if item := c.node(v, path+"["+strconv.Itoa(i)+"]", depth+1); item != nil {
 			out.items = append(out.items, item)
@@ -203,16 +203,16 @@ func (c *converter) sequence(n *ast.SequenceNode, at place, path string, depth i
 	return out
 }
 
-func (c *converter) mapping(values []*ast.MappingValueNode, at place, path string, depth int) *node {
-	out := &node{kind: kindMapping, at: at}
-	var merged []*node
+func (c *nodeConverter) mapping(values []*ast.MappingValueNode, at position, path string, depth int) *yamlNode {
+	out := &yamlNode{kind: kindMapping, at: at}
+	var merged []*yamlNode
 	lines := map[string]int{}
 	for _, v := range values {
 		if v == nil || v.Key == nil {
 			continue
 		}
 		key := keyOf(v.Key)
-		value := c.node(v.Value, join(path, key), depth+1)
+		value := c.node(v.Value, joinPath(path, key), depth+1)
 		if value == nil {
 			continue
 		}
@@ -220,9 +220,9 @@ func (c *converter) mapping(values []*ast.MappingValueNode, at place, path strin
 			merged = append(merged, value)
 			continue
 		}
-		m := member{key: key, at: placeOf(v.Key.GetToken(), at), value: value}
+		m := yamlMember{key: key, at: positionOf(v.Key.GetToken(), at), value: value}
 		if first, twice := lines[key]; twice {
-			c.faultAt(m.at, join(path, key), fmt.Sprintf("this key is given twice, first on line %d; keep one of them", first))
+			c.faultAt(m.at, joinPath(path, key), fmt.Sprintf("this key is given twice, first on line %d; keep one of them", first))
 			continue
 		}
 		lines[key] = m.at.line
@@ -238,7 +238,7 @@ func (c *converter) mapping(values []*ast.MappingValueNode, at place, path strin
 }
 
 // merge takes over what << names and the mapping does not give itself.
-func (c *converter) merge(into, from *node, lines map[string]int) {
+func (c *nodeConverter) merge(into, from *yamlNode, lines map[string]int) {
 	switch from.kind {
 	case kindSequence:
 		for _, item := range from.items {

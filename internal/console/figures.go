@@ -15,8 +15,8 @@ type figures interface {
 	Names(prefix string) []string
 }
 
-// whose says whose figures a page shows.
-type whose struct {
+// figuresOwner says whose figures a page shows.
+type figuresOwner struct {
 	// All is set where they are of all processes, Fault says why they are not although a
 	// Prometheus is named.
 	All   bool
@@ -24,18 +24,18 @@ type whose struct {
 }
 
 // figures gives the series of all processes where they can be had, else our own.
-func (c *Console) figures(ctx context.Context, minutes int) (figures, whose) {
+func (c *Console) figures(ctx context.Context, minutes int) (figures, figuresOwner) {
 	if c.Fleet == nil {
-		return c.Series, whose{}
+		return c.Series, figuresOwner{}
 	}
 	all, err := c.Fleet.Figures(ctx, minutes)
 	switch {
 	case err != nil:
-		return c.Series, whose{Fault: err.Error()}
+		return c.Series, figuresOwner{Fault: err.Error()}
 	case all == nil:
-		return c.Series, whose{}
+		return c.Series, figuresOwner{}
 	default:
-		return all, whose{All: true}
+		return all, figuresOwner{All: true}
 	}
 }
 
@@ -45,11 +45,11 @@ func sumOf(from figures, prefix string, minutes int) []series.Point {
 	for _, name := range from.Names(prefix) {
 		all = append(all, from.ByMinute(prefix+name, minutes))
 	}
-	return total(all...)
+	return addSeries(all...)
 }
 
-// latest is the last value that is known.
-func latest(points []series.Point) float64 {
+// latestValue is the last value that is known.
+func latestValue(points []series.Point) float64 {
 	for _, p := range slices.Backward(points) {
 		if p.Known {
 			return p.Value

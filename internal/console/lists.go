@@ -16,7 +16,7 @@ import (
 	"github.com/grapnel/grapnel/internal/eventlog"
 )
 
-func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // filterOf reads a filter from a query or a form.
 func filterOf(q url.Values, now time.Time) (eventlog.Filter, error) {
@@ -82,7 +82,7 @@ func (c *Console) events(r *http.Request) (any, error) {
 		return nil, err
 	}
 	f.Limit = pageSize
-	d := listData{Filter: f, States: eventlog.States(), Query: values(q)}
+	d := listData{Filter: f, States: eventlog.States(), Query: firstValues(q)}
 	for _, s := range c.sourceList() {
 		d.Sources = append(d.Sources, s.Name)
 	}
@@ -94,7 +94,7 @@ func (c *Console) events(r *http.Request) (any, error) {
 	if d.More {
 		older := f
 		older.Until = d.Rows[len(d.Rows)-1].Started
-		d.Next = link("/events", append(queryOf(older), "state", string(f.State))...)
+		d.Next = linkTo("/events", append(queryOf(older), "state", string(f.State))...)
 	}
 	return d, nil
 }
@@ -107,7 +107,7 @@ type redirect string
 
 func (r redirect) Error() string { return "moved to " + string(r) }
 
-func values(q url.Values) map[string]string {
+func firstValues(q url.Values) map[string]string {
 	out := map[string]string{}
 	for k := range q {
 		out[k] = q.Get(k)
@@ -198,7 +198,7 @@ func (c *Console) letters(r *http.Request) (any, error) {
 	if c.Letters == nil {
 		return nil, fault{http.StatusNotFound, "This process does not count dead letters."}
 	}
-	d := lettersData{Census: c.Letters(), By: cmp.Or(q.Get("by"), eventlog.ByReason), Filter: f, Query: values(q), CanAct: c.Operator != nil}
+	d := lettersData{Census: c.Letters(), By: cmp.Or(q.Get("by"), eventlog.ByReason), Filter: f, Query: firstValues(q), CanAct: c.Operator != nil}
 	var matched []eventlog.Row
 	for _, row := range d.Census.Rows {
 		if f.Match(row) {
@@ -216,10 +216,10 @@ func (c *Console) letters(r *http.Request) (any, error) {
 	pairs := queryOf(f)
 	d.Kinds, d.Tabs = []string{eventlog.ByReason, eventlog.ByRoute, eventlog.BySource, eventlog.ByType, eventlog.ByDay}, map[string]string{}
 	for _, by := range d.Kinds {
-		d.Tabs[by] = link("/dead-letters", append(slices.Clone(pairs), "by", by)...)
+		d.Tabs[by] = linkTo("/dead-letters", append(slices.Clone(pairs), "by", by)...)
 	}
-	d.Replay = link("/dead-letters/confirm", append(slices.Clone(pairs), "action", "replay")...)
-	d.Discard = link("/dead-letters/confirm", append(slices.Clone(pairs), "action", "discard")...)
+	d.Replay = linkTo("/dead-letters/confirm", append(slices.Clone(pairs), "action", "replay")...)
+	d.Discard = linkTo("/dead-letters/confirm", append(slices.Clone(pairs), "action", "discard")...)
 	return d, nil
 }
 
@@ -243,7 +243,7 @@ func (c *Console) narrow(f eventlog.Filter, by, key string) string {
 	default:
 		f.Reason = key
 	}
-	return link("/dead-letters", append(queryOf(f), "by", next)...)
+	return linkTo("/dead-letters", append(queryOf(f), "by", next)...)
 }
 
 // confirmData is a request before it is sent.
@@ -282,7 +282,7 @@ func (c *Console) confirm(r *http.Request) (any, error) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), askWithin)
 	defer cancel()
-	d := confirmData{Request: req, Query: values(q), Actor: defaultActor(), All: len(req.IDs) == 0 && len(queryValues(req.Filter)) == 0}
+	d := confirmData{Request: req, Query: firstValues(q), Actor: defaultActor(), All: len(req.IDs) == 0 && len(queryValues(req.Filter)) == 0}
 	delete(d.Query, "action")
 	delete(d.Query, "ids")
 	d.Preview, err = c.Operator.Preview(ctx, req)

@@ -24,7 +24,7 @@ func (c *Console) notes(on []alert.Alert) []note {
 	}
 	all := append(c.deadNotes(said), c.destinationNotes(said)...)
 	if n := c.onDisk(); n > 0 && !said("", alert.SpoolStuck, alert.SpoolNearlyFull) {
-		all = append(all, note{fmt.Sprintf("%s events wait on disk for Temporal.", number(n)), "", "/configuration", "Look at the parts"})
+		all = append(all, note{fmt.Sprintf("%s events wait on disk for Temporal.", numberText(n)), "", "/configuration", "Look at the parts"})
 	}
 	return all
 }

@@ -28,15 +28,15 @@ const binsOf = 60
 // overviewData is what the first page shows.
 type overviewData struct {
 	Range  string
-	Whose  whose
+	Whose  figuresOwner
 	Flow   Plot
-	Totals []figure
+	Totals []flowFigure
 	Ages   Plot
 	Answer Plot
 	// Limit is the share of answers over a second.
 	Slow     string
-	Silence  []silence
-	Matrix   matrix
+	Silence  []sourceSilence
+	Matrix   deadMatrix
 	Tries    Plot
 	Routes   []routeLine
 	Letters  eventlog.Census
@@ -46,8 +46,8 @@ type overviewData struct {
 	NoSeries bool
 }
 
-// figure is one number of the flow, with its colour and where it leads.
-type figure struct {
+// flowFigure is one number of the flow, with its colour and where it leads.
+type flowFigure struct {
 	Name, Class, Href string
 	Value             float64
 }
@@ -81,74 +81,74 @@ func (c *Console) flow(d *overviewData, from figures, minutes int) {
 		points             []series.Point
 	}{
 		{"handled", "good", "handled", sumOf(from, series.Handled, minutes)},
-		{"duplicate", "calm", "", total(from.ByMinute(series.Outcome+"duplicate", minutes), from.ByMinute(series.Outcome+"abandoned", minutes))},
+		{"duplicate", "calm", "", addSeries(from.ByMinute(series.Outcome+"duplicate", minutes), from.ByMinute(series.Outcome+"abandoned", minutes))},
 		{"refused", "warn", "", sumOf(from, series.Refused, minutes)},
 		{"dead", "bad", "dead", sumOf(from, series.Died, minutes)},
 	}
 	received := sumOf(from, series.Received, minutes)
-	d.Totals = append(d.Totals, figure{"received", "", "/events", sum(received)})
-	var stacked []bar
-	for i, b := range bin(received, binsOf, false) {
+	d.Totals = append(d.Totals, flowFigure{"received", "", "/events", sumPoints(received)})
+	var stacked []plotBar
+	for i, b := range binPoints(received, binsOf, false) {
 		end := b.Time.Add(time.Duration(minutes/binsOf) * time.Minute)
-		stacked = append(stacked, bar{
+		stacked = append(stacked, plotBar{
 			gap:   !b.Known,
-			href:  link("/events", "since", b.Time.Format(time.RFC3339), "until", end.Format(time.RFC3339)),
-			title: fmt.Sprintf("%s: received %s", clock(b.Time, c.Now()), number(b.Value)),
+			href:  linkTo("/events", "since", b.Time.Format(time.RFC3339), "until", end.Format(time.RFC3339)),
+			title: fmt.Sprintf("%s: received %s", clockText(b.Time, c.Now()), numberText(b.Value)),
 		})
 		if !b.Known {
-			stacked[i].title = clock(b.Time, c.Now()) + ": not known"
+			stacked[i].title = clockText(b.Time, c.Now()) + ": not known"
 		}
 	}
 	for _, k := range kinds {
 		href := "/sources"
 		if k.state != "" {
-			href = link("/events", "state", k.state)
+			href = linkTo("/events", "state", k.state)
 		}
 		if k.state == "dead" {
 			href = "/dead-letters"
 		}
-		d.Totals = append(d.Totals, figure{k.name, k.class, href, sum(k.points)})
-		for i, b := range bin(k.points, binsOf, false) {
-			stacked[i].parts = append(stacked[i].parts, part{k.class, b.Value})
-			stacked[i].title += fmt.Sprintf(", %s %s", k.name, number(b.Value))
+		d.Totals = append(d.Totals, flowFigure{k.name, k.class, href, sumPoints(k.points)})
+		for i, b := range binPoints(k.points, binsOf, false) {
+			stacked[i].parts = append(stacked[i].parts, barPart{k.class, b.Value})
+			stacked[i].title += fmt.Sprintf(", %s %s", k.name, numberText(b.Value))
 		}
 	}
-	d.Flow = bars("Events by the minute: handled, duplicate, refused and dead", stacked).span(received, c.Now())
+	d.Flow = barPlot("Events by the minute: handled, duplicate, refused and dead", stacked).span(received, c.Now())
 }
 
 // ages draws what waits, and how fast senders are answered. What is under way is
 // counted in Temporal, for all processes, so that our own series tells it.
 func (c *Console) ages(d *overviewData, from figures, minutes int) {
 	dead := from.ByMinute(series.DeadAge, minutes)
-	d.Ages = lines("Age of the oldest: dead letter, event under way, event on disk", 0, seconds,
-		line{"bad", dead}, line{"good", c.Series.ByMinute(series.RunningAge, minutes)},
-		line{"warn", from.ByMinute(series.SpoolAge, minutes)}).span(dead, c.Now())
+	d.Ages = linePlot("Age of the oldest: dead letter, event under way, event on disk", 0, secondsText,
+		plotLine{"bad", dead}, plotLine{"good", c.Series.ByMinute(series.RunningAge, minutes)},
+		plotLine{"warn", from.ByMinute(series.SpoolAge, minutes)}).span(dead, c.Now())
 	half := from.Quantile(series.Answer, .5, minutes)
-	d.Answer = lines("Answer time: half of the answers, and 99 of 100, against the second that the most impatient senders give", 1, seconds,
-		line{"good", half}, line{"warn", from.Quantile(series.Answer, .99, minutes)}).span(half, c.Now())
+	d.Answer = linePlot("Answer time: half of the answers, and 99 of 100, against the second that the most impatient senders give", 1, secondsText,
+		plotLine{"good", half}, plotLine{"warn", from.Quantile(series.Answer, .99, minutes)}).span(half, c.Now())
 	if d.Spool = c.onDisk(); d.Whose.All {
-		d.Spool = latest(from.ByMinute(series.Spool, minutes))
+		d.Spool = latestValue(from.ByMinute(series.Spool, minutes))
 	}
 }
 
 // tries draws how many attempts deliveries took. The buckets of the metric are
 // coarser than the bars, so it is of this process always.
 func (c *Console) tries(d *overviewData, minutes int) {
-	var tries []bar
+	var tries []plotBar
 	for n := 1; n <= 10; n++ {
 		v := c.Series.Total(series.Tries+strconv.Itoa(n), minutes)
 		class := "good"
 		if n > 1 {
 			class = "warn"
 		}
-		tries = append(tries, bar{title: fmt.Sprintf("%d attempts: %s deliveries", n, number(v)), parts: []part{{class, v}}})
+		tries = append(tries, plotBar{title: fmt.Sprintf("%d attempts: %s deliveries", n, numberText(v)), parts: []barPart{{class, v}}})
 	}
-	d.Tries = bars("Attempts until success", tries)
+	d.Tries = barPlot("Attempts until success", tries)
 	d.Tries.Left, d.Tries.Right = "1 attempt", "10 or more"
 }
 
-// silence compares a source with itself a week ago.
-type silence struct {
+// sourceSilence compares a source with itself a week ago.
+type sourceSilence struct {
 	Name       string
 	Hour, Week float64
 	// Known is unset where the process did not run a week ago.
@@ -159,24 +159,24 @@ type silence struct {
 	Line  Plot
 }
 
-func (c *Console) silence() []silence {
+func (c *Console) silence() []sourceSilence {
 	if c.Sources == nil {
 		return nil
 	}
-	var all []silence
+	var all []sourceSilence
 	for _, s := range c.Sources() {
 		hours := c.Series.ByHour(series.Received+s.Name, 7*24+2)
-		x := silence{Name: s.Name, Last: s.Last, Hour: c.Series.Total(series.Received+s.Name, 60), Week: hours[1].Value, Known: hours[1].Known}
+		x := sourceSilence{Name: s.Name, Last: s.Last, Hour: c.Series.Total(series.Received+s.Name, 60), Week: hours[1].Value, Known: hours[1].Known}
 		x.Quiet = x.Known && x.Hour == 0 && x.Week >= 20
 		day := hours[len(hours)-24:]
-		x.Line = lines(s.Name+" by the hour of the last day", 0, number, line{"good", day})
+		x.Line = linePlot(s.Name+" by the hour of the last day", 0, numberText, plotLine{"good", day})
 		all = append(all, x)
 	}
 	return all
 }
 
-// matrix is the dead letters by reason and source.
-type matrix struct {
+// deadMatrix is the dead letters by reason and source.
+type deadMatrix struct {
 	Sources []string
 	Rows    []matrixRow
 	// Rest is how many are in reasons that are not shown.
@@ -186,10 +186,10 @@ type matrix struct {
 type matrixRow struct {
 	Reason string
 	Total  int
-	Cells  []cell
+	Cells  []matrixCell
 }
 
-type cell struct {
+type matrixCell struct {
 	Count int
 	Href  string
 	// Heat is from 0 to 4, for the colour.
@@ -202,8 +202,8 @@ const (
 	maxSources = 8
 )
 
-func matrixOf(rows []eventlog.Row) matrix {
-	var m matrix
+func matrixOf(rows []eventlog.Row) deadMatrix {
+	var m deadMatrix
 	for _, g := range eventlog.Groups(rows, eventlog.BySource) {
 		if len(m.Sources) < maxSources {
 			m.Sources = append(m.Sources, g.Key)
@@ -224,7 +224,7 @@ func matrixOf(rows []eventlog.Row) matrix {
 		row := matrixRow{Reason: g.Key, Total: g.Count}
 		for _, s := range m.Sources {
 			n := counts[[2]string{g.Key, s}]
-			x := cell{Count: n, Href: link("/dead-letters", "reason", g.Key, "source", s)}
+			x := matrixCell{Count: n, Href: linkTo("/dead-letters", "reason", g.Key, "source", s)}
 			if n > 0 {
 				x.Heat = 1 + 3*n/most
 			}
@@ -269,7 +269,7 @@ func (c *Console) routes(from figures, minutes int) []routeLine {
 		}
 	}
 	var all []routeLine
-	for _, name := range sorted(names) {
+	for _, name := range sortedKeys(names) {
 		d, isDestination := destinations[name]
 		l := routeLine{Name: name, Destination: isDestination, State: d.State, Why: d.Why, Since: d.Since}
 		l.routeFigures = c.routeFigures(from, name, minutes)
@@ -285,17 +285,17 @@ var attemptResults = [...]struct{ result, class string }{
 }
 
 func (c *Console) routeFigures(from figures, name string, minutes int) routeFigures {
-	alive := bin(sumOf(from, series.Outcome, minutes), binsOf/2, false)
-	stack := make([]bar, len(alive))
+	alive := binPoints(sumOf(from, series.Outcome, minutes), binsOf/2, false)
+	stack := make([]plotBar, len(alive))
 	for i, p := range alive {
-		stack[i] = bar{gap: !p.Known, title: clock(p.Time, c.Now())}
+		stack[i] = plotBar{gap: !p.Known, title: clockText(p.Time, c.Now())}
 	}
-	f := routeFigures{Slow: slow(from, name, minutes)}
+	f := routeFigures{Slow: slowAttempts(from, name, minutes)}
 	for _, r := range attemptResults {
-		for i, p := range bin(from.ByMinute(series.Attempt+r.result+":"+name, minutes), binsOf/2, false) {
-			stack[i].parts = append(stack[i].parts, part{r.class, p.Value})
+		for i, p := range binPoints(from.ByMinute(series.Attempt+r.result+":"+name, minutes), binsOf/2, false) {
+			stack[i].parts = append(stack[i].parts, barPart{r.class, p.Value})
 			if p.Value > 0 {
-				stack[i].title += fmt.Sprintf(", %s %s", r.result, number(p.Value))
+				stack[i].title += fmt.Sprintf(", %s %s", r.result, numberText(p.Value))
 			}
 			switch r.result {
 			case "done":
@@ -307,12 +307,12 @@ func (c *Console) routeFigures(from figures, name string, minutes int) routeFigu
 			}
 		}
 	}
-	f.Plot = bars("Attempts at "+name, stack)
+	f.Plot = barPlot("Attempts at "+name, stack)
 	return f
 }
 
-// slow is the time within which 99 of 100 attempts at a route ended.
-func slow(from figures, route string, minutes int) string {
+// slowAttempts is the time within which 99 of 100 attempts at a route ended.
+func slowAttempts(from figures, route string, minutes int) string {
 	worst := 0.0
 	for _, p := range from.Quantile(series.Route+route, .99, minutes) {
 		worst = max(worst, p.Value)
@@ -320,10 +320,10 @@ func slow(from figures, route string, minutes int) string {
 	if worst == 0 {
 		return ""
 	}
-	return "≤ " + seconds(worst)
+	return "≤ " + secondsText(worst)
 }
 
-func sum(points []series.Point) (total float64) {
+func sumPoints(points []series.Point) (total float64) {
 	for _, p := range points {
 		total += p.Value
 	}

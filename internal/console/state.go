@@ -18,12 +18,12 @@ import (
 type sourceLine struct {
 	Source
 	Hour, Day float64
-	Refused   []refusals
+	Refused   []refusalGroup
 	Line      Plot
 }
 
-// refusals are the refused requests of one cause, with the latest as example.
-type refusals struct {
+// refusalGroup are the refused requests of one cause, with the latest as example.
+type refusalGroup struct {
 	Reason  string
 	Count   int
 	Example admin.Rejection
@@ -31,21 +31,21 @@ type refusals struct {
 }
 
 func (c *Console) sources(*http.Request) (any, error) {
-	refused := map[string]map[string]*refusals{}
+	refused := map[string]map[string]*refusalGroup{}
 	order := map[string][]string{}
 	for _, x := range c.rejections() {
 		if refused[x.Source] == nil {
-			refused[x.Source] = map[string]*refusals{}
+			refused[x.Source] = map[string]*refusalGroup{}
 		}
 		g, ok := refused[x.Source][x.Reason]
 		if !ok {
-			g = &refusals{Reason: x.Reason, Example: x, Body: viewBody(x.Body).Text}
+			g = &refusalGroup{Reason: x.Reason, Example: x, Body: viewBody(x.Body).Text}
 			refused[x.Source][x.Reason] = g
 			order[x.Source] = append(order[x.Source], x.Reason)
 		}
 		g.Count++
 	}
-	groups := func(source string) (all []refusals) {
+	groups := func(source string) (all []refusalGroup) {
 		for _, reason := range order[source] {
 			all = append(all, *refused[source][reason])
 		}
@@ -55,8 +55,8 @@ func (c *Console) sources(*http.Request) (any, error) {
 	for _, s := range c.sourceList() {
 		hours := c.Series.ByHour(series.Received+s.Name, 24)
 		all = append(all, sourceLine{
-			Source: s, Hour: c.Series.Total(series.Received+s.Name, 60), Day: sum(hours), Refused: groups(s.Name),
-			Line: lines(s.Name+" by the hour of the last day", 0, number, line{"good", hours}),
+			Source: s, Hour: c.Series.Total(series.Received+s.Name, 60), Day: sumPoints(hours), Refused: groups(s.Name),
+			Line: linePlot(s.Name+" by the hour of the last day", 0, numberText, plotLine{"good", hours}),
 		})
 	}
 	return map[string]any{"Sources": all, "Strangers": groups("")}, nil
@@ -110,7 +110,7 @@ func (c *Console) destinations(r *http.Request) (any, error) {
 			all = append(all, show(d))
 		}
 	}
-	for _, name := range sorted(lines) {
+	for _, name := range sortedKeys(lines) {
 		handlers = append(handlers, show(Destination{Name: name}))
 	}
 	return map[string]any{"Destinations": all, "Handlers": handlers, "CanPause": c.Pause != nil, "Running": running, "Whose": whose}, nil
@@ -179,7 +179,7 @@ func markdown(text string) template.HTML {
 			b.WriteString("<" + kind + ">")
 			list = kind
 		}
-		b.WriteString("<li>" + inline(line) + "</li>")
+		b.WriteString("<li>" + inlineMarkdown(line) + "</li>")
 	}
 	for line := range strings.SplitSeq(text, "\n") {
 		numbered := len(line) > 3 && line[0] >= '1' && line[0] <= '9' && line[1] == '.'
@@ -187,23 +187,23 @@ func markdown(text string) template.HTML {
 		case line == "":
 		case strings.HasPrefix(line, "## "):
 			end("")
-			b.WriteString("<h2>" + inline(line[3:]) + "</h2>")
+			b.WriteString("<h2>" + inlineMarkdown(line[3:]) + "</h2>")
 		case strings.HasPrefix(line, "# "):
-			b.WriteString("<h1>" + inline(line[2:]) + "</h1>")
+			b.WriteString("<h1>" + inlineMarkdown(line[2:]) + "</h1>")
 		case strings.HasPrefix(line, "- "):
 			item("ul", line[2:])
 		case numbered:
 			item("ol", line[3:])
 		default:
 			end("")
-			b.WriteString("<p>" + inline(line) + "</p>")
+			b.WriteString("<p>" + inlineMarkdown(line) + "</p>")
 		}
 	}
 	end("")
 	return template.HTML(b.String()) //nolint:gosec // G203: the pages are ours, embedded, and escaped first.
 }
 
-func inline(s string) string {
+func inlineMarkdown(s string) string {
 	s = html.EscapeString(s)
 	s = mdCode.ReplaceAllString(s, "<code>$1</code>")
 	s = mdBold.ReplaceAllString(s, "<strong>$1</strong>")

@@ -28,22 +28,22 @@ type Plot struct {
 	Label string
 }
 
-// bar is one bar of stacked parts, from the bottom up.
-type bar struct {
-	parts []part
+// plotBar is one bar of stacked parts, from the bottom up.
+type plotBar struct {
+	parts []barPart
 	title string
 	href  string
 	// gap is set where nothing is known.
 	gap bool
 }
 
-type part struct {
+type barPart struct {
 	class string
 	value float64
 }
 
-// bars draws stacked bars.
-func bars(label string, all []bar) Plot {
+// barPlot draws stacked bars.
+func barPlot(label string, all []plotBar) Plot {
 	top := 0.0
 	for _, b := range all {
 		sum := 0.0
@@ -52,11 +52,11 @@ func bars(label string, all []bar) Plot {
 		}
 		top = max(top, sum)
 	}
-	plot := Plot{Label: label, Empty: top == 0, Top: number(niceTop(top))}
+	plot := Plot{Label: label, Empty: top == 0, Top: numberText(niceTop(top))}
 	top = max(niceTop(top), 1)
 	width := plotWidth / float64(max(len(all), 1))
 	var s strings.Builder
-	open(&s, label)
+	openSVG(&s, label)
 	for i, b := range all {
 		x := float64(i) * width
 		if b.gap {
@@ -91,15 +91,15 @@ func bars(label string, all []bar) Plot {
 	return plot
 }
 
-// line is one line of a plot.
-type line struct {
+// plotLine is one line of a plot.
+type plotLine struct {
 	class  string
 	points []series.Point
 }
 
-// lines draws lines over time, broken where nothing is known, with a limit that
+// linePlot draws lines over time, broken where nothing is known, with a limit that
 // is drawn across; 0 is none.
-func lines(label string, limit float64, show func(float64) string, all ...line) Plot {
+func linePlot(label string, limit float64, show func(float64) string, all ...plotLine) Plot {
 	top := limit * 1.2
 	known := false
 	for _, l := range all {
@@ -114,7 +114,7 @@ func lines(label string, limit float64, show func(float64) string, all ...line) 
 		top = 1
 	}
 	var s strings.Builder
-	open(&s, label)
+	openSVG(&s, label)
 	y := func(v float64) float64 { return plotHeight - v/top*(plotHeight-4) - 2 }
 	if limit > 0 {
 		fmt.Fprintf(&s, `<line class="limit" x1="0" x2="%g" y1="%.2f" y2="%.2f"/>`, plotWidth, y(limit), y(limit))
@@ -142,7 +142,7 @@ func lines(label string, limit float64, show func(float64) string, all ...line) 
 	return plot
 }
 
-func open(s *strings.Builder, label string) {
+func openSVG(s *strings.Builder, label string) {
 	fmt.Fprintf(s, `<svg class="plot" viewBox="0 0 %g %g" preserveAspectRatio="none" role="img" aria-label="%s">`,
 		plotWidth, plotHeight, template.HTMLEscapeString(label))
 	for _, y := range []float64{0, plotHeight / 2, plotHeight} {
@@ -164,8 +164,8 @@ func niceTop(v float64) float64 {
 	return v
 }
 
-// bin sums points into that many bins; a level becomes its largest value.
-func bin(points []series.Point, n int, level bool) []series.Point {
+// binPoints sums points into that many bins; a level becomes its largest value.
+func binPoints(points []series.Point, n int, level bool) []series.Point {
 	size := max(len(points)/max(n, 1), 1)
 	var out []series.Point
 	for i := 0; i < len(points); i += size {
@@ -183,8 +183,8 @@ func bin(points []series.Point, n int, level bool) []series.Point {
 	return out
 }
 
-// total adds series up, point by point.
-func total(all ...[]series.Point) []series.Point {
+// addSeries adds series up, point by point.
+func addSeries(all ...[]series.Point) []series.Point {
 	if len(all) == 0 {
 		return nil
 	}
@@ -202,7 +202,7 @@ func total(all ...[]series.Point) []series.Point {
 // span writes the ends of a stretch of time.
 func (p Plot) span(points []series.Point, now time.Time) Plot {
 	if len(points) > 0 {
-		p.Left, p.Right = clock(points[0].Time, now), "now"
+		p.Left, p.Right = clockText(points[0].Time, now), "now"
 	}
 	return p
 }

@@ -30,8 +30,8 @@ func (c *Console) funcs() template.FuncMap {
 		"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"short": func(id string) string { return id[:min(len(id), 10)] },
 		"num":   func(n any) string { return numberOf(n) },
-		"took":  func(d time.Duration) string { return seconds(d.Seconds()) },
-		"link":  link,
+		"took":  func(d time.Duration) string { return secondsText(d.Seconds()) },
+		"link":  linkTo,
 		"plural": func(n int, one, many string) string {
 			if n == 1 {
 				return "1 " + one
@@ -45,9 +45,9 @@ func (c *Console) funcs() template.FuncMap {
 	}
 }
 
-// link makes a path with a query from names and values in turn; empty values are
+// linkTo makes a path with a query from names and values in turn; empty values are
 // left out.
-func link(path string, pairs ...string) string {
+func linkTo(path string, pairs ...string) string {
 	q := url.Values{}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
@@ -60,8 +60,8 @@ func link(path string, pairs ...string) string {
 	return path + "?" + q.Encode()
 }
 
-// number writes a number short: 1.2k.
-func number(v float64) string {
+// numberText writes a number short: 1.2k.
+func numberText(v float64) string {
 	switch {
 	case v >= 1e6:
 		return strconv.FormatFloat(v/1e6, 'f', 1, 64) + "M"
@@ -86,8 +86,8 @@ func numberOf(n any) string {
 	return s
 }
 
-// seconds writes a length of time from milliseconds on.
-func seconds(v float64) string {
+// secondsText writes a length of time from milliseconds on.
+func secondsText(v float64) string {
 	switch {
 	case v == 0:
 		return "0"
@@ -100,8 +100,8 @@ func seconds(v float64) string {
 	}
 }
 
-// clock writes the time of day, with the day when it is another one.
-func clock(t, now time.Time) string {
+// clockText writes the time of day, with the day when it is another one.
+func clockText(t, now time.Time) string {
 	if t.UTC().Format(time.DateOnly) == now.UTC().Format(time.DateOnly) {
 		return t.UTC().Format("15:04")
 	}

@@ -87,8 +87,8 @@ func isGone(err error) bool {
 	return errors.As(err, &notFound)
 }
 
-// memo reads a value of a memo; the zero value where it is not there.
-func memo[T any](m *commonpb.Memo, key string) (value T) {
+// memoValue reads a value of a memo; the zero value where it is not there.
+func memoValue[T any](m *commonpb.Memo, key string) (value T) {
 	if p, ok := m.GetFields()[key]; ok {
 		// A memo that does not decode was not written by us: as if absent.
 		_ = converter.GetDefaultDataConverter().FromPayload(p, &value)
@@ -96,8 +96,8 @@ func memo[T any](m *commonpb.Memo, key string) (value T) {
 	return value
 }
 
-// attribute reads a search attribute; empty where it is not there.
-func attribute(a *commonpb.SearchAttributes, key string) (value string) {
+// attributeValue reads a search attribute; empty where it is not there.
+func attributeValue(a *commonpb.SearchAttributes, key string) (value string) {
 	if p, ok := a.GetIndexedFields()[key]; ok {
 		_ = converter.GetDefaultDataConverter().FromPayload(p, &value) // As with memos.
 	}

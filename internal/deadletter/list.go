@@ -44,11 +44,11 @@ type Summary struct {
 const ReasonUnknown = "unknown (written by an earlier version)"
 
 func summaryOf(info *workflowpb.WorkflowExecutionInfo) Summary {
-	a, o := info.GetSearchAttributes(), memo[event.Outline](info.GetMemo(), event.MemoOutline)
+	a, o := info.GetSearchAttributes(), memoValue[event.Outline](info.GetMemo(), event.MemoOutline)
 	s := Summary{
 		ID: info.GetExecution().GetWorkflowId(), Run: info.GetExecution().GetRunId(),
-		Source: attribute(a, event.AttributeSource), Type: attribute(a, event.AttributeType),
-		Subject: attribute(a, event.AttributeSubject), Time: timeAttribute(a, event.AttributeTime),
+		Source: attributeValue(a, event.AttributeSource), Type: attributeValue(a, event.AttributeType),
+		Subject: attributeValue(a, event.AttributeSubject), Time: timeAttribute(a, event.AttributeTime),
 		Reason: o.Reason, Routes: o.Routes, Error: o.Error, Attempts: o.Attempts, Replays: o.Replays,
 		Corrected: o.Corrected, Received: o.Received, First: o.First, Last: o.Last,
 		Died: info.GetCloseTime().AsTime(),
@@ -62,7 +62,7 @@ func summaryOf(info *workflowpb.WorkflowExecutionInfo) Summary {
 	return s
 }
 
-func matches(f event.Filter, s Summary) bool {
+func matchesFilter(f event.Filter, s Summary) bool {
 	like := func(pattern, value string) bool { return pattern == "" || event.Match(pattern, value) }
 	return like(f.Source, s.Source) && like(f.Type, s.Type) && like(f.Subject, s.Subject) && like(f.Reason, s.Reason) &&
 		(f.Route == "" || slices.ContainsFunc(s.Routes, func(r string) bool { return event.Match(f.Route, r) })) &&
@@ -100,7 +100,7 @@ func (s *Store) List(ctx context.Context, f event.Filter) (Listing, error) {
 				all.Cut = true
 				return false
 			}
-			if matches(f, l) {
+			if matchesFilter(f, l) {
 				all.Letters = append(all.Letters, l)
 			}
 		}
@@ -126,7 +126,7 @@ func (s *Store) ListPage(ctx context.Context, f event.Filter, most int, cursor s
 			return nil, "", err
 		}
 		for _, l := range page {
-			if matches(f, l) {
+			if matchesFilter(f, l) {
 				letters = append(letters, l)
 			}
 		}
@@ -170,7 +170,7 @@ var ErrCursor = errors.New("this is no cursor of this list; begin without one")
 // listed gives the letters of one page of Temporal's list. Some may be dead no more.
 func (s *Store) listed(ctx context.Context, f event.Filter, most int, token []byte, known map[string]bool) ([]Summary, []byte, error) {
 	r, err := s.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-		Namespace: s.namespace, Query: query(f), PageSize: int32(most), NextPageToken: token, //nolint:gosec // G115: at most pageSize.
+		Namespace: s.namespace, Query: visibilityQuery(f), PageSize: int32(most), NextPageToken: token, //nolint:gosec // G115: at most pageSize.
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("list the dead letters: %w", err)
@@ -233,8 +233,8 @@ func (s *Store) pages(ctx context.Context, f event.Filter, more func([]Summary) 
 	return nil
 }
 
-// query is what of a filter Temporal can judge.
-func query(f event.Filter) string {
+// visibilityQuery is what of a filter Temporal can judge.
+func visibilityQuery(f event.Filter) string {
 	q := Query
 	exact := func(name, value string) {
 		if value != "" && !strings.Contains(value, "*") {
@@ -349,7 +349,7 @@ func GroupKeys() []string { return []string{"reason", "route", "source", "type",
 func GroupBy(letters []Summary, key string) []Group {
 	found := map[string]*Group{}
 	for _, l := range letters {
-		for _, value := range values(l, key) {
+		for _, value := range groupValues(l, key) {
 			g := found[value]
 			if g == nil {
 				g = &Group{Value: value, First: l.Last, Last: l.Last}
@@ -377,7 +377,7 @@ func GroupBy(letters []Summary, key string) []Group {
 	return groups
 }
 
-func values(l Summary, key string) []string {
+func groupValues(l Summary, key string) []string {
 	switch key {
 	case "route":
 		if len(l.Routes) == 0 {

@@ -46,7 +46,7 @@ func (s *Store) Import(ctx context.Context, l Full, deed event.Deed) error {
 	letter.Form = event.LetterForm
 	letter.Instead = &event.Instead{Why: "imported by " + deed.Actor}
 	next := successor{
-		kind: event.DeadLetter, args: arguments(l, letter, l.Corrected), deed: deed,
+		kind: event.DeadLetter, args: successorArguments(l, letter, l.Corrected), deed: deed,
 		reuse: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		memo:  map[string]any{event.MemoSummary: l.Event.Summary(), event.MemoDeed: deed},
 	}

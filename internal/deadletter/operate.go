@@ -82,7 +82,7 @@ func (s *Store) meant(ctx context.Context, op event.Operation, each func(Summary
 	now := time.Now()
 	err := s.pages(ctx, op.Filter, func(page []Summary) bool {
 		for _, l := range page {
-			if !matches(op.Filter, l) || l.Died.After(op.At) || !expires(op, l, now) {
+			if !matchesFilter(op.Filter, l) || l.Died.After(op.At) || !isExpiring(op, l, now) {
 				continue
 			}
 			if failed = each(l); failed != nil {
@@ -94,8 +94,8 @@ func (s *Store) meant(ctx context.Context, op event.Operation, each func(Summary
 	return errors.Join(failed, err)
 }
 
-// expires tells whether an operation that renews means a letter.
-func expires(op event.Operation, l Summary, now time.Time) bool {
+// isExpiring tells whether an operation that renews means a letter.
+func isExpiring(op event.Operation, l Summary, now time.Time) bool {
 	if op.Action != event.ActionRenew {
 		return true
 	}
@@ -122,14 +122,14 @@ func (s *Store) writePage(ctx context.Context, op event.Operation, n int, items 
 	return nil
 }
 
-// page is a page of an operation's set.
-type page struct {
+// setPage is a page of an operation's set.
+type setPage struct {
 	items    []event.Item
 	outcomes []event.Outcome
 }
 
 // page reads a page from its history, which needs no worker.
-func (s *Store) page(ctx context.Context, op string, n int) (p page, err error) {
+func (s *Store) page(ctx context.Context, op string, n int) (p setPage, err error) {
 	events := s.temporal.GetWorkflowHistory(ctx, pageID(op, n), "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for events.HasNext() {
 		e, err := events.Next()
@@ -157,7 +157,7 @@ func (s *Store) page(ctx context.Context, op string, n int) (p page, err error) 
 	return p, nil
 }
 
-func (p *page) merge(some []event.Outcome) {
+func (p *setPage) merge(some []event.Outcome) {
 	for _, one := range some {
 		if one.Index >= 0 && one.Index < len(p.outcomes) && !p.outcomes[one.Index].Became.Final() {
 			p.outcomes[one.Index] = one
@@ -202,7 +202,7 @@ func (s *Store) Work(ctx context.Context, w event.Work, alive func()) (event.Don
 	next := w.From
 	for ; next < len(p.items) && next-w.From < w.Most; next++ {
 		if next > w.From {
-			await(ctx, turn.C)
+			awaitTurn(ctx, turn.C)
 		}
 		if ctx.Err() != nil || b.tooBad() || b.gaveUp() {
 			break
@@ -239,8 +239,8 @@ func (s *Store) Work(ctx context.Context, w event.Work, alive func()) (event.Don
 	return event.Done{Next: next, Last: next >= len(p.items), Counts: b.counts(), Recent: b.recent, Stopped: b.tooBad()}, nil
 }
 
-// await waits for the next turn, or for the end of ctx.
-func await(ctx context.Context, turn <-chan time.Time) {
+// awaitTurn waits for the next turn, or for the end of ctx.
+func awaitTurn(ctx context.Context, turn <-chan time.Time) {
 	select {
 	case <-ctx.Done():
 	case <-turn:
@@ -342,7 +342,7 @@ func (s *Store) settle(ctx context.Context, op event.Operation, item event.Item,
 	case err != nil:
 		return event.Outcome{Became: event.BecameError, Why: event.Clean(err.Error(), maxWhy)}, nil
 	}
-	if o := became(op, item, info); o.Became != event.BecameStarted {
+	if o := outcomeOf(op, item, info); o.Became != event.BecameStarted {
 		return o, nil
 	}
 	wait, cancel := context.WithTimeout(ctx, within)
@@ -352,7 +352,7 @@ func (s *Store) settle(ctx context.Context, op event.Operation, item event.Item,
 	if info, err = s.describe(ctx, item.ID, ""); err != nil {
 		return event.Outcome{Became: event.BecameStarted, Why: event.Clean(err.Error(), maxWhy)}, nil
 	}
-	return became(op, item, info), nil
+	return outcomeOf(op, item, info), nil
 }
 
 // isStill tells whether a dead letter is the item's, which may have been renewed.
@@ -367,19 +367,19 @@ func (s *Store) isStill(ctx context.Context, item event.Item, info *workflowpb.W
 
 // isOurs tells whether an operation made a run, or one that it continues.
 func isOurs(op event.Operation, info *workflowpb.WorkflowExecutionInfo) bool {
-	return memo[event.Deed](info.GetMemo(), event.MemoDeed).Operation == op.ID
+	return memoValue[event.Deed](info.GetMemo(), event.MemoDeed).Operation == op.ID
 }
 
 // maxWhy is the length in characters of what an outcome says more.
 const maxWhy = 200
 
-// became tells what an item is by the latest run of its event.
-func became(op event.Operation, item event.Item, info *workflowpb.WorkflowExecutionInfo) event.Outcome {
+// outcomeOf tells what an item is by the latest run of its event.
+func outcomeOf(op event.Operation, item event.Item, info *workflowpb.WorkflowExecutionInfo) event.Outcome {
 	ours := isOurs(op, info)
 	status, kind := info.GetStatus(), info.GetType().GetName()
 	switch {
 	case !ours:
-		return event.Outcome{Became: event.BecameGone, Why: state(info)}
+		return event.Outcome{Became: event.BecameGone, Why: stateText(info)}
 	case kind == event.Discarded:
 		return event.Outcome{Became: event.BecameDiscarded}
 	case op.Action == event.ActionRenew && kind == event.DeadLetter:
@@ -419,7 +419,7 @@ func (s *Store) Settle(ctx context.Context, w event.Work, alive func()) (map[eve
 		case err != nil:
 			return nil, err
 		default:
-			o = became(w.Operation, item, info)
+			o = outcomeOf(w.Operation, item, info)
 		}
 		o.Index, o.At = i, time.Now().UTC()
 		b.outcomes = append(b.outcomes, o)

@@ -51,8 +51,8 @@ const (
 // ErrRequest says that an operation is not one that can be begun.
 var ErrRequest = errors.New("this can't be done")
 
-// check refuses what can't be an operation, in words for whoever asked.
-func check(op event.Operation) error {
+// checkOperation refuses what can't be an operation, in words for whoever asked.
+func checkOperation(op event.Operation) error {
 	switch f := op.Filter; {
 	case op.Rate < 0 || math.IsNaN(op.Rate) || math.IsInf(op.Rate, 0):
 		return fmt.Errorf("%w: the rate has to be more than 0", ErrRequest)
@@ -71,7 +71,7 @@ func check(op event.Operation) error {
 // Begin starts an operation. key names it: what is begun twice by one key is begun
 // once. An empty key is one that nobody else has.
 func (s *Store) Begin(ctx context.Context, op event.Operation, key string) (string, error) {
-	if err := check(op); err != nil {
+	if err := checkOperation(op); err != nil {
 		return "", err
 	}
 	op.At = time.Now().UTC()
@@ -105,7 +105,7 @@ func (s *Store) sameAs(ctx context.Context, about event.Operation) error {
 	if err != nil {
 		return err
 	}
-	before := memo[event.Operation](info.GetMemo(), event.MemoOperation)
+	before := memoValue[event.Operation](info.GetMemo(), event.MemoOperation)
 	about.At = before.At
 	if !reflect.DeepEqual(before, about) {
 		return ErrKeyUsed
@@ -159,7 +159,7 @@ func (s *Store) Operation(ctx context.Context, id string) (Status, error) {
 const askTime = 5 * time.Second
 
 func (s *Store) status(ctx context.Context, info *workflowpb.WorkflowExecutionInfo) Status {
-	op := memo[event.Operation](info.GetMemo(), event.MemoOperation)
+	op := memoValue[event.Operation](info.GetMemo(), event.MemoOperation)
 	id := info.GetExecution().GetWorkflowId()
 	st := Status{
 		ID: id, Action: op.Action, Actor: op.Actor, Reason: op.Reason, Filter: op.Filter, Rate: op.Rate, Started: op.At,
@@ -258,7 +258,7 @@ type Plan struct {
 
 // Plan tells what an operation would do, and does nothing.
 func (s *Store) Plan(ctx context.Context, op event.Operation) (Plan, error) {
-	if err := check(op); err != nil {
+	if err := checkOperation(op); err != nil {
 		return Plan{}, err
 	}
 	listing, err := s.List(ctx, op.Filter)
@@ -283,7 +283,7 @@ func (s *Store) Plan(ctx context.Context, op event.Operation) (Plan, error) {
 		case err == nil && isDead(info):
 			why = "the filter leaves it out, or no list shows it yet"
 		case err == nil:
-			why = state(info)
+			why = stateText(info)
 		case !errors.Is(err, ErrGone):
 			return Plan{}, err
 		}

@@ -42,15 +42,15 @@ func (s *Store) Get(ctx context.Context, id string) (Full, error) {
 		return Full{}, err
 	}
 	if kind := info.GetType().GetName(); !isDead(info) && kind != event.Discarded {
-		return Full{}, fmt.Errorf("%w: event %s is %s", ErrGone, id, state(info))
+		return Full{}, fmt.Errorf("%w: event %s is %s", ErrGone, id, stateText(info))
 	}
 	l, err := s.read(ctx, id, info.GetExecution().GetRunId())
 	if err != nil {
 		return Full{}, err
 	}
 	l.Died = info.GetCloseTime().AsTime()
-	l.Digest = memo[string](info.GetMemo(), event.MemoDigest)
-	l.Replayed = memo[time.Time](info.GetMemo(), event.MemoReplayed)
+	l.Digest = memoValue[string](info.GetMemo(), event.MemoDigest)
+	l.Replayed = memoValue[time.Time](info.GetMemo(), event.MemoReplayed)
 	return l, nil
 }
 
@@ -132,8 +132,8 @@ func (s *Store) Resolve(ctx context.Context, id string) (string, error) {
 	}
 }
 
-// state is what an event is, by its latest run, in words.
-func state(info *workflowpb.WorkflowExecutionInfo) string {
+// stateText is what an event is, by its latest run, in words.
+func stateText(info *workflowpb.WorkflowExecutionInfo) string {
 	kind, status := info.GetType().GetName(), info.GetStatus()
 	switch {
 	case isDead(info):

@@ -18,8 +18,8 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// behind is the priority of what is replayed: live events go first.
-const behind = 5
+// replayPriority is the priority of what is replayed: live events go first.
+const replayPriority = 5
 
 // successor is the run that takes the place of a dead letter.
 type successor struct {
@@ -41,9 +41,9 @@ func (s *Store) start(ctx context.Context, e event.Event, next successor) (strin
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		EnableEagerStart:                         true,
 		Memo:                                     next.memo,
-		TypedSearchAttributes:                    attributes(e, next.of),
+		TypedSearchAttributes:                    successorAttributes(e, next.of),
 		StaticSummary:                            event.Cut(e.Summary(), 390), // Temporal takes 400 bytes.
-		Priority:                                 temporal.Priority{PriorityKey: behind},
+		Priority:                                 temporal.Priority{PriorityKey: replayPriority},
 	}
 	run, err := s.temporal.ExecuteWorkflow(ctx, o, next.kind, next.args...)
 	if _, ok := errors.AsType[*serviceerror.InvalidArgument](err); ok { // Metadata must never cost an event.
@@ -63,9 +63,9 @@ func (s *Store) start(ctx context.Context, e event.Event, next successor) (strin
 // ErrTooLate says that an event has another run by now: somebody else was faster.
 var ErrTooLate = errors.New("the event is no dead letter any more")
 
-// attributes are by what the run can be found: those of the run before it, of
+// successorAttributes are by what the run can be found: those of the run before it, of
 // which the namespace has all.
-func attributes(e event.Event, of *workflowpb.WorkflowExecutionInfo) temporal.SearchAttributes {
+func successorAttributes(e event.Event, of *workflowpb.WorkflowExecutionInfo) temporal.SearchAttributes {
 	var set []temporal.SearchAttributeUpdate
 	keyword := func(name, value string) {
 		if value != "" {
@@ -75,8 +75,8 @@ func attributes(e event.Event, of *workflowpb.WorkflowExecutionInfo) temporal.Se
 	keyword(event.AttributeSource, e.Source)
 	keyword(event.AttributeType, e.Type)
 	keyword(event.AttributeSubject, e.Subject)
-	keyword(event.AttributeReason, attribute(of.GetSearchAttributes(), event.AttributeReason))
-	keyword(event.AttributeRoute, attribute(of.GetSearchAttributes(), event.AttributeRoute))
+	keyword(event.AttributeReason, attributeValue(of.GetSearchAttributes(), event.AttributeReason))
+	keyword(event.AttributeRoute, attributeValue(of.GetSearchAttributes(), event.AttributeRoute))
 	if t := e.Time.UTC(); t.Year() >= 1 && t.Year() <= 9999 && !t.IsZero() {
 		set = append(set, temporal.NewSearchAttributeKeyTime(event.AttributeTime).ValueSet(t))
 	}
@@ -95,29 +95,29 @@ func (s *Store) succeed(ctx context.Context, op event.Operation, info *workflowp
 	deed.Operation = op.ID
 	next := successor{of: info, deed: deed, reuse: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY}
 	next.memo = map[string]any{event.MemoSummary: l.Event.Summary(), event.MemoDeed: deed}
-	if digest := memo[string](info.GetMemo(), event.MemoDigest); digest != "" {
+	if digest := memoValue[string](info.GetMemo(), event.MemoDigest); digest != "" {
 		next.memo[event.MemoDigest] = digest
 	}
-	if at := memo[time.Time](info.GetMemo(), event.MemoReplayed); !at.IsZero() {
+	if at := memoValue[time.Time](info.GetMemo(), event.MemoReplayed); !at.IsZero() {
 		next.memo[event.MemoReplayed] = at
 	}
 	corrected := l.Corrected
 	switch op.Action {
 	case event.ActionDiscard:
 		next.kind = event.Discarded
-		next.args = []any{l.Event, raw(l.Body), l.Letter, raw(corrected), event.Discard{At: now, Deed: deed}}
+		next.args = []any{l.Event, rawBody(l.Body), l.Letter, rawBody(corrected), event.Discard{At: now, Deed: deed}}
 	case event.ActionRenew:
 		letter := l.Letter
 		letter.Form = event.LetterForm
 		letter.Instead = &event.Instead{Run: run, Why: "renewed before retention would have ended it"}
-		next.kind, next.args = event.DeadLetter, arguments(l, letter, corrected)
+		next.kind, next.args = event.DeadLetter, successorArguments(l, letter, corrected)
 	default:
 		past := l.Letter.Past(event.Replay{At: now, Deed: deed})
 		if op.Body != nil {
 			past.Correction, corrected = &event.Correction{At: now, Deed: deed}, op.Body
 		}
 		next.memo[event.MemoReplayed] = now
-		next.kind, next.args = event.ProcessEvent, arguments(l, past, corrected)
+		next.kind, next.args = event.ProcessEvent, successorArguments(l, past, corrected)
 	}
 	if _, err := s.start(ctx, l.Event, next); err != nil {
 		return err
@@ -125,19 +125,19 @@ func (s *Store) succeed(ctx context.Context, op event.Operation, info *workflowp
 	return s.DeleteRun(ctx, id, run)
 }
 
-// arguments are those of ProcessEvent and DeadLetter. The last one is left out
+// successorArguments are those of ProcessEvent and DeadLetter. The last one is left out
 // where the body is the sender's.
-func arguments(l Full, third any, corrected []byte) []any {
-	args := []any{l.Event, raw(l.Body), third}
+func successorArguments(l Full, third any, corrected []byte) []any {
+	args := []any{l.Event, rawBody(l.Body), third}
 	if corrected != nil {
-		args = append(args, raw(corrected))
+		args = append(args, rawBody(corrected))
 	}
 	return args
 }
 
-// raw is a body as an argument of its own: its bytes stay as they are, and the Web
+// rawBody is a body as an argument of its own: its bytes stay as they are, and the Web
 // UI still shows JSON.
-func raw(body []byte) converter.RawValue {
+func rawBody(body []byte) converter.RawValue {
 	encoding := converter.MetadataEncodingBinary
 	if json.Valid(body) {
 		encoding = converter.MetadataEncodingJSON

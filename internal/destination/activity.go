@@ -33,8 +33,8 @@ func (a *Activity) check(_ *Spec, r Report) {
 	if a.TaskQueue == "" {
 		r.Fault("activity.task_queue", "is missing; give the task queue of the activity's worker")
 	}
-	r.Duration("activity.timeout", a.Timeout, shortest, 24*time.Hour)
-	r.Duration("activity.start_within", a.StartWithin, time.Second, longest)
+	r.Duration("activity.timeout", a.Timeout, shortestDelay, 24*time.Hour)
+	r.Duration("activity.start_within", a.StartWithin, time.Second, longestDelay)
 	for _, key := range []string{"breaker", "limit.concurrency"} {
 		if r.Given(key) {
 			r.Fault(key, "has no effect on an activity, whose own worker bounds what it takes; remove the setting")
@@ -45,21 +45,23 @@ func (a *Activity) check(_ *Spec, r Report) {
 	}
 }
 
-func (a *Activity) open(s *Spec, _ Deps) (Kind, error) { return &queued{name: s.Name, spec: *a}, nil }
+func (a *Activity) open(s *Spec, _ Deps) (Kind, error) {
+	return &activityDestination{name: s.Name, spec: *a}, nil
+}
 
-// queued is an activity destination that is ready.
-type queued struct {
+// activityDestination is an activity destination that is ready.
+type activityDestination struct {
 	name string
 	spec Activity
 }
 
 // Route implements Kind.
-func (q *queued) Route(r *event.Route) {
+func (q *activityDestination) Route(r *event.Route) {
 	r.Activity, r.TaskQueue, r.Timeout, r.StartWithin = q.spec.Name, q.spec.TaskQueue, q.spec.Timeout, q.spec.StartWithin
 }
 
 // Deliver implements Kind. Temporal itself takes events to the activity's worker.
-func (q *queued) Deliver(context.Context, Delivery) error {
+func (q *activityDestination) Deliver(context.Context, Delivery) error {
 	return &Error{
 		Destination: q.name, URL: q.Target(), Permanent: true,
 		Err: errors.New("an activity is run by its own worker"),
@@ -67,9 +69,9 @@ func (q *queued) Deliver(context.Context, Delivery) error {
 }
 
 // Target implements Kind.
-func (q *queued) Target() string { return q.spec.target() }
+func (q *activityDestination) Target() string { return q.spec.target() }
 
 func (a *Activity) target() string { return "activity " + a.Name + " on " + a.TaskQueue }
 
 // Close implements Kind.
-func (q *queued) Close() {}
+func (q *activityDestination) Close() {}

@@ -233,8 +233,8 @@ func hideURL(address string, add func(...string)) {
 	}
 }
 
-// reveals tells what a request shows of us, beside what masker knows.
-func reveals(r *http.Request) *secret.Masker {
+// maskerOf tells what a request shows of us, beside what masker knows.
+func maskerOf(r *http.Request) *secret.Masker {
 	if r == nil {
 		return nil
 	}
@@ -260,7 +260,7 @@ func checkAddress(s *Spec, r Report, path string, address secret.Secret, like st
 // checkHost reports a host that the dial would refuse, as far as that can be known
 // without a name service.
 func checkHost(s *Spec, r Report, path, host string) {
-	if refused := refusal(s, host); refused != nil {
+	if refused := dialRefusal(s, host); refused != nil {
 		r.Fault(path, fmt.Sprintf("leads to %s, which is %s and refused; list it under allow_private when that is meant", host, refused.Kind))
 	}
 }

@@ -47,7 +47,7 @@ func (b *Breaker) check(r Report) {
 	}
 	r.Count("breaker.min_calls", b.MinCalls, 1, 100_000)
 	r.Duration("breaker.window", b.Window, time.Second, time.Hour)
-	r.Duration("breaker.open", b.Open, shortest, time.Hour)
+	r.Duration("breaker.open", b.Open, shortestDelay, time.Hour)
 	if r.Given("breaker.open") && !r.Given("breaker.max_open") {
 		b.MaxOpen = max(b.MaxOpen, b.Open)
 	}
@@ -77,11 +77,11 @@ type circuit struct {
 	reason string
 	// trying is how many events were given the first place after until.
 	trying  int
-	waiting slots
+	waiting timeSlots
 }
 
-// buckets is into how many parts the window is divided.
-const buckets = 10
+// windowParts is into how many parts the window is divided.
+const windowParts = 10
 
 // newCircuit makes a breaker; one that takes the place of an open one is open as
 // long.
@@ -91,7 +91,7 @@ func newCircuit(name string, spec Breaker, before *circuit, d Deps) *circuit {
 		Name:         name,
 		MaxRequests:  uint32(max(spec.Probes, 1)), //nolint:gosec // G115: a checked setting.
 		Interval:     spec.Window,
-		BucketPeriod: spec.Window / buckets,
+		BucketPeriod: spec.Window / windowParts,
 		Timeout:      spec.Open,
 		ReadyToTrip: func(n gobreaker.Counts) bool {
 			// Deliveries that are under way have no outcome yet.
@@ -171,7 +171,7 @@ func (c *circuit) changed(_ string, from, to gobreaker.State) {
 		open := min(max(c.spec.Open, now.Sub(c.since)/4), c.spec.MaxOpen)
 		c.openings++
 		c.until, c.trying = now.Add(open), 0
-		c.waiting = slots{}
+		c.waiting = timeSlots{}
 	case gobreaker.StateClosed:
 		c.openings, c.until, c.since = 0, time.Time{}, time.Time{}
 	case gobreaker.StateHalfOpen:

@@ -106,10 +106,10 @@ type Observer interface {
 	Changed(Change)
 }
 
-type nobody struct{}
+type noObserver struct{}
 
-func (nobody) Deferred(*Deferred) {}
-func (nobody) Changed(Change)     {}
+func (noObserver) Deferred(*Deferred) {}
+func (noObserver) Changed(Change)     {}
 
 func (d Deps) complete() Deps {
 	if d.Now == nil {
@@ -119,7 +119,7 @@ func (d Deps) complete() Deps {
 		d.Paused = func(string) (time.Time, string, bool) { return time.Time{}, "", false }
 	}
 	if d.Observer == nil {
-		d.Observer = nobody{}
+		d.Observer = noObserver{}
 	}
 	return d
 }
@@ -135,7 +135,7 @@ type Destination struct {
 	deps Deps
 	// when and shape are nil where the configuration has no such thing.
 	when  *expression.Program
-	shape *shape
+	shape *transformer
 }
 
 // New makes a destination, or says all that is wrong with what the configuration
@@ -144,11 +144,11 @@ func New(s *Spec, d Deps) (*Destination, error) {
 	d = d.complete()
 	g := newGate(s.Name, d)
 	g.configure(s)
-	return open(s, d, g)
+	return openDestination(s, d, g)
 }
 
-// open makes a destination with the gate that its name has.
-func open(s *Spec, d Deps, g *gate) (*Destination, error) {
+// openDestination makes a destination with the gate that its name has.
+func openDestination(s *Spec, d Deps, g *gate) (*Destination, error) {
 	_, spec := s.kind()
 	if spec == nil {
 		return nil, fmt.Errorf("destination %s: it says nothing of where events go", s.Name)

@@ -62,7 +62,7 @@ type gate struct {
 	limit   Limit
 	circuit *circuit
 	// waiting gives times to the events that find no room.
-	waiting slots
+	waiting timeSlots
 	// paced is when the next event fits the rate.
 	paced time.Time
 	// busy holds when each delivery under way began.
@@ -90,8 +90,8 @@ func (g *gate) configure(s *Spec) {
 	}
 }
 
-// pass is an event's leave to be delivered now.
-type pass struct {
+// permit is an event's leave to be delivered now.
+type permit struct {
 	gate  *gate
 	began time.Time
 	key   int
@@ -128,7 +128,7 @@ func (g *gate) outOfRate(at time.Time, l Limit) *Deferred {
 
 // enter lets an event through or says until when it waits. slot is the place in
 // the rate that the event was given when it last asked; zero without one.
-func (g *gate) enter(slot time.Time) (*pass, error) {
+func (g *gate) enter(slot time.Time) (*permit, error) {
 	if until, why, paused := g.deps.Paused(g.name); paused {
 		return nil, &Deferred{Destination: g.name, Until: until, Why: WhyPaused, Reason: why}
 	}
@@ -173,7 +173,7 @@ func (g *gate) defers(why string, from, until time.Time, reason string) *Deferre
 
 // leave ends a delivery. A delivery that tried the destination out and found it
 // still down uses up no attempt: its error becomes a deferral.
-func (p *pass) leave(err error) error {
+func (p *permit) leave(err error) error {
 	g := p.gate
 	p.end()
 	if p.tell == nil {
@@ -195,8 +195,8 @@ func (p *pass) leave(err error) error {
 }
 
 // begin counts a delivery in if there is room for it.
-func (g *gate) begin(l Limit, now time.Time) (*pass, bool) {
-	p := &pass{gate: g, began: now}
+func (g *gate) begin(l Limit, now time.Time) (*permit, bool) {
+	p := &permit{gate: g, began: now}
 	if l.Concurrency > 0 && g.shared != nil {
 		lease, ok, known := g.shared.acquire(g.name, l.Concurrency)
 		if known && !ok {
@@ -216,7 +216,7 @@ func (g *gate) begin(l Limit, now time.Time) (*pass, bool) {
 }
 
 // end counts a delivery out.
-func (p *pass) end() {
+func (p *permit) end() {
 	g := p.gate
 	if p.lease != "" {
 		g.shared.release(g.name, p.lease)
@@ -292,11 +292,11 @@ func (g *gate) fits(l Limit, slot, now time.Time) (at time.Time, ok bool) {
 	return at, !at.After(now)
 }
 
-// slots gives out times, one after the other.
-type slots struct{ next time.Time }
+// timeSlots gives out times, one after the other.
+type timeSlots struct{ next time.Time }
 
 // take gives the next time that is not before from.
-func (s *slots) take(from time.Time, gap time.Duration) time.Time {
+func (s *timeSlots) take(from time.Time, gap time.Duration) time.Time {
 	if s.next.Before(from) {
 		s.next = from
 	}

@@ -52,22 +52,22 @@ func checkHeaders(headers map[string]secret.Secret) (http.Header, error) {
 // type is Content-Type itself.
 func setAttributes(h http.Header, e event.Event) {
 	h.Set("Ce-Specversion", "1.0")
-	h.Set("Ce-Id", encode(e.ID))
-	h.Set("Ce-Source", encode(e.Source))
+	h.Set("Ce-Id", encodeHeader(e.ID))
+	h.Set("Ce-Source", encodeHeader(e.Source))
 	// CloudEvents demands a type that is not empty.
 	typ := e.Type
 	if typ == "" {
 		typ = "unknown"
 	}
-	h.Set("Ce-Type", encode(typ))
+	h.Set("Ce-Type", encodeHeader(typ))
 	if e.Subject != "" {
-		h.Set("Ce-Subject", encode(e.Subject))
+		h.Set("Ce-Subject", encodeHeader(e.Subject))
 	}
 	if !e.Time.IsZero() {
 		h.Set("Ce-Time", e.Time.UTC().Format(time.RFC3339Nano))
 	}
 	if e.SenderID != "" {
-		h.Set("Ce-Senderid", encode(e.SenderID))
+		h.Set("Ce-Senderid", encodeHeader(e.SenderID))
 	}
 	if e.DataContentType != "" && httpguts.ValidHeaderFieldValue(e.DataContentType) {
 		h.Set("Content-Type", e.DataContentType)
@@ -77,11 +77,11 @@ func setAttributes(h http.Header, e event.Event) {
 	}
 }
 
-// encode writes text for a header as section 3.1.3.2 of CloudEvents' HTTP
+// encodeHeader writes text for a header as section 3.1.3.2 of CloudEvents' HTTP
 // binding has it: space, double quote, per cent and all that is not printable
 // ASCII become the per cent form of their UTF-8 bytes.
-func encode(s string) string {
-	return escape(s, func(r rune) bool {
+func encodeHeader(s string) string {
+	return percentEncode(s, func(r rune) bool {
 		return r <= ' ' || r == '"' || r == '%' || r > '~'
 	})
 }
@@ -90,12 +90,12 @@ func encode(s string) string {
 // every attempt, another one for each route of an event. A full stop would
 // blur where it ends in what Standard Webhooks signs.
 func webhookID(id, route string) string {
-	return id + ":" + escape(route, func(r rune) bool {
+	return id + ":" + percentEncode(route, func(r rune) bool {
 		return r <= ' ' || r == '"' || r == '%' || r > '~' || r == '.'
 	})
 }
 
-func escape(s string, special func(rune) bool) string {
+func percentEncode(s string, special func(rune) bool) string {
 	if strings.IndexFunc(s, special) < 0 {
 		return s
 	}

@@ -66,7 +66,7 @@ func (h *HTTP) check(s *Spec, r Report) {
 	if h.TLS != nil {
 		h.TLS.check("http.tls", isTLS(h.URL), r)
 	}
-	r.Duration("http.timeout", h.Timeout, shortest, 10*time.Minute)
+	r.Duration("http.timeout", h.Timeout, shortestDelay, 10*time.Minute)
 	for i, secret := range h.Secrets {
 		if _, err := decodeSecret(secret.Reveal()); err != nil {
 			r.Fault(fmt.Sprintf("http.secrets[%d]", i),
@@ -91,8 +91,8 @@ func (h *HTTP) check(s *Spec, r Report) {
 	}
 }
 
-// endpoint is an HTTP destination that is ready.
-type endpoint struct {
+// httpDestination is an HTTP destination that is ready.
+type httpDestination struct {
 	name    string
 	url     string // with its secrets, for the request
 	shown   string // without them, for people
@@ -125,8 +125,8 @@ func (h *HTTP) open(s *Spec, d Deps) (Kind, error) {
 	if fixed != "" {
 		header.Set(authorization, fixed)
 	}
-	e := &endpoint{
-		name: s.Name, url: u.String(), shown: shown(u), keys: keys, header: header, timeout: w.timeout,
+	e := &httpDestination{
+		name: s.Name, url: u.String(), shown: shownURL(u), keys: keys, header: header, timeout: w.timeout,
 		client: client, hide: h.masker(), now: d.Now, successOn: success, failureOn: failure,
 	}
 	if h.OAuth2 != nil {
@@ -141,7 +141,7 @@ func (h *HTTP) open(s *Spec, d Deps) (Kind, error) {
 }
 
 // way is how the destination and its token endpoint are reached.
-func (h *HTTP) way(s *Spec, d Deps) (w way, err error) {
+func (h *HTTP) way(s *Spec, d Deps) (w clientPath, err error) {
 	if w.timeout = h.Timeout; w.timeout <= 0 {
 		w.timeout = DefaultTimeout
 	}
@@ -158,13 +158,13 @@ func (h *HTTP) way(s *Spec, d Deps) (w way, err error) {
 }
 
 // Route implements Kind.
-func (h *endpoint) Route(r *event.Route) { r.Timeout = h.timeout }
+func (h *httpDestination) Route(r *event.Route) { r.Timeout = h.timeout }
 
 // Target implements Kind.
-func (h *endpoint) Target() string { return h.shown }
+func (h *httpDestination) Target() string { return h.shown }
 
 // Close implements Kind: it ends the connections that are idle.
-func (h *endpoint) Close() {
+func (h *httpDestination) Close() {
 	h.client.CloseIdleConnections()
 	if h.tokens != nil {
 		h.tokens.client.CloseIdleConnections()
@@ -172,7 +172,7 @@ func (h *endpoint) Close() {
 }
 
 // Deliver posts the event once. A nil error is an answer of 2xx.
-func (h *endpoint) Deliver(ctx context.Context, d Delivery) error {
+func (h *httpDestination) Deliver(ctx context.Context, d Delivery) error {
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
 	header := h.headers(d)
@@ -187,7 +187,7 @@ func (h *endpoint) Deliver(ctx context.Context, d Delivery) error {
 }
 
 // headers are those of one delivery.
-func (h *endpoint) headers(d Delivery) http.Header {
+func (h *httpDestination) headers(d Delivery) http.Header {
 	header := h.header.Clone()
 	e, body := d.outgoing()
 	setAttributes(header, e)
@@ -208,7 +208,7 @@ func (h *endpoint) headers(d Delivery) http.Header {
 // post sends a delivery, with a token where the destination asks for one. A token
 // that it refuses is fetched anew, and the delivery sent once more: it may have been
 // revoked.
-func (h *endpoint) post(ctx context.Context, header http.Header, body []byte) (*http.Response, error) {
+func (h *httpDestination) post(ctx context.Context, header http.Header, body []byte) (*http.Response, error) {
 	if h.tokens == nil {
 		return h.send(ctx, header, body)
 	}
@@ -235,7 +235,7 @@ func (h *endpoint) post(ctx context.Context, header http.Header, body []byte) (*
 	return h.send(ctx, header, body)
 }
 
-func (h *endpoint) send(ctx context.Context, header http.Header, body []byte) (*http.Response, error) {
+func (h *httpDestination) send(ctx context.Context, header http.Header, body []byte) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url, bytes.NewReader(body))
 	if err != nil {
 		return nil, err //nolint:wrapcheck // The caller judges it.
@@ -255,8 +255,8 @@ func parseURL(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// shown is a URL as messages may name it: user information and query hold
+// shownURL is a URL as messages may name it: user information and query hold
 // secrets.
-func shown(u *url.URL) string {
+func shownURL(u *url.URL) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
 }

@@ -42,7 +42,7 @@ func shownHeader(name string) bool {
 		name == "Webhook-Timestamp" || strings.HasPrefix(name, "Content-")
 }
 
-func (h *endpoint) preview(_ context.Context, d Delivery) (*Preview, error) {
+func (h *httpDestination) preview(_ context.Context, d Delivery) (*Preview, error) {
 	_, body := d.outgoing()
 	p := &Preview{Does: http.MethodPost + " " + h.shown, Headers: map[string]string{}, Body: body}
 	header := h.headers(d)

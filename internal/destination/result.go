@@ -136,7 +136,7 @@ const (
 )
 
 // failed judges a delivery without an answer.
-func (h *endpoint) failed(err error) error {
+func (h *httpDestination) failed(err error) error {
 	if without, ok := errors.AsType[*tokenError](err); ok {
 		return h.tokenFailed(without)
 	}
@@ -162,7 +162,7 @@ func timedOut(err error) bool {
 
 // answered judges an answer by its status. cancel ends the request: it is what
 // keeps a body that drips from holding the delivery.
-func (h *endpoint) answered(res *http.Response, cancel func()) error {
+func (h *httpDestination) answered(res *http.Response, cancel func()) error {
 	drip := time.AfterFunc(drainTime, cancel)
 	defer drip.Stop()
 	// What could be read is quoted; the status has decided already.
@@ -171,7 +171,7 @@ func (h *endpoint) answered(res *http.Response, cancel func()) error {
 	if h.taken(res.StatusCode) {
 		return nil
 	}
-	e := &Error{Destination: h.name, URL: h.shown, Status: res.StatusCode, Answer: h.clean(reveals(res.Request).Mask(string(first)))}
+	e := &Error{Destination: h.name, URL: h.shown, Status: res.StatusCode, Answer: h.clean(maskerOf(res.Request).Mask(string(first)))}
 	e.RetryAfter = retryAfter(res.Header.Get("Retry-After"), h.saidAt(res))
 	switch s := res.StatusCode; {
 	case h.failureOn.contain(s):
@@ -189,7 +189,7 @@ func (h *endpoint) answered(res *http.Response, cancel func()) error {
 
 // saidAt is the time of an answer by its own clock, which its other dates are of
 // too (RFC 9110, section 6.6.1), or by ours where it does not tell.
-func (h *endpoint) saidAt(res *http.Response) time.Time {
+func (h *httpDestination) saidAt(res *http.Response) time.Time {
 	if at, err := http.ParseTime(res.Header.Get("Date")); err == nil {
 		return at
 	}
@@ -197,16 +197,16 @@ func (h *endpoint) saidAt(res *http.Response) time.Time {
 }
 
 // redirected says where a redirect that we do not follow leads to.
-func (h *endpoint) redirected(res *http.Response) error {
+func (h *httpDestination) redirected(res *http.Response) error {
 	to := "elsewhere"
 	if u, err := res.Location(); err == nil {
-		to = "to " + h.clean(reveals(res.Request).Mask(shown(u)))
+		to = "to " + h.clean(maskerOf(res.Request).Mask(shownURL(u)))
 	}
 	return fmt.Errorf("a redirect %s that is not followed", to)
 }
 
 // clean makes an answer fit to be kept, without our secrets.
-func (h *endpoint) clean(s string) string {
+func (h *httpDestination) clean(s string) string {
 	lines := strings.Split(strings.ReplaceAll(h.hide.Mask(s), "\r\n", "\n"), "\n")
 	for i, line := range lines {
 		cells := strings.Split(line, "\t")
@@ -220,7 +220,7 @@ func (h *endpoint) clean(s string) string {
 
 // taken tells whether a status means that the event was taken: 2xx, unless the
 // configuration knows this destination better.
-func (h *endpoint) taken(status int) bool {
+func (h *httpDestination) taken(status int) bool {
 	switch {
 	case h.failureOn.contain(status):
 		return false

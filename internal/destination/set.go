@@ -36,7 +36,7 @@ func (s *Set) Open(specs map[string]*Spec) ([]*Destination, error) {
 			opened = append(opened, same)
 			continue
 		}
-		d, err := open(specs[name], s.deps, s.gate(name))
+		d, err := openDestination(specs[name], s.deps, s.gate(name))
 		if err != nil {
 			faults = append(faults, err)
 			continue

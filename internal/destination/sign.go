@@ -55,7 +55,7 @@ func decodeSecret(s string) ([]byte, error) {
 // sign sets the three headers of Standard Webhooks. The signature is made of
 // "id.timestamp.body", once for each key, so that a receiver can change its
 // secret while deliveries go on.
-func (h *endpoint) sign(header http.Header, id string, body []byte) {
+func (h *httpDestination) sign(header http.Header, id string, body []byte) {
 	timestamp := strconv.FormatInt(h.now().Unix(), 10)
 	header.Set("Webhook-Id", id)
 	header.Set("Webhook-Timestamp", timestamp)

@@ -199,11 +199,11 @@ func (s *Spec) checkKind(key string, r Report) {
 	}
 }
 
-// longest is the longest delay that any setting of a retry may have.
-const longest = 30 * 24 * time.Hour
+// longestDelay is the longest delay that any setting of a retry may have.
+const longestDelay = 30 * 24 * time.Hour
 
-// shortest is the shortest.
-const shortest = 100 * time.Millisecond
+// shortestDelay is the shortest.
+const shortestDelay = 100 * time.Millisecond
 
 // checkRetry checks the attempts, and lets go of the default schedule when the
 // file gives delays of another kind.
@@ -217,8 +217,8 @@ func (s *Spec) checkRetry(r Report) {
 		}
 	}
 	r.Count("retry.attempts", t.Attempts, 1, 100)
-	r.Duration("retry.initial", t.Initial, shortest, longest)
-	r.Duration("retry.max", t.Max, t.Initial, longest)
+	r.Duration("retry.initial", t.Initial, shortestDelay, longestDelay)
+	r.Duration("retry.max", t.Max, t.Initial, longestDelay)
 	if t.Multiplier != 0 && (t.Multiplier < 1 || t.Multiplier > 100) {
 		r.Fault("retry.multiplier", "must be from 1 to 100, or 0 with a schedule")
 	}
@@ -226,6 +226,6 @@ func (s *Spec) checkRetry(r Report) {
 		r.Fault("retry.jitter", "must be from 0 to 0.5, the part of a retry delay that it is spread over")
 	}
 	for i, delay := range t.Schedule {
-		r.Duration(fmt.Sprintf("retry.schedule[%d]", i), delay, shortest, longest)
+		r.Duration(fmt.Sprintf("retry.schedule[%d]", i), delay, shortestDelay, longestDelay)
 	}
 }

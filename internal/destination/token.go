@@ -30,7 +30,7 @@ type tokens struct {
 
 	mu      sync.Mutex
 	current *token
-	fetch   *fetch // nil while none is under way
+	fetch   *tokenFetch // nil while none is under way
 	// rest is until when a token that is still good is not renewed, after a failure.
 	rest time.Time
 }
@@ -44,9 +44,9 @@ type token struct {
 	due, stale time.Time
 }
 
-// fetch is one request to the token endpoint. token and err are set once done is
+// tokenFetch is one request to the token endpoint. token and err are set once done is
 // closed.
-type fetch struct {
+type tokenFetch struct {
 	done  chan struct{}
 	token *token
 	err   error
@@ -68,7 +68,7 @@ const (
 	maxToken = 16 << 10
 )
 
-func newTokens(o *OAuth2, client *http.Client, h *endpoint) (*tokens, error) {
+func newTokens(o *OAuth2, client *http.Client, h *httpDestination) (*tokens, error) {
 	u, err := parseURL(o.TokenURL.Reveal())
 	if err != nil {
 		return nil, errors.New("its oauth2.token_url is not usable, write it as https://host/path")
@@ -78,7 +78,7 @@ func newTokens(o *OAuth2, client *http.Client, h *endpoint) (*tokens, error) {
 			ClientID: o.ClientID, ClientSecret: o.ClientSecret.Reveal(), TokenURL: u.String(),
 			Scopes: o.Scopes, EndpointParams: o.params(), AuthStyle: o.style(),
 		},
-		client: client, timeout: h.timeout, shown: shown(u), hide: h.hide, now: h.now,
+		client: client, timeout: h.timeout, shown: shownURL(u), hide: h.hide, now: h.now,
 	}, nil
 }
 
@@ -120,11 +120,11 @@ func (t *tokens) instead(ctx context.Context, refused *token) (*token, error) {
 
 // begin fetches a token, unless that is being done. It outlives the delivery that
 // asked for it: others wait too.
-func (t *tokens) begin() *fetch {
+func (t *tokens) begin() *tokenFetch {
 	if t.fetch != nil {
 		return t.fetch
 	}
-	f := &fetch{done: make(chan struct{})}
+	f := &tokenFetch{done: make(chan struct{})}
 	t.fetch = f
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), t.timeout)
@@ -221,7 +221,7 @@ func (e *tokenError) Unwrap() error { return e.err }
 // tokenFailed judges a delivery for which there was no token: the destination was not
 // asked. It is tried again, whatever the token endpoint said, because what is wrong is
 // not the event.
-func (h *endpoint) tokenFailed(err *tokenError) error {
+func (h *httpDestination) tokenFailed(err *tokenError) error {
 	e := &Error{Destination: h.name, URL: h.shown, Err: err, RetryAfter: err.retryAfter}
 	if _, refused := errors.AsType[*netguard.RefusedError](err); refused {
 		e.Permanent = true

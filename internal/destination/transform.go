@@ -28,19 +28,19 @@ type Transform struct {
 	Headers map[string]string `yaml:"headers"`
 }
 
-// shape is a Transform that is ready; nil leaves everything as it is.
-type shape struct {
+// transformer is a Transform that is ready; nil leaves everything as it is.
+type transformer struct {
 	body        *expression.Program
 	contentType string
 	headers     map[string]*expression.Program
 }
 
 // compile makes a Transform ready. Its error names the setting.
-func (t *Transform) compile() (*shape, error) {
+func (t *Transform) compile() (*transformer, error) {
 	if t == nil {
 		return nil, nil //nolint:nilnil // Nothing to do is no fault.
 	}
-	s := &shape{contentType: t.ContentType, headers: map[string]*expression.Program{}}
+	s := &transformer{contentType: t.ContentType, headers: map[string]*expression.Program{}}
 	var err error
 	if t.Body != "" {
 		if s.body, err = expression.Value(t.Body); err != nil {
@@ -126,7 +126,7 @@ func checkName(name string) error {
 const maxHeaderValue = 8 << 10
 
 // apply shapes a delivery.
-func (s *shape) apply(ctx context.Context, d Delivery) (Delivery, error) {
+func (s *transformer) apply(ctx context.Context, d Delivery) (Delivery, error) {
 	if s == nil {
 		return d, nil
 	}

@@ -124,9 +124,9 @@ func parseProxy(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// refusal is why the dial would refuse a host, as far as that is known without a
+// dialRefusal is why the dial would refuse a host, as far as that is known without a
 // name service; nil when it would not.
-func refusal(s *Spec, host string) *netguard.RefusedError {
+func dialRefusal(s *Spec, host string) *netguard.RefusedError {
 	g, _ := netguard.New(s.AllowPrivate) // What it does not take is a fault of allow_private.
 	refused, _ := errors.AsType[*netguard.RefusedError](g.CheckLiteral(host))
 	return refused
@@ -144,8 +144,8 @@ const (
 // dialFunc connects, as http.Transport.DialContext does.
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// way is how a client reaches the other side.
-type way struct {
+// clientPath is how a client reaches the other side.
+type clientPath struct {
 	dial    dialFunc
 	timeout time.Duration
 	proxy   *url.URL // nil is none
@@ -154,7 +154,7 @@ type way struct {
 // newClient makes a client. Proxies of the environment are left out: one would
 // resolve the name itself, past the guard. Redirects are not followed: credentials and
 // bodies go where the configuration says, and nowhere else.
-func newClient(w way, t *ClientTLS) (*http.Client, error) {
+func newClient(w clientPath, t *ClientTLS) (*http.Client, error) {
 	config, err := t.config()
 	if err != nil {
 		return nil, err
@@ -178,7 +178,7 @@ func newClient(w way, t *ClientTLS) (*http.Client, error) {
 			if res.StatusCode == http.StatusOK {
 				return nil
 			}
-			return fmt.Errorf("the proxy %s answered %s", shown(u), event.Clean(res.Status, quoted))
+			return fmt.Errorf("the proxy %s answered %s", shownURL(u), event.Clean(res.Status, quoted))
 		}
 	}
 	return &http.Client{

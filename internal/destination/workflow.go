@@ -49,7 +49,7 @@ func (w *Workflow) alone() bool { return w.Signal == "" && w.Update == "" }
 func (w *Workflow) check(s *Spec, r Report) {
 	w.checkUse(r)
 	w.checkTemplates(r)
-	r.Duration("workflow.timeout", w.Timeout, shortest, 10*time.Minute)
+	r.Duration("workflow.timeout", w.Timeout, shortestDelay, 10*time.Minute)
 	if s.Transform != nil && len(s.Transform.Headers) > 0 {
 		r.Fault("transform.headers", "has no effect on a workflow, which gets no headers; remove the setting")
 	}
@@ -130,7 +130,7 @@ func (w *Workflow) template(path, text string) (*expression.Template, error) {
 }
 
 func (w *Workflow) open(s *Spec, d Deps) (Kind, error) {
-	f := &flow{name: s.Name, spec: *w, deps: d}
+	f := &workflowDestination{name: s.Name, spec: *w, deps: d}
 	var faults []error
 	parse := func(path, text string) *expression.Template {
 		if text == "" {
@@ -162,8 +162,8 @@ func (w *Workflow) open(s *Spec, d Deps) (Kind, error) {
 	return f, nil
 }
 
-// flow is a workflow destination that is ready.
-type flow struct {
+// workflowDestination is a workflow destination that is ready.
+type workflowDestination struct {
 	name string
 	spec Workflow
 	deps Deps
@@ -174,10 +174,10 @@ type flow struct {
 }
 
 // Route implements Kind.
-func (f *flow) Route(r *event.Route) { r.Timeout = f.spec.Timeout }
+func (f *workflowDestination) Route(r *event.Route) { r.Timeout = f.spec.Timeout }
 
 // Target implements Kind.
-func (f *flow) Target() string { return f.spec.target() }
+func (f *workflowDestination) Target() string { return f.spec.target() }
 
 func (w *Workflow) target() string {
 	s := "workflow " + w.ID
@@ -191,4 +191,4 @@ func (w *Workflow) target() string {
 }
 
 // Close implements Kind.
-func (f *flow) Close() {}
+func (f *workflowDestination) Close() {}

@@ -13,8 +13,8 @@ import (
 	"github.com/grapnel/grapnel/internal/expression"
 )
 
-// call is what one event does to its workflow.
-type call struct {
+// workflowCall is what one event does to its workflow.
+type workflowCall struct {
 	// request tells Temporal which calls are repeats of one.
 	request string
 	id, typ string
@@ -28,19 +28,19 @@ type call struct {
 // deliveryHeader names the header by which history shows which delivery it was.
 const deliveryHeader = "grapnel-delivery"
 
-func (c *call) header() *commonpb.Header {
+func (c *workflowCall) header() *commonpb.Header {
 	return &commonpb.Header{Fields: map[string]*commonpb.Payload{deliveryHeader: jsonPayload(jsonText(c.request))}}
 }
 
 // of tells whether a header is that of the call.
-func (c *call) of(h *commonpb.Header) bool {
+func (c *workflowCall) of(h *commonpb.Header) bool {
 	return bytes.Equal(h.GetFields()[deliveryHeader].GetData(), jsonText(c.request))
 }
 
 // call makes the names and arguments of a delivery.
-func (f *flow) call(d Delivery) (*call, error) {
+func (f *workflowDestination) call(d Delivery) (*workflowCall, error) {
 	in := expression.NewInput(d.Event, d.Body)
-	c := &call{request: webhookID(d.Event.ID, f.name)}
+	c := &workflowCall{request: webhookID(d.Event.ID, f.name)}
 	for _, one := range []struct {
 		path string
 		from *expression.Template
@@ -56,7 +56,7 @@ func (f *flow) call(d Delivery) (*call, error) {
 		*one.to = text
 	}
 	var err error
-	if c.input, err = arguments("args", f.args, in); err != nil {
+	if c.input, err = encodeArguments("args", f.args, in); err != nil {
 		return nil, err
 	}
 	if f.args == nil {
@@ -66,7 +66,7 @@ func (f *flow) call(d Delivery) (*call, error) {
 		}
 		c.input = &commonpb.Payloads{Payloads: []*commonpb.Payload{jsonPayload(whole)}}
 	}
-	if c.startInput, err = arguments("start_args", f.startArgs, in); err != nil {
+	if c.startInput, err = encodeArguments("start_args", f.startArgs, in); err != nil {
 		return nil, err
 	}
 	return c, c.fits()
@@ -76,7 +76,7 @@ func (f *flow) call(d Delivery) (*call, error) {
 // stands around them.
 const maxInput = 2<<20 - 4<<10
 
-func (c *call) fits() error {
+func (c *workflowCall) fits() error {
 	for _, in := range []*commonpb.Payloads{c.input, c.startInput} {
 		size := 0
 		for _, p := range in.GetPayloads() {
@@ -89,7 +89,7 @@ func (c *call) fits() error {
 	return nil
 }
 
-func arguments(path string, list []*expression.Template, in *expression.Input) (*commonpb.Payloads, error) {
+func encodeArguments(path string, list []*expression.Template, in *expression.Input) (*commonpb.Payloads, error) {
 	all := &commonpb.Payloads{}
 	for i, t := range list {
 		value, err := t.JSON(in)

@@ -19,7 +19,7 @@ import (
 // Deliver implements Kind. The SDK's client makes a request ID of its own for each call;
 // here it is that of the delivery, so that an attempt whose answer was lost does nothing
 // twice. The payloads are plain JSON, which workers in every language read.
-func (f *flow) Deliver(ctx context.Context, d Delivery) error {
+func (f *workflowDestination) Deliver(ctx context.Context, d Delivery) error {
 	if f.deps.Temporal == nil {
 		return &Error{Destination: f.name, Doing: f.Target(), Permanent: true, Unsent: true, Err: errors.New("there is no Temporal to call")}
 	}
@@ -48,7 +48,7 @@ func (f *flow) Deliver(ctx context.Context, d Delivery) error {
 // identity names us in the history of the other workflow.
 const identity = "grapnel"
 
-func (f *flow) startRequest(c *call) *workflowservice.StartWorkflowExecutionRequest {
+func (f *workflowDestination) startRequest(c *workflowCall) *workflowservice.StartWorkflowExecutionRequest {
 	return &workflowservice.StartWorkflowExecutionRequest{
 		Namespace: f.deps.Namespace, WorkflowId: c.id, WorkflowType: &commonpb.WorkflowType{Name: c.typ},
 		TaskQueue: &taskqueuepb.TaskQueue{Name: f.spec.TaskQueue}, Input: c.input, Identity: identity,
@@ -60,12 +60,12 @@ func (f *flow) startRequest(c *call) *workflowservice.StartWorkflowExecutionRequ
 	}
 }
 
-func (f *flow) start(ctx context.Context, c *call) error {
+func (f *workflowDestination) start(ctx context.Context, c *workflowCall) error {
 	_, err := f.deps.Temporal.StartWorkflowExecution(ctx, f.startRequest(c))
 	return err //nolint:wrapcheck // It is judged by its type.
 }
 
-func (f *flow) signalWithStart(c *call) *workflowservice.SignalWithStartWorkflowExecutionRequest {
+func (f *workflowDestination) signalWithStart(c *workflowCall) *workflowservice.SignalWithStartWorkflowExecutionRequest {
 	return &workflowservice.SignalWithStartWorkflowExecutionRequest{
 		Namespace: f.deps.Namespace, WorkflowId: c.id, WorkflowType: &commonpb.WorkflowType{Name: c.typ},
 		TaskQueue: &taskqueuepb.TaskQueue{Name: f.spec.TaskQueue}, Input: c.startInput, Identity: identity,
@@ -76,7 +76,7 @@ func (f *flow) signalWithStart(c *call) *workflowservice.SignalWithStartWorkflow
 }
 
 // update sends the update, whose ID is that of the delivery, and waits until it has ended.
-func (f *flow) update(ctx context.Context, c *call) error {
+func (f *workflowDestination) update(ctx context.Context, c *workflowCall) error {
 	req := &workflowservice.UpdateWorkflowExecutionRequest{
 		Namespace: f.deps.Namespace, WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: c.id},
 		WaitPolicy: &updatepb.WaitPolicy{LifecycleStage: enumspb.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED},
@@ -114,7 +114,7 @@ type refusedUpdate struct{ message string }
 
 func (r *refusedUpdate) Error() string { return r.message }
 
-func (f *flow) updateWithStart(ctx context.Context, c *call, update *workflowservice.UpdateWorkflowExecutionRequest) (
+func (f *workflowDestination) updateWithStart(ctx context.Context, c *workflowCall, update *workflowservice.UpdateWorkflowExecutionRequest) (
 	*workflowservice.UpdateWorkflowExecutionResponse, error,
 ) {
 	start := f.startRequest(c)
@@ -141,7 +141,7 @@ func (f *flow) updateWithStart(ctx context.Context, c *call, update *workflowser
 }
 
 // judge says of a call's error whether another attempt can mend it.
-func (f *flow) judge(ctx context.Context, c *call, err error) error {
+func (f *workflowDestination) judge(ctx context.Context, c *workflowCall, err error) error {
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	var missing *serviceerror.NotFound
 	var refused *refusedUpdate
@@ -178,7 +178,7 @@ func (f *flow) judge(ctx context.Context, c *call, err error) error {
 
 // closed judges a call that no running workflow took. The workflow may have ended because
 // of this very delivery, whose answer was lost.
-func (f *flow) closed(ctx context.Context, c *call) error {
+func (f *workflowDestination) closed(ctx context.Context, c *workflowCall) error {
 	info, err := f.deps.Temporal.DescribeWorkflowExecution(ctx, &workflowservice.DescribeWorkflowExecutionRequest{
 		Namespace: f.deps.Namespace, Execution: &commonpb.WorkflowExecution{WorkflowId: c.id},
 	})
@@ -204,7 +204,7 @@ func (f *flow) closed(ctx context.Context, c *call) error {
 }
 
 // refusal is a failure of the event: Temporal is well.
-func (f *flow) refusal(c *call, permanent bool, sort string, err error) error {
+func (f *workflowDestination) refusal(c *workflowCall, permanent bool, sort string, err error) error {
 	return &Error{
 		Destination: f.name, URL: f.Target(), Doing: f.doing(c), Permanent: permanent, Well: true, Sort: sort,
 		Err: fmt.Errorf("%s: %w", sort, err),
@@ -216,7 +216,7 @@ const maxPages = 50
 
 // took tells whether a run of the workflow, or one that it continues, has taken the
 // delivery.
-func (f *flow) took(ctx context.Context, c *call, x *commonpb.WorkflowExecution) (bool, error) {
+func (f *workflowDestination) took(ctx context.Context, c *workflowCall, x *commonpb.WorkflowExecution) (bool, error) {
 	var page []byte
 	for range maxPages {
 		res, err := f.deps.Temporal.GetWorkflowExecutionHistory(ctx, &workflowservice.GetWorkflowExecutionHistoryRequest{
@@ -251,7 +251,7 @@ func (f *flow) took(ctx context.Context, c *call, x *commonpb.WorkflowExecution)
 }
 
 // doing is what an attempt does, for people.
-func (f *flow) doing(c *call) string {
+func (f *workflowDestination) doing(c *workflowCall) string {
 	switch {
 	case f.spec.alone():
 		return "start of workflow " + c.id
@@ -262,7 +262,7 @@ func (f *flow) doing(c *call) string {
 }
 
 // preview implements previewer.
-func (f *flow) preview(_ context.Context, d Delivery) (*Preview, error) {
+func (f *workflowDestination) preview(_ context.Context, d Delivery) (*Preview, error) {
 	c, err := f.call(d)
 	if err != nil {
 		return nil, err

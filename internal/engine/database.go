@@ -24,11 +24,11 @@ func (o EmbeddedOptions) prepareDatabase() (fresh bool, err error) {
 		return false, nil
 	}
 	database, mark := filepath.Join(o.DataDir, databaseName), filepath.Join(o.DataDir, newMark)
-	there, err := exists(database)
+	there, err := fileExists(database)
 	if err != nil {
 		return false, err
 	}
-	marked, err := exists(mark)
+	marked, err := fileExists(mark)
 	if err != nil {
 		return false, err
 	}
@@ -74,7 +74,7 @@ func confirmDatabase(dir string) error {
 // long as it is there, a move that was cut short is seen and finished.
 func databaseSuffixes() []string { return []string{"-shm", "-wal", ""} }
 
-func exists(path string) (bool, error) {
+func fileExists(path string) (bool, error) {
 	_, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil

@@ -241,7 +241,7 @@ func launch(ctx context.Context, o EmbeddedOptions, held *locks, door *webUI, p 
 		done:      make(chan error, 1),
 		leaving:   make(chan struct{}),
 	}
-	said := record{Grapnel: os.Getpid(), Port: p.frontend, Address: e.Address, UI: e.UI}
+	said := lockRecord{Grapnel: os.Getpid(), Port: p.frontend, Address: e.Address, UI: e.UI}
 	if err := writeRecord(held.engine, said); err != nil {
 		return nil, err
 	}

@@ -42,8 +42,8 @@ func (e *BusyError) Error() string {
 	return fmt.Sprintf("%s runs on data directory %s: stop it, or give this one another directory by GRAPNEL_DATA_DIR", who, e.Dir)
 }
 
-// record is what the lock files say, for people and for a take-over.
-type record struct {
+// lockRecord is what the lock files say, for people and for a take-over.
+type lockRecord struct {
 	Grapnel int    `json:"grapnel"`
 	Engine  int    `json:"engine,omitempty"`
 	Port    int    `json:"port,omitempty"`
@@ -92,7 +92,7 @@ func lockOwner(dir string) (*locks, error) {
 		}
 		return nil, &BusyError{PID: other.Grapnel, Dir: dir}
 	}
-	if err := writeRecord(owner, record{Grapnel: os.Getpid()}); err != nil {
+	if err := writeRecord(owner, lockRecord{Grapnel: os.Getpid()}); err != nil {
 		return nil, errors.Join(err, owner.Close())
 	}
 	engine, err := openLock(filepath.Join(dir, engineLockName))
@@ -136,16 +136,16 @@ func tryLock(f *os.File) (bool, error) {
 
 // readRecord gives what the file says; nothing where it cannot be read, since
 // the locks and not the record decide.
-func readRecord(f *os.File) record {
-	var r record
+func readRecord(f *os.File) lockRecord {
+	var r lockRecord
 	text, err := io.ReadAll(io.NewSectionReader(f, 0, 4096))
 	if err != nil || json.Unmarshal(text, &r) != nil {
-		return record{}
+		return lockRecord{}
 	}
 	return r
 }
 
-func writeRecord(f *os.File, r record) error {
+func writeRecord(f *os.File, r lockRecord) error {
 	text, err := json.Marshal(r)
 	if err == nil {
 		err = f.Truncate(0)

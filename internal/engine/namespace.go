@@ -60,7 +60,7 @@ func (r *setupRun) register(ctx context.Context) (bool, error) {
 	var exists *serviceerror.NamespaceAlreadyExists
 	switch {
 	case err == nil:
-		r.report.add(r.subject(), Made, "Closed workflows are kept for "+hours(r.options.Retention)+".")
+		r.report.add(r.subject(), Made, "Closed workflows are kept for "+retentionText(r.options.Retention)+".")
 		return true, nil
 	case errors.As(err, &exists): // Another setup was faster.
 		found, err := r.describe(ctx)
@@ -73,7 +73,7 @@ func (r *setupRun) register(ctx context.Context) (bool, error) {
 		r.report.add(r.subject(), Denied, r.howToMakeNamespace())
 		return false, nil
 	case isInvalid(err):
-		r.report.add(r.subject(), Failed, fmt.Sprintf("Temporal refuses it with a retention of %s: %v. A day is the least that every cluster takes.", hours(r.options.Retention), err))
+		r.report.add(r.subject(), Failed, fmt.Sprintf("Temporal refuses it with a retention of %s: %v. A day is the least that every cluster takes.", retentionText(r.options.Retention), err))
 		return false, nil
 	default:
 		return false, fmt.Errorf("make namespace %s: %w", r.options.Namespace, err)
@@ -92,13 +92,13 @@ func (r *setupRun) retention(ctx context.Context, have time.Duration) error {
 	subject, want := "retention", r.options.Retention
 	switch {
 	case have == want:
-		r.report.add(subject, Already, hours(want)+".")
+		r.report.add(subject, Already, retentionText(want)+".")
 		return nil
 	case !r.options.Update:
-		r.report.add(subject, Kept, fmt.Sprintf("It is %s, and %s is configured; `grapnel setup --update` changes it for all who use the namespace.", hours(have), hours(want)))
+		r.report.add(subject, Kept, fmt.Sprintf("It is %s, and %s is configured; `grapnel setup --update` changes it for all who use the namespace.", retentionText(have), retentionText(want)))
 		return nil
 	case have > want && !r.options.AllowShorter:
-		r.report.add(subject, Kept, fmt.Sprintf("It is %s and longer than the %s configured; cutting it would delete older workflows, which --allow-shorter-retention does.", hours(have), hours(want)))
+		r.report.add(subject, Kept, fmt.Sprintf("It is %s and longer than the %s configured; cutting it would delete older workflows, which --allow-shorter-retention does.", retentionText(have), retentionText(want)))
 		return nil
 	}
 	err := r.retry(ctx, "the retention is set", func(ctx context.Context) error {
@@ -110,20 +110,20 @@ func (r *setupRun) retention(ctx context.Context, have time.Duration) error {
 	})
 	switch {
 	case err == nil:
-		r.report.add(subject, Changed, fmt.Sprintf("It was %s and is %s.", hours(have), hours(want)))
+		r.report.add(subject, Changed, fmt.Sprintf("It was %s and is %s.", retentionText(have), retentionText(want)))
 	case isDenied(err):
-		r.report.add(subject, Denied, fmt.Sprintf("It is %s and should be %s. %s", hours(have), hours(want), r.howToSetRetention()))
+		r.report.add(subject, Denied, fmt.Sprintf("It is %s and should be %s. %s", retentionText(have), retentionText(want), r.howToSetRetention()))
 	case isInvalid(err):
-		r.report.add(subject, Failed, fmt.Sprintf("Temporal refuses %s: %v. A day is the least that every cluster takes.", hours(want), err))
+		r.report.add(subject, Failed, fmt.Sprintf("Temporal refuses %s: %v. A day is the least that every cluster takes.", retentionText(want), err))
 	default:
 		return fmt.Errorf("set the retention of namespace %s: %w", r.options.Namespace, err)
 	}
 	return nil
 }
 
-// hours writes a duration the way retention is configured, without the
+// retentionText writes a duration the way retention is configured, without the
 // minutes and seconds that are zero.
-func hours(d time.Duration) string {
+func retentionText(d time.Duration) string {
 	if d%time.Hour == 0 {
 		return fmt.Sprintf("%dh", int(d/time.Hour))
 	}
@@ -155,9 +155,9 @@ func attributeNames() []string {
 	return slices.Sorted(maps.Keys(SearchAttributes()))
 }
 
-// compare tells which of the search attributes are missing from have, and
+// compareAttributes tells which of the search attributes are missing from have, and
 // which are there with another type.
-func compare(have map[string]enumspb.IndexedValueType) (missing, wrong []string) {
+func compareAttributes(have map[string]enumspb.IndexedValueType) (missing, wrong []string) {
 	want := SearchAttributes()
 	for _, name := range attributeNames() {
 		switch got, found := have[name]; {
@@ -187,7 +187,7 @@ func (r *setupRun) attributes(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	missing, wrong := compare(have)
+	missing, wrong := compareAttributes(have)
 	for _, name := range wrong {
 		r.report.add("search attribute "+name, Failed, wrongType(r.options.Namespace, name, have[name])+".")
 	}
@@ -219,7 +219,7 @@ func (r *setupRun) attributes(ctx context.Context) (bool, error) {
 // list them: then they cannot be added either.
 func (r *setupRun) unlisted(ctx context.Context) (bool, error) {
 	err := r.retry(ctx, "it counts workflows", func(ctx context.Context) error {
-		return unseen(probe(ctx, r.services, r.options.Namespace))
+		return asNotYet(probeAttributes(ctx, r.services, r.options.Namespace))
 	})
 	switch {
 	case err == nil:
@@ -236,7 +236,7 @@ func (r *setupRun) unlisted(ctx context.Context) (bool, error) {
 func (r *setupRun) list(ctx context.Context) (have map[string]enumspb.IndexedValueType, err error) {
 	err = r.retry(ctx, "it lists the search attributes", func(ctx context.Context) error {
 		have, err = listAttributes(ctx, r.services, r.options.Namespace)
-		return unseen(err)
+		return asNotYet(err)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list the search attributes of namespace %s: %w", r.options.Namespace, err)
@@ -250,7 +250,7 @@ func (r *setupRun) add(ctx context.Context, names []string) error {
 	err := r.retry(ctx, "the search attributes are added", func(ctx context.Context) error {
 		have, err := listAttributes(ctx, r.services, r.options.Namespace)
 		if err != nil {
-			return unseen(err)
+			return asNotYet(err)
 		}
 		missing := map[string]enumspb.IndexedValueType{}
 		for _, name := range names {
@@ -268,7 +268,7 @@ func (r *setupRun) add(ctx context.Context, names []string) error {
 		if err == nil || errors.As(err, &exists) {
 			return notYet{errors.New("the search attributes are not listed yet")}
 		}
-		return unseen(err)
+		return asNotYet(err)
 	})
 	if err != nil {
 		return fmt.Errorf("add the search attributes of namespace %s: %w", r.options.Namespace, err)
@@ -320,13 +320,13 @@ func (r *setupRun) days() int {
 func (r *setupRun) howToMakeNamespace() string {
 	return fmt.Sprintf("Let someone who may run `temporal operator namespace create --namespace %s --retention %s`; "+
 		"on Temporal Cloud make it in the web UI or with `tcld namespace create --namespace %s --region REGION --retention-days %d`. Then repeat `grapnel setup`.",
-		r.options.Namespace, hours(r.options.Retention), r.options.Namespace, r.days())
+		r.options.Namespace, retentionText(r.options.Retention), r.options.Namespace, r.days())
 }
 
 func (r *setupRun) howToSetRetention() string {
 	return fmt.Sprintf("Let someone who may run `temporal operator namespace update --namespace %s --retention %s`; "+
 		"on Temporal Cloud set it in the web UI or with `tcld namespace retention set --namespace %s --retention-days %d`.",
-		r.options.Namespace, hours(r.options.Retention), r.options.Namespace, r.days())
+		r.options.Namespace, retentionText(r.options.Retention), r.options.Namespace, r.days())
 }
 
 func (r *setupRun) howToAdd(names []string) string {

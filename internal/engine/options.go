@@ -184,10 +184,10 @@ var ErrNoBinary = errors.New("the Temporal CLI was not found")
 func FindBinary(explicit string, environ []string) (string, error) {
 	env := lookup(environ)
 	if explicit != "" {
-		return named(explicit, "the configured Temporal CLI")
+		return checkedCommand(explicit, "the configured Temporal CLI")
 	}
 	if path := env.get("TEMPORAL_CLI"); path != "" {
-		return named(path, "TEMPORAL_CLI")
+		return checkedCommand(path, "TEMPORAL_CLI")
 	}
 	var places []string
 	if self, err := os.Executable(); err == nil {
@@ -203,21 +203,21 @@ func FindBinary(explicit string, environ []string) (string, error) {
 		}
 	}
 	for _, place := range places {
-		if executable(place) == nil {
+		if checkExecutable(place) == nil {
 			return filepath.Abs(place)
 		}
 	}
 	return "", fmt.Errorf("%w beside this program, in bin/ or in PATH: run `make build`, which builds it into bin/, or name it by TEMPORAL_CLI", ErrNoBinary)
 }
 
-func named(path, by string) (string, error) {
-	if err := executable(path); err != nil {
+func checkedCommand(path, by string) (string, error) {
+	if err := checkExecutable(path); err != nil {
 		return "", fmt.Errorf("%w: %s is %s: %w; run `make build`, which builds it into bin/", ErrNoBinary, by, path, err)
 	}
 	return filepath.Abs(path)
 }
 
-func executable(path string) error {
+func checkExecutable(path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:

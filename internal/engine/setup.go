@@ -128,11 +128,11 @@ func (r *setupRun) all(ctx context.Context) error {
 // from a cache that a cluster refreshes by the clock.
 func (r *setupRun) usable(ctx context.Context) error {
 	err := r.retry(ctx, "search attributes become usable", func(ctx context.Context) error {
-		err := probe(ctx, r.services, r.options.Namespace)
+		err := probeAttributes(ctx, r.services, r.options.Namespace)
 		if isInvalid(err) {
 			return notYet{err}
 		}
-		return unseen(err)
+		return asNotYet(err)
 	})
 	if err == nil || isDenied(err) {
 		return nil // Who may not list workflows may still start them.
@@ -145,10 +145,10 @@ type notYet struct{ error }
 
 func (n notYet) Unwrap() error { return n.error }
 
-// unseen marks the error of a call that did not find the namespace, which the
+// asNotYet marks the error of a call that did not find the namespace, which the
 // steps before have: a frontend that has just looked for it in vain goes on
 // saying so for a second, and others learn of it by the clock.
-func unseen(err error) error {
+func asNotYet(err error) error {
 	if isNotFound(err) {
 		return notYet{err}
 	}
@@ -248,7 +248,7 @@ func Ready(ctx context.Context, s Services, namespace string) error {
 	case err != nil:
 		return fmt.Errorf("%w: list the search attributes of namespace %s: %w", ErrUnreachable, namespace, err)
 	}
-	missing, wrong := compare(have)
+	missing, wrong := compareAttributes(have)
 	missing, wrong = slices.DeleteFunc(missing, isOptional), slices.DeleteFunc(wrong, isOptional)
 	for _, name := range wrong {
 		return fmt.Errorf("%w: %s", ErrNotSetUp, wrongType(namespace, name, have[name]))
@@ -260,7 +260,7 @@ func Ready(ctx context.Context, s Services, namespace string) error {
 }
 
 func readyByProbe(ctx context.Context, s Services, namespace string) error {
-	err := probe(ctx, s, namespace)
+	err := probeAttributes(ctx, s, namespace)
 	switch {
 	case err == nil:
 		return nil
@@ -271,9 +271,9 @@ func readyByProbe(ctx context.Context, s Services, namespace string) error {
 	}
 }
 
-// probe asks for workflows that cannot exist, by all the search attributes.
+// probeAttributes asks for workflows that cannot exist, by all the search attributes.
 // Temporal refuses the query as invalid while it does not know one of them.
-func probe(ctx context.Context, s Services, namespace string) error {
+func probeAttributes(ctx context.Context, s Services, namespace string) error {
 	_, err := s.WorkflowService().CountWorkflowExecutions(ctx, &workflowservice.CountWorkflowExecutionsRequest{
 		Namespace: namespace,
 		Query: event.AttributeSource + " = '-' AND " + event.AttributeType + " = '-' AND " +

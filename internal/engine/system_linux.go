@@ -13,7 +13,7 @@ import (
 
 // engineHolders gives the processes that are an engine and have the lock file
 // open. Processes of other users cannot be looked into and are not ours.
-func engineHolders(ctx context.Context, lock *os.File, _ record) ([]int, error) {
+func engineHolders(ctx context.Context, lock *os.File, _ lockRecord) ([]int, error) {
 	want, err := lock.Stat()
 	if err != nil {
 		return nil, err
@@ -28,7 +28,7 @@ func engineHolders(ctx context.Context, lock *os.File, _ record) ([]int, error) 
 			return nil, err
 		}
 		pid, err := strconv.Atoi(entry.Name())
-		if err != nil || pid == os.Getpid() || !isEngine(arguments(pid), 0) {
+		if err != nil || pid == os.Getpid() || !isEngine(processArguments(pid), 0) {
 			continue
 		}
 		if hasOpen(pid, want) {
@@ -38,7 +38,7 @@ func engineHolders(ctx context.Context, lock *os.File, _ record) ([]int, error) 
 	return pids, nil
 }
 
-func arguments(pid int) []string {
+func processArguments(pid int) []string {
 	line, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
 	if err != nil {
 		return nil

@@ -95,8 +95,8 @@ const (
 	Unknown State = "can't tell"
 )
 
-// lookedAt bounds how many dead letters are looked at for the effects of settings.
-const lookedAt = 20
+// maxLookedAt bounds how many dead letters are looked at for the effects of settings.
+const maxLookedAt = 20
 
 // staleFor is how long a replayed dead letter may stay listed where the transfer
 // queue's position is saved every 200 ms; 4 s were seen, 36 s without.
@@ -112,7 +112,7 @@ func Tuning(ctx context.Context, c client.Client, s Settings) ([]Finding, error)
 		return nil, nil
 	}
 	listed, err := c.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-		Namespace: s.Namespace, PageSize: lookedAt,
+		Namespace: s.Namespace, PageSize: maxLookedAt,
 		Query: `WorkflowType="` + event.DeadLetter + `" AND ExecutionStatus="Failed"`,
 	})
 	if err != nil {

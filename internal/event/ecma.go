@@ -9,19 +9,19 @@ import (
 	"unicode/utf8"
 )
 
-// ecma writes a value as ECMAScript's JSON.stringify does.
-func ecma() style {
-	return style{
-		members: (*document).ownKeys,
-		number:  func(out, text []byte) []byte { return appendNumber(out, number(text)) },
+// ecmaStyle writes a value as ECMAScript's JSON.stringify does.
+func ecmaStyle() writeStyle {
+	return writeStyle{
+		members: (*jsonDocument).ownKeys,
+		number:  func(out, text []byte) []byte { return appendNumber(out, parseNumber(text)) },
 	}
 }
 
 // ownKeys orders members as ECMAScript's OrdinaryOwnPropertyKeys: array indices
 // in ascending order, then the others in the order of creation.
-func (d *document) ownKeys(n node) []member {
+func (d *jsonDocument) ownKeys(n jsonNode) []jsonMember {
 	sorted := slices.Clone(d.children(n))
-	slices.SortStableFunc(sorted, func(a, b member) int {
+	slices.SortStableFunc(sorted, func(a, b jsonMember) int {
 		x, xi := d.arrayIndex(a.key)
 		y, yi := d.arrayIndex(b.key)
 		switch {
@@ -38,7 +38,7 @@ func (d *document) ownKeys(n node) []member {
 	return sorted
 }
 
-func (d *document) arrayIndex(key node) (uint32, bool) {
+func (d *jsonDocument) arrayIndex(key jsonNode) (uint32, bool) {
 	if key.length() == 0 || key.length() > 10 {
 		return 0, false
 	}
@@ -54,9 +54,9 @@ func (d *document) arrayIndex(key node) (uint32, bool) {
 	return uint32(n), true
 }
 
-// number reads a JSON number as a double; what is out of range is an infinity,
+// parseNumber reads a JSON number as a double; what is out of range is an infinity,
 // as in ECMAScript.
-func number(text []byte) float64 {
+func parseNumber(text []byte) float64 {
 	f, _ := strconv.ParseFloat(string(text), 64)
 	return f
 }
@@ -81,7 +81,7 @@ func appendNumber(out []byte, f float64) []byte {
 }
 
 // appendString writes a string; one that is not wide needs no escape.
-func (d *document) appendString(out []byte, n node) []byte {
+func (d *jsonDocument) appendString(out []byte, n jsonNode) []byte {
 	if n.kind == kindWide {
 		return appendUnits(out, d.units[n.from:n.to])
 	}

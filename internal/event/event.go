@@ -73,7 +73,7 @@ func Attribute(s string) string { return Clean(s, maxAttribute) }
 // Clean makes sender text valid UTF-8 without control characters and cuts it
 // to at most n characters.
 func Clean(s string, n int) string {
-	if clean(s, n) {
+	if isClean(s, n) {
 		return s
 	}
 	var b strings.Builder
@@ -90,8 +90,8 @@ func Clean(s string, n int) string {
 	return b.String()
 }
 
-// clean tells whether s already is what Clean would make of it.
-func clean(s string, n int) bool {
+// isClean tells whether s already is what Clean would make of it.
+func isClean(s string, n int) bool {
 	if len(s) > n {
 		return false
 	}

@@ -9,7 +9,7 @@ import (
 
 // IDBySender is the event ID of a source whose sender numbers its events:
 // SHA-256 of the source name, a line feed, and the sender's id.
-func IDBySender(source, id string) string { return sum(source, "\n", id) }
+func IDBySender(source, id string) string { return digestOf(source, "\n", id) }
 
 // IDByBody is the event ID of a source whose events are told apart by their
 // bytes: SHA-256 of the source name, a line feed, and the raw body. The type is
@@ -32,7 +32,7 @@ func IDByBody(source string, body []byte) string {
 // ECMAScript would throw for a field's parent that is not there, and where two
 // different bodies would read the same: one that names a member twice or is no UTF-8.
 func IDAndDigest(source string, body []byte, fields []Field) (id, digest string, ok bool) {
-	d, root, ok := parse(body)
+	d, root, ok := parseJSON(body)
 	if !ok || d.ambiguous {
 		return "", "", false
 	}
@@ -41,14 +41,14 @@ func IDAndDigest(source string, body []byte, fields []Field) (id, digest string,
 	if !ok {
 		return "", "", false
 	}
-	return sum(text), IDByBody(source, d.canonical(root)), true
+	return digestOf(text), IDByBody(source, d.canonical(root)), true
 }
 
 // IDOfCollision is the event ID of an event that shares its key with another
 // one: SHA-256 of the key, a line feed, and the digest of its content.
-func IDOfCollision(key, digest string) string { return sum(key, "\n", digest) }
+func IDOfCollision(key, digest string) string { return digestOf(key, "\n", digest) }
 
-func sum(parts ...string) string {
+func digestOf(parts ...string) string {
 	h := sha256.New()
 	for _, p := range parts {
 		writeString(h, p)

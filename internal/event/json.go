@@ -12,10 +12,10 @@ import (
 // surrogates, which it replaces, and the text of numbers. The key of an event
 // depends on both.
 
-type kind byte
+type jsonKind byte
 
 const (
-	kindUndefined kind = iota
+	kindUndefined jsonKind = iota
 	kindNull
 	kindFalse
 	kindTrue
@@ -26,52 +26,52 @@ const (
 	kindObject
 )
 
-// node is a value. from and to bound its literal in the text, without the quotes
+// jsonNode is a value. from and to bound its literal in the text, without the quotes
 // of a string; of a wide string its code units; of arrays and objects their
 // members.
-type node struct {
-	kind     kind
+type jsonNode struct {
+	kind     jsonKind
 	from, to int32
 }
 
-// member is one of an object, or an item of an array, which has no key.
-type member struct{ key, value node }
+// jsonMember is one of an object, or an item of an array, which has no key.
+type jsonMember struct{ key, value jsonNode }
 
-// document is a JSON text and what was read of it. All lies side by side in a few
+// jsonDocument is a JSON text and what was read of it. All lies side by side in a few
 // slices: a node of its own for each value would cost more than the reading.
-type document struct {
+type jsonDocument struct {
 	text    []byte
 	units   []uint16
-	members []member
+	members []jsonMember
 	// ambiguous tells that other bytes read the same: a member is there twice, of
 	// which the last counts, or bytes are no UTF-8.
 	ambiguous bool
 }
 
-// parse reads a JSON text. encoding/json judges it, so that the reader only
+// parseJSON reads a JSON text. encoding/json judges it, so that the reader only
 // ever sees what is valid and of a bounded depth.
-func parse(body []byte) (d *document, root node, ok bool) {
+func parseJSON(body []byte) (d *jsonDocument, root jsonNode, ok bool) {
 	body = bytes.TrimPrefix(body, []byte(byteOrderMark))
 	if len(body) > math.MaxInt32 || !json.Valid(body) {
-		return nil, node{}, false
+		return nil, jsonNode{}, false
 	}
 	const few = 32
-	d = &document{text: body, members: make([]member, 0, few)}
-	r := reader{document: d, open: make([]member, 0, few)}
+	d = &jsonDocument{text: body, members: make([]jsonMember, 0, few)}
+	r := jsonReader{jsonDocument: d, open: make([]jsonMember, 0, few)}
 	return d, r.value(), true
 }
 
 // literal is the text of a node: of a string that is not wide its value.
-func (d *document) literal(n node) []byte { return d.text[n.from:n.to] }
+func (d *jsonDocument) literal(n jsonNode) []byte { return d.text[n.from:n.to] }
 
 // children are the members of an object, or the items of an array.
-func (d *document) children(n node) []member { return d.members[n.from:n.to] }
+func (d *jsonDocument) children(n jsonNode) []jsonMember { return d.members[n.from:n.to] }
 
 // length of a string in UTF-16 code units.
-func (n node) length() int { return int(n.to - n.from) }
+func (n jsonNode) length() int { return int(n.to - n.from) }
 
 // unit is a code unit of a string.
-func (d *document) unit(n node, i int) uint16 {
+func (d *jsonDocument) unit(n jsonNode, i int) uint16 {
 	if n.kind == kindString {
 		return uint16(d.text[int(n.from)+i])
 	}
@@ -79,7 +79,7 @@ func (d *document) unit(n node, i int) uint16 {
 }
 
 // compare orders two strings by their UTF-16 code units, as ECMAScript does.
-func (d *document) compare(a, b node) int {
+func (d *jsonDocument) compare(a, b jsonNode) int {
 	if a.kind == kindString && b.kind == kindString {
 		return bytes.Compare(d.literal(a), d.literal(b))
 	}
@@ -92,7 +92,7 @@ func (d *document) compare(a, b node) int {
 }
 
 // is tells whether a string is the one given.
-func (d *document) is(n node, name string) bool {
+func (d *jsonDocument) is(n jsonNode, name string) bool {
 	if n.kind == kindString {
 		return string(d.literal(n)) == name
 	}
@@ -100,7 +100,7 @@ func (d *document) is(n node, name string) bool {
 }
 
 // member finds a property; what is not there is undefined.
-func (d *document) member(n node, name string) node {
+func (d *jsonDocument) member(n jsonNode, name string) jsonNode {
 	if n.kind == kindObject {
 		for _, m := range d.children(n) {
 			if d.is(m.key, name) {
@@ -108,33 +108,33 @@ func (d *document) member(n node, name string) node {
 			}
 		}
 	}
-	return node{}
+	return jsonNode{}
 }
 
 // canonical writes the text with members sorted and no white space. Numbers keep
 // their text: as doubles, two different big ones would look the same.
-func (d *document) canonical(root node) []byte {
-	return d.append(make([]byte, 0, len(d.text)+len(d.text)/8), root, style{
-		members: (*document).sorted,
+func (d *jsonDocument) canonical(root jsonNode) []byte {
+	return d.append(make([]byte, 0, len(d.text)+len(d.text)/8), root, writeStyle{
+		members: (*jsonDocument).sorted,
 		number:  func(out, text []byte) []byte { return append(out, text...) },
 	})
 }
 
 // sorted orders the members of an object by their keys, in place.
-func (d *document) sorted(n node) []member {
+func (d *jsonDocument) sorted(n jsonNode) []jsonMember {
 	members := d.children(n)
-	slices.SortFunc(members, func(a, b member) int { return d.compare(a.key, b.key) })
+	slices.SortFunc(members, func(a, b jsonMember) int { return d.compare(a.key, b.key) })
 	return members
 }
 
-// style is how a value is written: the order of an object's members, and numbers.
-type style struct {
-	members func(*document, node) []member
+// writeStyle is how a value is written: the order of an object's members, and numbers.
+type writeStyle struct {
+	members func(*jsonDocument, jsonNode) []jsonMember
 	number  func(out, text []byte) []byte
 }
 
 // append writes a value without white space.
-func (d *document) append(out []byte, n node, s style) []byte {
+func (d *jsonDocument) append(out []byte, n jsonNode, s writeStyle) []byte {
 	switch n.kind {
 	case kindString, kindWide:
 		return d.appendString(out, n)

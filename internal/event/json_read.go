@@ -7,15 +7,15 @@ import (
 	"unicode/utf8"
 )
 
-// reader reads a valid JSON text into its document.
-type reader struct {
-	*document
+// jsonReader reads a valid JSON text into its document.
+type jsonReader struct {
+	*jsonDocument
 	at int
 	// open are the members of what is not closed yet, innermost last.
-	open []member
+	open []jsonMember
 }
 
-func (r *reader) value() node {
+func (r *jsonReader) value() jsonNode {
 	r.space()
 	from := r.at
 	switch r.text[r.at] {
@@ -46,12 +46,12 @@ func inNumber(c byte) bool {
 	return c >= '0' && c <= '9' || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E'
 }
 
-func (r *reader) literalFrom(k kind, from int) node {
-	return node{kind: k, from: int32(from), to: int32(r.at)}
+func (r *jsonReader) literalFrom(k jsonKind, from int) jsonNode {
+	return jsonNode{kind: k, from: int32(from), to: int32(r.at)}
 }
 
-func (r *reader) object() node {
-	mark, index := len(r.open), index{}
+func (r *jsonReader) object() jsonNode {
+	mark, index := len(r.open), memberIndex{}
 	for r.at++; ; {
 		r.space()
 		switch r.text[r.at] {
@@ -64,10 +64,10 @@ func (r *reader) object() node {
 		key := r.string()
 		r.space()
 		r.at++ // the colon
-		m := member{key: key, value: r.value()}
+		m := jsonMember{key: key, value: r.value()}
 		// A repeated key keeps its first place and its last value, as
 		// JSON.parse has it.
-		if same, ok := index.find(r.document, r.open[mark:], key); ok {
+		if same, ok := index.find(r.jsonDocument, r.open[mark:], key); ok {
 			r.open[mark+same] = m
 			r.ambiguous = true
 		} else {
@@ -76,7 +76,7 @@ func (r *reader) object() node {
 	}
 }
 
-func (r *reader) array() node {
+func (r *jsonReader) array() jsonNode {
 	mark := len(r.open)
 	for r.at++; ; {
 		r.space()
@@ -86,28 +86,28 @@ func (r *reader) array() node {
 		case ',':
 			r.at++
 		default:
-			r.open = append(r.open, member{value: r.value()})
+			r.open = append(r.open, jsonMember{value: r.value()})
 		}
 	}
 }
 
 // close ends an object or array, whose members are open from mark on.
-func (r *reader) close(k kind, mark int) node {
+func (r *jsonReader) close(k jsonKind, mark int) jsonNode {
 	r.at++
 	from := len(r.members)
 	r.members = append(r.members, r.open[mark:]...)
 	r.open = r.open[:mark]
-	return node{kind: k, from: int32(from), to: int32(len(r.members))}
+	return jsonNode{kind: k, from: int32(from), to: int32(len(r.members))}
 }
 
-// index finds members by their keys: by looking at each while they are few, so
+// memberIndex finds members by their keys: by looking at each while they are few, so
 // that a small object costs no map, and many ones in constant time.
-type index map[string]int
+type memberIndex map[string]int
 
 // fewMembers is how many are looked at one by one.
 const fewMembers = 16
 
-func (x *index) find(d *document, members []member, key node) (at int, ok bool) {
+func (x *memberIndex) find(d *jsonDocument, members []jsonMember, key jsonNode) (at int, ok bool) {
 	if len(members) <= fewMembers {
 		for i := range members {
 			if d.compare(members[i].key, key) == 0 {
@@ -117,7 +117,7 @@ func (x *index) find(d *document, members []member, key node) (at int, ok bool) 
 		return 0, false
 	}
 	if *x == nil {
-		*x = index{}
+		*x = memberIndex{}
 	}
 	// Members are only ever added, and each by a call of this one.
 	for i := len(*x); i < len(members); i++ {
@@ -128,7 +128,7 @@ func (x *index) find(d *document, members []member, key node) (at int, ok bool) 
 }
 
 // wide is a map key that keeps lone surrogates apart.
-func (d *document) wide(s node) string {
+func (d *jsonDocument) wide(s jsonNode) string {
 	b := make([]byte, 0, 2*s.length())
 	for i := range s.length() {
 		c := d.unit(s, i)
@@ -137,7 +137,7 @@ func (d *document) wide(s node) string {
 	return string(b)
 }
 
-func (r *reader) string() node {
+func (r *jsonReader) string() jsonNode {
 	r.at++
 	from := r.at
 	for r.text[r.at] != '"' && r.text[r.at] != '\\' && r.text[r.at] < utf8.RuneSelf {
@@ -152,7 +152,7 @@ func (r *reader) string() node {
 }
 
 // wideString reads a string again that is not its own value.
-func (r *reader) wideString(from int) node {
+func (r *jsonReader) wideString(from int) jsonNode {
 	r.at = from
 	first := len(r.units)
 	for r.text[r.at] != '"' {
@@ -178,10 +178,10 @@ func (r *reader) wideString(from int) node {
 		}
 	}
 	r.at++
-	return node{kind: kindWide, from: int32(first), to: int32(len(r.units))}
+	return jsonNode{kind: kindWide, from: int32(first), to: int32(len(r.units))}
 }
 
-func (r *reader) space() {
+func (r *jsonReader) space() {
 	for r.at < len(r.text) && (r.text[r.at] == ' ' || r.text[r.at] == '\t' || r.text[r.at] == '\n' || r.text[r.at] == '\r') {
 		r.at++
 	}

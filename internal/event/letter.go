@@ -99,7 +99,7 @@ func (l Letter) Reason() string {
 	if f.Cause != "" {
 		return Clean(f.Cause, maxReason)
 	}
-	return Clean(shape(firstLine(f.Message)), maxReason)
+	return Clean(messageShape(firstLine(f.Message)), maxReason)
 }
 
 const maxReason = 120
@@ -119,7 +119,7 @@ var (
 	numbers    = regexp.MustCompile(`\d{4,}`)
 )
 
-func shape(s string) string {
+func messageShape(s string) string {
 	s = quotations.ReplaceAllString(s, "…")
 	for _, r := range []*regexp.Regexp{uuids, hexes, mixtures, numbers} {
 		s = r.ReplaceAllString(s, "#")

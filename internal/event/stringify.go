@@ -15,7 +15,7 @@ type Field struct {
 // JSON.stringify (ECMA-262, SerializeJSONProperty) writes an object literal of
 // them: members in the order given, absent ones left out, numbers as doubles.
 // ok is false where reading a property of undefined or null would throw.
-func (d *document) stringify(root node, fields []Field) (text string, ok bool) {
+func (d *jsonDocument) stringify(root jsonNode, fields []Field) (text string, ok bool) {
 	out := append(make([]byte, 0, 256), '{')
 	for _, f := range fields {
 		v, ok := d.either(root, f.Paths)
@@ -30,16 +30,16 @@ func (d *document) stringify(root node, fields []Field) (text string, ok bool) {
 		}
 		out = appendName(out, f.Key)
 		out = append(out, ':')
-		out = d.append(out, v, ecma())
+		out = d.append(out, v, ecmaStyle())
 	}
 	return string(append(out, '}')), true
 }
 
 // either is a || b || c over property paths.
-func (d *document) either(root node, paths []string) (v node, ok bool) {
+func (d *jsonDocument) either(root jsonNode, paths []string) (v jsonNode, ok bool) {
 	for _, p := range paths {
 		if v, ok = d.property(root, p); !ok {
-			return node{}, false
+			return jsonNode{}, false
 		}
 		if d.truthy(v) {
 			return v, true
@@ -49,10 +49,10 @@ func (d *document) either(root node, paths []string) (v node, ok bool) {
 }
 
 // property walks a dotted path; ok is false where ECMAScript would throw.
-func (d *document) property(n node, path string) (node, bool) {
+func (d *jsonDocument) property(n jsonNode, path string) (jsonNode, bool) {
 	for name := range strings.SplitSeq(path, ".") {
 		if n.kind == kindUndefined || n.kind == kindNull {
-			return node{}, false
+			return jsonNode{}, false
 		}
 		n = d.member(n, name)
 	}
@@ -60,14 +60,14 @@ func (d *document) property(n node, path string) (node, bool) {
 }
 
 // truthy is ECMAScript's ToBoolean.
-func (d *document) truthy(n node) bool {
+func (d *jsonDocument) truthy(n jsonNode) bool {
 	switch n.kind {
 	case kindUndefined, kindNull, kindFalse:
 		return false
 	case kindString, kindWide:
 		return n.length() > 0
 	case kindNumber:
-		return number(d.literal(n)) != 0
+		return parseNumber(d.literal(n)) != 0
 	default:
 		return true
 	}

@@ -109,7 +109,7 @@ func (l *Log) others(ctx context.Context, not Row) ([]Row, error) {
 // read reads the history of the run, and what each of its activities was asked.
 func (l *Log) read(ctx context.Context, f *Story, tasks map[string]event.Task) error {
 	events := l.temporal.GetWorkflowHistory(ctx, f.ID, f.Run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
-	r := &reader{log: l, full: f, scheduled: map[int64]*historypb.ActivityTaskScheduledEventAttributes{}, began: map[int64]time.Time{}, tasks: tasks}
+	r := &historyReader{log: l, full: f, scheduled: map[int64]*historypb.ActivityTaskScheduledEventAttributes{}, began: map[int64]time.Time{}, tasks: tasks}
 	for n := 0; events.HasNext() && n < maxHistory; n++ {
 		e, err := events.Next()
 		if err != nil {
@@ -120,8 +120,8 @@ func (l *Log) read(ctx context.Context, f *Story, tasks map[string]event.Task) e
 	return nil
 }
 
-// reader turns a history into steps.
-type reader struct {
+// historyReader turns a history into steps.
+type historyReader struct {
 	log       *Log
 	full      *Story
 	scheduled map[int64]*historypb.ActivityTaskScheduledEventAttributes
@@ -130,13 +130,13 @@ type reader struct {
 	tasks map[string]event.Task
 }
 
-func (r *reader) step(e *historypb.HistoryEvent, s Step) {
+func (r *historyReader) step(e *historypb.HistoryEvent, s Step) {
 	s.Time = e.GetEventTime().AsTime()
 	r.full.Steps = append(r.full.Steps, s)
 }
 
 // event reads one event of the history. What is not named here says nothing of the webhook's event.
-func (r *reader) event(e *historypb.HistoryEvent) {
+func (r *historyReader) event(e *historypb.HistoryEvent) {
 	switch e.GetEventType() {
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
 		r.started(e, e.GetWorkflowExecutionStartedEventAttributes())
@@ -156,7 +156,7 @@ func (r *reader) event(e *historypb.HistoryEvent) {
 }
 
 // activity reads how an activity goes.
-func (r *reader) activity(e *historypb.HistoryEvent) {
+func (r *historyReader) activity(e *historypb.HistoryEvent) {
 	switch e.GetEventType() {
 	case enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
 		a := e.GetActivityTaskScheduledEventAttributes()
@@ -181,7 +181,7 @@ func (r *reader) activity(e *historypb.HistoryEvent) {
 }
 
 // ended reads how the run ended.
-func (r *reader) ended(e *historypb.HistoryEvent) {
+func (r *historyReader) ended(e *historypb.HistoryEvent) {
 	switch e.GetEventType() {
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
 		r.step(e, Step{Kind: "done", Text: "handled"})
@@ -204,7 +204,7 @@ func (r *reader) ended(e *historypb.HistoryEvent) {
 
 // started reads the event, its body, and what a dead letter or a replay brings
 // along.
-func (r *reader) started(e *historypb.HistoryEvent, a *historypb.WorkflowExecutionStartedEventAttributes) {
+func (r *historyReader) started(e *historypb.HistoryEvent, a *historypb.WorkflowExecutionStartedEventAttributes) {
 	payloads := a.GetInput().GetPayloads()
 	decode := func(i int, to any) bool {
 		return i < len(payloads) && r.log.converter.FromPayload(payloads[i], to) == nil
@@ -239,7 +239,7 @@ func (r *reader) started(e *historypb.HistoryEvent, a *historypb.WorkflowExecuti
 }
 
 // letter tells what a dead letter knows of its routes.
-func (r *reader) letter(letter event.Letter) {
+func (r *historyReader) letter(letter event.Letter) {
 	for _, name := range letter.Done {
 		r.full.Routes = append(r.full.Routes, RouteState{Name: name, State: "done"})
 	}
@@ -269,7 +269,7 @@ type localMarker struct {
 }
 
 // marker reads the result of a local activity: the plan, or a first attempt.
-func (r *reader) marker(e *historypb.HistoryEvent) {
+func (r *historyReader) marker(e *historypb.HistoryEvent) {
 	a := e.GetMarkerRecordedEventAttributes()
 	if a.GetMarkerName() != "LocalActivity" {
 		return
@@ -285,7 +285,7 @@ func (r *reader) marker(e *historypb.HistoryEvent) {
 			r.planned(e, plan)
 		}
 	case event.ActivityTry:
-		name := summary(e.GetUserMetadata().GetSummary())
+		name := summaryText(e.GetUserMetadata().GetSummary())
 		rt := r.route(name)
 		if rt == nil {
 			rt = &RouteState{} // Of no plan that could be read: only the step is told.
@@ -297,7 +297,7 @@ func (r *reader) marker(e *historypb.HistoryEvent) {
 		}
 		rt.Attempt++
 		if f != nil {
-			text, stack := failure(f)
+			text, stack := failureText(f)
 			rt.State, rt.Failure = "waiting", text
 			r.step(e, Step{Kind: "failed", Route: name, Text: fmt.Sprintf("attempt %d: %s", rt.Attempt, text), Stack: stack})
 			return
@@ -307,7 +307,7 @@ func (r *reader) marker(e *historypb.HistoryEvent) {
 	}
 }
 
-func (r *reader) planned(e *historypb.HistoryEvent, plan event.Plan) {
+func (r *historyReader) planned(e *historypb.HistoryEvent, plan event.Plan) {
 	names := make([]string, 0, len(plan.Routes))
 	for _, rt := range plan.Routes {
 		names = append(names, rt.Name)
@@ -332,7 +332,7 @@ func (r *reader) planned(e *historypb.HistoryEvent, plan event.Plan) {
 
 // attempted begins a step that settle ends; an attempt that failed before says so
 // in the one that follows it.
-func (r *reader) attempted(e *historypb.HistoryEvent, a *historypb.ActivityTaskStartedEventAttributes) {
+func (r *historyReader) attempted(e *historypb.HistoryEvent, a *historypb.ActivityTaskStartedEventAttributes) {
 	r.began[e.GetEventId()] = e.GetEventTime().AsTime()
 	t := r.task(r.scheduled[a.GetScheduledEventId()].GetInput())
 	n := t.Before + int(a.GetAttempt())
@@ -340,12 +340,12 @@ func (r *reader) attempted(e *historypb.HistoryEvent, a *historypb.ActivityTaskS
 		rt.Attempt, rt.State = n, "running"
 	}
 	if f := a.GetLastFailure(); f != nil && a.GetAttempt() > 1 {
-		text, stack := failure(f)
+		text, stack := failureText(f)
 		r.step(e, Step{Kind: "failed", Route: t.Route.Name, Text: fmt.Sprintf("attempt %d: %s", n-1, text), Stack: stack})
 	}
 }
 
-func (r *reader) settle(e *historypb.HistoryEvent, scheduled, started int64, f *failurepb.Failure) {
+func (r *historyReader) settle(e *historypb.HistoryEvent, scheduled, started int64, f *failurepb.Failure) {
 	t := r.task(r.scheduled[scheduled].GetInput())
 	rt := r.route(t.Route.Name)
 	n := 0
@@ -365,7 +365,7 @@ func (r *reader) settle(e *historypb.HistoryEvent, scheduled, started int64, f *
 	s := Step{Kind: "done", Route: t.Route.Name, Text: fmt.Sprintf("attempt %d succeeded", n), Took: took}
 	state, message := "done", ""
 	if f != nil {
-		message, s.Stack = failure(f)
+		message, s.Stack = failureText(f)
 		state, s.Kind, s.Text = "failed", "failed", fmt.Sprintf("attempt %d: %s", n, message)
 	}
 	if rt != nil {
@@ -375,7 +375,7 @@ func (r *reader) settle(e *historypb.HistoryEvent, scheduled, started int64, f *
 }
 
 // route finds a route of the plan by its name.
-func (r *reader) route(name string) *RouteState {
+func (r *historyReader) route(name string) *RouteState {
 	for i := range r.full.Routes {
 		if r.full.Routes[i].Name == name {
 			return &r.full.Routes[i]
@@ -385,7 +385,7 @@ func (r *reader) route(name string) *RouteState {
 }
 
 // task is what an activity was asked to do.
-func (r *reader) task(input *commonpb.Payloads) (t event.Task) {
+func (r *historyReader) task(input *commonpb.Payloads) (t event.Task) {
 	if p := input.GetPayloads(); len(p) > 0 {
 		// What is no task is no attempt at a route: the zero value names none.
 		_ = r.log.converter.FromPayload(p[0], &t)
@@ -394,8 +394,8 @@ func (r *reader) task(input *commonpb.Payloads) (t event.Task) {
 }
 
 // waits tells of a timer. Its summary begins with the route that it is for.
-func (r *reader) waits(e *historypb.HistoryEvent) {
-	text := summary(e.GetUserMetadata().GetSummary())
+func (r *historyReader) waits(e *historypb.HistoryEvent) {
+	text := summaryText(e.GetUserMetadata().GetSummary())
 	if text == "" {
 		return // One of no length, which only ends a workflow task.
 	}
@@ -439,7 +439,7 @@ func (rt *RouteState) await(f *Story, p *workflowpb.PendingActivityInfo, before 
 	if last == nil {
 		return
 	}
-	text, stack := failure(last)
+	text, stack := failureText(last)
 	failed := before + int(p.GetAttempt()) - 1
 	rt.Failure = text
 	f.Steps = append(f.Steps, Step{
@@ -448,8 +448,8 @@ func (rt *RouteState) await(f *Story, p *workflowpb.PendingActivityInfo, before 
 	})
 }
 
-// failure is the text of the innermost failure, and its stack.
-func failure(f *failurepb.Failure) (text, stack string) {
+// failureText is the text of the innermost failure, and its stack.
+func failureText(f *failurepb.Failure) (text, stack string) {
 	for f.GetCause() != nil && f.GetApplicationFailureInfo() == nil {
 		f = f.GetCause()
 	}
@@ -480,8 +480,8 @@ func putOff(f *failurepb.Failure) (attempts int, deferred bool) {
 	return d.Attempt, true
 }
 
-// summary is a text that was set for people.
-func summary(p *commonpb.Payload) (text string) {
+// summaryText is a text that was set for people.
+func summaryText(p *commonpb.Payload) (text string) {
 	if p != nil {
 		_ = converter.GetDefaultDataConverter().FromPayload(p, &text) // Without one there is none.
 	}

@@ -65,14 +65,14 @@ func compile(text string, want *cel.Type) (*Program, error) {
 	}
 	ast, issues := env.Compile(text)
 	if issues.Err() != nil {
-		return nil, syntax(issues)
+		return nil, syntaxError(issues)
 	}
 	// What a body holds is known only when it is there.
 	if got := ast.OutputType(); want != cel.DynType && !got.IsExactType(want) && !got.IsExactType(cel.DynType) {
 		return nil, fmt.Errorf("gives a %s, and a %s is needed", got, want)
 	}
 	program, err := env.Program(ast,
-		cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxCost), cel.CostTracking(costs{}), cel.InterruptCheckFrequency(checkEvery))
+		cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxCost), cel.CostTracking(functionCosts{}), cel.InterruptCheckFrequency(checkEvery))
 	if err != nil {
 		return nil, fmt.Errorf("can't be used: %w", err)
 	}
@@ -104,8 +104,8 @@ func newEnv() (*cel.Env, error) {
 	)...)
 }
 
-// syntax is the first thing that is wrong with an expression, on one line.
-func syntax(issues *cel.Issues) error {
+// syntaxError is the first thing that is wrong with an expression, on one line.
+func syntaxError(issues *cel.Issues) error {
 	all := issues.Errors()
 	if len(all) == 0 {
 		return issues.Err() //nolint:wrapcheck // It is all there is to say.

@@ -26,19 +26,19 @@ func functions() []cel.EnvOption {
 		member("lowerAscii", cel.StringType, ofText(lowerASCII), cel.StringType),
 		member("upperAscii", cel.StringType, ofText(upperASCII), cel.StringType),
 		member("trim", cel.StringType, ofText(strings.TrimSpace), cel.StringType),
-		member("split", list, split, cel.StringType, cel.StringType),
-		member("replace", cel.StringType, replace, cel.StringType, cel.StringType, cel.StringType),
-		member("join", cel.StringType, join, list, cel.StringType),
+		member("split", list, splitText, cel.StringType, cel.StringType),
+		member("replace", cel.StringType, replaceText, cel.StringType, cel.StringType, cel.StringType),
+		member("join", cel.StringType, joinTexts, list, cel.StringType),
 		ext.Encoders(),
 	}
 }
 
 func ofText(fn func(string) string) func(...ref.Val) ref.Val {
-	return func(args ...ref.Val) ref.Val { return types.String(fn(text(args[0]))) }
+	return func(args ...ref.Val) ref.Val { return types.String(fn(textOf(args[0]))) }
 }
 
-// text is an argument that CEL has checked to be a text.
-func text(v ref.Val) string {
+// textOf is an argument that CEL has checked to be a text.
+func textOf(v ref.Val) string {
 	s, _ := v.(types.String)
 	return string(s)
 }
@@ -61,19 +61,19 @@ func upperASCII(s string) string {
 	}, s)
 }
 
-func split(args ...ref.Val) ref.Val {
-	return types.NewStringList(types.DefaultTypeAdapter, strings.Split(text(args[0]), text(args[1])))
+func splitText(args ...ref.Val) ref.Val {
+	return types.NewStringList(types.DefaultTypeAdapter, strings.Split(textOf(args[0]), textOf(args[1])))
 }
 
-func replace(args ...ref.Val) ref.Val {
-	s, from, to := text(args[0]), text(args[1]), text(args[2])
+func replaceText(args ...ref.Val) ref.Val {
+	s, from, to := textOf(args[0]), textOf(args[1]), textOf(args[2])
 	if n := len(s) + strings.Count(s, from)*(len(to)-len(from)); n > maxText {
 		return tooLong()
 	}
 	return types.String(strings.ReplaceAll(s, from, to))
 }
 
-func join(args ...ref.Val) ref.Val {
+func joinTexts(args ...ref.Val) ref.Val {
 	list, ok := args[0].(traits.Lister)
 	if !ok {
 		return types.MaybeNoSuchOverloadErr(args[0])
@@ -85,7 +85,7 @@ func join(args ...ref.Val) ref.Val {
 			return types.NewErr("join takes a list of texts")
 		}
 		if b.Len() > 0 {
-			b.WriteString(text(args[1]))
+			b.WriteString(textOf(args[1]))
 		}
 		if b.WriteString(string(s)); b.Len() > maxText {
 			return tooLong()
@@ -96,12 +96,12 @@ func join(args ...ref.Val) ref.Val {
 
 func tooLong() ref.Val { return types.NewErr("the text would be longer than 4 MiB") }
 
-// costs says what the functions above cost: a tenth of the characters that they read and
+// functionCosts says what the functions above cost: a tenth of the characters that they read and
 // write, as CEL has it of its own.
-type costs struct{}
+type functionCosts struct{}
 
 // CallCost implements cost.ActualCostEstimator.
-func (costs) CallCost(_, overload string, args []ref.Val, result ref.Val) *uint64 {
+func (functionCosts) CallCost(_, overload string, args []ref.Val, result ref.Val) *uint64 {
 	if !strings.HasPrefix(overload, "text_") {
 		return nil
 	}

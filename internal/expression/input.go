@@ -105,7 +105,7 @@ type adapter struct{}
 func (a adapter) NativeToValue(v any) ref.Val {
 	switch v := v.(type) {
 	case json.Number:
-		return number(string(v))
+		return numberValue(string(v))
 	case map[string]any:
 		return types.NewStringInterfaceMap(a, v)
 	case []any:
@@ -114,8 +114,8 @@ func (a adapter) NativeToValue(v any) ref.Val {
 	return types.DefaultTypeAdapter.NativeToValue(v)
 }
 
-// number is a number of JSON: a whole one exactly, any other as the nearest double.
-func number(text string) ref.Val {
+// numberValue is a number of JSON: a whole one exactly, any other as the nearest double.
+func numberValue(text string) ref.Val {
 	if i, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return types.Int(i)
 	}

@@ -24,7 +24,7 @@ const maxOutput = 4 << 20
 // same event always gives the same bytes, and what was taken out of a body whole with its
 // numbers as they were written.
 func JSON(v any) ([]byte, error) {
-	w := writer{}
+	w := jsonWriter{}
 	w.strings = json.NewEncoder(&w.out)
 	w.strings.SetEscapeHTML(false)
 	if err := w.value(v); err != nil {
@@ -33,14 +33,14 @@ func JSON(v any) ([]byte, error) {
 	return w.out.Bytes(), nil
 }
 
-type writer struct {
+type jsonWriter struct {
 	out     bytes.Buffer
 	strings *json.Encoder
 }
 
 var errTooLarge = errors.New("what it gives would be larger than 4 MiB")
 
-func (w *writer) value(v any) error {
+func (w *jsonWriter) value(v any) error {
 	if w.out.Len() > maxOutput {
 		return errTooLarge
 	}
@@ -54,7 +54,7 @@ func (w *writer) value(v any) error {
 	case json.Number:
 		w.out.WriteString(string(v))
 	case []any:
-		return list(w, slices.Values(v))
+		return writeList(w, slices.Values(v))
 	case map[string]any:
 		return w.object(slices.Sorted(maps.Keys(v)), func(name string) any { return v[name] })
 	case ref.Val:
@@ -65,13 +65,13 @@ func (w *writer) value(v any) error {
 	return nil
 }
 
-func (w *writer) text(s string) {
+func (w *jsonWriter) text(s string) {
 	_ = w.strings.Encode(s)         // A text always encodes.
 	w.out.Truncate(w.out.Len() - 1) // The encoder ends a line.
 }
 
 // cel writes a value of CEL's own.
-func (w *writer) cel(v ref.Val) error {
+func (w *jsonWriter) cel(v ref.Val) error {
 	switch v := v.(type) {
 	case types.Null:
 		w.out.WriteString("null")
@@ -106,7 +106,7 @@ func (w *writer) cel(v ref.Val) error {
 	return nil
 }
 
-func (w *writer) double(f float64) error {
+func (w *jsonWriter) double(f float64) error {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return errors.New("JSON has no number for NaN and infinity")
 	}
@@ -115,17 +115,17 @@ func (w *writer) double(f float64) error {
 	return err //nolint:wrapcheck // It does not happen.
 }
 
-func (w *writer) sequence(v traits.Lister) error {
+func (w *jsonWriter) sequence(v traits.Lister) error {
 	if plain, ok := v.Value().([]any); ok {
 		return w.value(plain)
 	}
-	return list(w, func(yield func(ref.Val) bool) {
+	return writeList(w, func(yield func(ref.Val) bool) {
 		for it := v.Iterator(); it.HasNext() == types.True && yield(it.Next()); {
 		}
 	})
 }
 
-func (w *writer) mapping(v traits.Mapper) error {
+func (w *jsonWriter) mapping(v traits.Mapper) error {
 	if plain, ok := v.Value().(map[string]any); ok {
 		return w.value(plain)
 	}
@@ -141,7 +141,7 @@ func (w *writer) mapping(v traits.Mapper) error {
 	return w.object(slices.Sorted(maps.Keys(members)), func(name string) any { return members[name] })
 }
 
-func (w *writer) object(names []string, value func(string) any) error {
+func (w *jsonWriter) object(names []string, value func(string) any) error {
 	w.out.WriteByte('{')
 	for i, name := range names {
 		if i > 0 {
@@ -157,7 +157,7 @@ func (w *writer) object(names []string, value func(string) any) error {
 	return nil
 }
 
-func list[T any](w *writer, all func(yield func(T) bool)) (err error) {
+func writeList[T any](w *jsonWriter, all func(yield func(T) bool)) (err error) {
 	w.out.WriteByte('[')
 	first := true
 	for one := range all {

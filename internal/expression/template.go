@@ -28,8 +28,8 @@ type Template struct {
 // maxTemplate is the length in bytes of what a template may become.
 const maxTemplate = 1000
 
-// fields are what a template may take from an event.
-func fields() []string {
+// templateFields are what a template may take from an event.
+func templateFields() []string {
 	return []string{"id", "source", "type", "subject", "senderId", "time", "received", "headers", "body"}
 }
 
@@ -44,9 +44,9 @@ func ParseTemplate(text string) (*Template, error) {
 	if len(text) > maxLength {
 		return nil, fmt.Errorf("is longer than %d characters", maxLength)
 	}
-	t, err := template.New("").Option("missingkey=error").Funcs(template.FuncMap{"_value": value, "_json": jsonOf}).Parse(text)
+	t, err := template.New("").Option("missingkey=error").Funcs(template.FuncMap{"_value": templateValue, "_json": jsonOf}).Parse(text)
 	if err != nil {
-		return nil, errors.New(plain(err))
+		return nil, errors.New(plainError(err))
 	}
 	if t.Tree == nil || len(t.Root.Nodes) == 0 {
 		return nil, errors.New("is empty")
@@ -56,7 +56,7 @@ func ParseTemplate(text string) (*Template, error) {
 	if len(nodes) == 1 {
 		_, out.alone = nodes[0].(*parse.ActionNode)
 	}
-	v := visitor{tree: t.Tree, root: true, end: "_value"}
+	v := templateVisitor{tree: t.Tree, root: true, end: "_value"}
 	if out.alone {
 		v.end = "_json"
 	}
@@ -77,8 +77,8 @@ func (t *Template) Literal() string {
 	return string(first.Text)
 }
 
-// visitor checks the parts of a template, and has every value that it writes looked at.
-type visitor struct {
+// templateVisitor checks the parts of a template, and has every value that it writes looked at.
+type templateVisitor struct {
 	tree *parse.Tree
 	// root is set where the dot is the event.
 	root bool
@@ -86,7 +86,7 @@ type visitor struct {
 	end string
 }
 
-func (v visitor) node(n parse.Node) error {
+func (v templateVisitor) node(n parse.Node) error {
 	switch n := n.(type) {
 	case nil, *parse.TextNode, *parse.CommentNode:
 		return nil
@@ -107,7 +107,7 @@ func (v visitor) node(n parse.Node) error {
 	return errors.New("only values and {{if}} and {{with}} may stand in it, no loops and no templates")
 }
 
-func (v visitor) branch(n *parse.BranchNode, within visitor) error {
+func (v templateVisitor) branch(n *parse.BranchNode, within templateVisitor) error {
 	if err := v.pipe(n.Pipe); err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (v visitor) branch(n *parse.BranchNode, within visitor) error {
 }
 
 // pipe checks the names that a value begins with, as far as they can be known.
-func (v visitor) pipe(p *parse.PipeNode) error {
+func (v templateVisitor) pipe(p *parse.PipeNode) error {
 	for _, c := range p.Cmds {
 		for _, arg := range c.Args {
 			switch arg := arg.(type) {
@@ -142,8 +142,8 @@ func (v visitor) pipe(p *parse.PipeNode) error {
 					return err
 				}
 			case *parse.FieldNode:
-				if v.root && !slices.Contains(fields(), arg.Ident[0]) {
-					return fmt.Errorf("an event has no .%s; it has .%s", arg.Ident[0], strings.Join(fields(), ", ."))
+				if v.root && !slices.Contains(templateFields(), arg.Ident[0]) {
+					return fmt.Errorf("an event has no .%s; it has .%s", arg.Ident[0], strings.Join(templateFields(), ", ."))
 				}
 			}
 		}
@@ -176,7 +176,7 @@ func (t *Template) JSON(in *Input) ([]byte, error) {
 
 func (t *Template) render(in *Input) ([]byte, error) {
 	data, errBody := in.view()
-	w := bounded{most: maxTemplate}
+	w := boundedBuffer{most: maxTemplate}
 	if t.alone {
 		w.most = maxOutput
 	}
@@ -184,7 +184,7 @@ func (t *Template) render(in *Input) ([]byte, error) {
 		if errBody != nil {
 			return nil, &Error{Err: errBody}
 		}
-		return nil, &Error{Err: errors.New(event.Clean(plain(err), maxReason))}
+		return nil, &Error{Err: errors.New(event.Clean(plainError(err), maxReason))}
 	}
 	return w.Bytes(), nil
 }
@@ -208,8 +208,8 @@ func (in *Input) view() (map[string]any, error) {
 	return v, err
 }
 
-// value is what every value of a template goes through.
-func value(v any) (string, error) {
+// templateValue is what every value of a template goes through.
+func templateValue(v any) (string, error) {
 	var s string
 	switch v := v.(type) {
 	case nil:
@@ -247,7 +247,7 @@ func unquoted(text []byte) (string, error) {
 	if err := d.Decode(&v); err != nil {
 		return "", &Error{Err: err}
 	}
-	s, err := value(v)
+	s, err := templateValue(v)
 	switch {
 	case err != nil:
 		return "", &Error{Err: err}
@@ -257,8 +257,8 @@ func unquoted(text []byte) (string, error) {
 	return s, nil
 }
 
-// bounded is a buffer that takes so much and no more.
-type bounded struct {
+// boundedBuffer is a buffer that takes so much and no more.
+type boundedBuffer struct {
 	bytes.Buffer
 	most int
 }
@@ -266,15 +266,15 @@ type bounded struct {
 var errTooLong = fmt.Errorf("it gives more than %d bytes", maxTemplate)
 
 // Write implements io.Writer.
-func (b *bounded) Write(p []byte) (int, error) {
+func (b *boundedBuffer) Write(p []byte) (int, error) {
 	if b.Len()+len(p) > b.most {
 		return 0, errTooLong
 	}
 	return b.Buffer.Write(p)
 }
 
-// plain is what text/template says without where it says it.
-func plain(err error) string {
+// plainError is what text/template says without where it says it.
+func plainError(err error) string {
 	s := err.Error()
 	if i := strings.LastIndex(s, ">: "); i >= 0 {
 		where := s[:i]

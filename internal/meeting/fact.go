@@ -117,8 +117,8 @@ func (a About) bounded() About {
 	}
 }
 
-// compare orders facts by kind, time and event. Two that compare equal are one.
-func compare(a, b Fact) int {
+// compareFacts orders facts by kind, time and event. Two that compare equal are one.
+func compareFacts(a, b Fact) int {
 	return cmp.Or(
 		cmp.Compare(a.Kind, b.Kind),
 		a.Time.Compare(b.Time),

@@ -35,8 +35,8 @@ type Said struct {
 	Event string    `json:"event,omitempty"`
 }
 
-// limit is the number of facts kept of one kind.
-func limit(k Kind) int {
+// factLimit is the number of facts kept of one kind.
+func factLimit(k Kind) int {
 	switch k {
 	case Joined, Left:
 		return 500
@@ -58,12 +58,12 @@ func (l *Ledger) Apply(f Fact) {
 	if f.Kind == Joined {
 		l.People.Add(f.Person.Key)
 	}
-	at, known := slices.BinarySearchFunc(l.Facts, f, compare)
+	at, known := slices.BinarySearchFunc(l.Facts, f, compareFacts)
 	if known {
 		return
 	}
 	l.Facts = slices.Insert(l.Facts, at, f)
-	if first, n := l.kind(f.Kind); n > limit(f.Kind) {
+	if first, n := l.kind(f.Kind); n > factLimit(f.Kind) {
 		l.Facts = slices.Delete(l.Facts, first+n-1, first+n)
 	}
 }

@@ -12,7 +12,7 @@ const maxRows = 50
 // Markdown is the view as Temporal's Web UI shows it.
 func (v View) Markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "### %s\n\n%s", escape(v.Title()), v.State)
+	fmt.Fprintf(&b, "### %s\n\n%s", escapeText(v.Title()), v.State)
 	if !v.Started.IsZero() {
 		fmt.Fprintf(&b, ", started %s", v.Started.Format(time.RFC3339))
 	}
@@ -24,7 +24,7 @@ func (v View) Markdown() string {
 		b.WriteString("\n| who | joined | left |\n|---|---|---|\n")
 	}
 	for _, a := range v.Attendance[:min(len(v.Attendance), maxRows)] {
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", escape(a.Name), clock(a.Joined[0]), clock(a.Left))
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", escapeText(a.Name), clockTime(a.Joined[0]), clockTime(a.Left))
 	}
 	return b.String()
 }
@@ -49,16 +49,16 @@ func (v View) Count() string {
 	return fmt.Sprint(v.People)
 }
 
-// clock writes the time of day, and nothing for a time that is not known.
-func clock(t time.Time) string {
+// clockTime writes the time of day, and nothing for a time that is not known.
+func clockTime(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
 	return t.Format(time.TimeOnly)
 }
 
-// escape takes the meaning out of Markdown and HTML that a sender's text holds.
-func escape(s string) string {
+// escapeText takes the meaning out of Markdown and HTML that a sender's text holds.
+func escapeText(s string) string {
 	var b strings.Builder
 	for _, r := range s {
 		if strings.ContainsRune("\\`*_{}[]()#+-.!|<>~&:", r) {

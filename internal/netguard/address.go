@@ -2,8 +2,8 @@ package netguard
 
 import "net/netip"
 
-// space is a range of addresses that nothing is sent to unasked.
-type space struct {
+// addressSpace is a range of addresses that nothing is sent to unasked.
+type addressSpace struct {
 	prefix string
 	kind   string
 	inner  bool // a host name under allow_private may lead here
@@ -11,8 +11,8 @@ type space struct {
 
 // spaces4 is IANA's registry of IPv4 special-purpose addresses (RFC 6890) and
 // what clouds answer their machines' secrets on.
-func spaces4() []space {
-	return []space{
+func spaces4() []addressSpace {
+	return []addressSpace{
 		{"0.0.0.0/8", "unspecified", false},
 		{"10.0.0.0/8", "private", true},
 		{"100.100.100.200/32", "a cloud's metadata service", false},
@@ -35,8 +35,8 @@ func spaces4() []space {
 
 // spaces6 is the same of IPv6. What is in none of them has to be in 2000::/3,
 // all that is given out for global unicast (RFC 4291).
-func spaces6() []space {
-	return []space{
+func spaces6() []addressSpace {
+	return []addressSpace{
 		{"::/128", "unspecified", false},
 		{"::1/128", "loopback", true},
 		{"2001::/23", "reserved (Teredo and the like)", false},

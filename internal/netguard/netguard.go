@@ -59,7 +59,7 @@ func (g *Guard) allow(s string) error {
 		return nil
 	}
 	if a, err := netip.ParseAddr(s); err == nil {
-		a = plain(a)
+		a = plainAddr(a)
 		g.prefixes = append(g.prefixes, netip.PrefixFrom(a, a.BitLen()))
 		return nil
 	}
@@ -79,7 +79,7 @@ func unmapped(p netip.Prefix) netip.Prefix {
 	return p
 }
 
-func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
+func plainAddr(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
 // hostName makes names comparable: no case, no root dot.
 func hostName(s string) string { return strings.ToLower(strings.TrimSuffix(s, ".")) }
@@ -95,7 +95,7 @@ func (g *Guard) allowsName(host string) bool {
 
 // Check judges an address that host has led to. The error is a *RefusedError.
 func (g *Guard) Check(host string, a netip.Addr) error {
-	a = plain(a)
+	a = plainAddr(a)
 	kind, inner := classify(a)
 	if kind == "" || (inner && g.allowsName(host)) {
 		return nil
@@ -112,7 +112,7 @@ func (g *Guard) Check(host string, a netip.Addr) error {
 // the dial would judge it, and localhost, which is this machine by its name
 // (RFC 6761). Other names pass; where they lead is judged when they are dialled.
 func (g *Guard) CheckLiteral(host string) error {
-	if a, ok := literal(host); ok {
+	if a, ok := literalAddr(host); ok {
 		return g.Check(host, a)
 	}
 	return nil
@@ -121,23 +121,23 @@ func (g *Guard) CheckLiteral(host string) error {
 // IsInner tells whether a host is, by itself, inside this machine or a network
 // that is nobody else's: there traffic without TLS is not on the open internet.
 func IsInner(host string) bool {
-	a, ok := literal(host)
+	a, ok := literalAddr(host)
 	if !ok {
 		return false
 	}
-	kind, _ := classify(plain(a))
+	kind, _ := classify(plainAddr(a))
 	return kind != ""
 }
 
 // IsLoopback tells whether a host is this machine by itself, whatever a name
 // service says: a loopback address, or localhost.
 func IsLoopback(host string) bool {
-	a, ok := literal(strings.Trim(host, "[]"))
-	return ok && plain(a).IsLoopback()
+	a, ok := literalAddr(strings.Trim(host, "[]"))
+	return ok && plainAddr(a).IsLoopback()
 }
 
-// literal is the address that a host stands for without being looked up.
-func literal(host string) (netip.Addr, bool) {
+// literalAddr is the address that a host stands for without being looked up.
+func literalAddr(host string) (netip.Addr, bool) {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return a, true
 	}

@@ -208,7 +208,7 @@ func (b *Board) Set(ctx context.Context, kind, name string, c event.PauseChange)
 		if err := b.Refresh(ctx); err == nil {
 			if p, paused := b.Get(kind, name); paused == c.Paused && (!paused || p.Reason == c.Pause.Reason && p.Actor == c.Pause.Actor) {
 				if c.Paused {
-					await(ctx, spread)
+					waitFor(ctx, spread)
 				}
 				return nil
 			}
@@ -221,8 +221,8 @@ func (b *Board) Set(ctx context.Context, kind, name string, c event.PauseChange)
 	}
 }
 
-// await waits for d, or until ctx is done.
-func await(ctx context.Context, d time.Duration) {
+// waitFor waits for d, or until ctx is done.
+func waitFor(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

@@ -81,7 +81,7 @@ func (s *Sample) Set(path string, value any) error {
 	if err := d.Decode(&root); err != nil {
 		return fmt.Errorf("the body is no JSON, so nothing in it can be set: %w", err)
 	}
-	root, err := put(root, strings.Split(path, "."), value)
+	root, err := putAt(root, strings.Split(path, "."), value)
 	if err != nil {
 		return fmt.Errorf("set %s: %w", path, err)
 	}
@@ -91,17 +91,17 @@ func (s *Sample) Set(path string, value any) error {
 	return nil
 }
 
-// put gives the node with a value at a path below it.
-func put(node any, path []string, value any) (any, error) {
+// putAt gives the node with a value at a path below it.
+func putAt(node any, path []string, value any) (any, error) {
 	if len(path) == 0 {
 		return value, nil
 	}
 	switch n := node.(type) {
 	case nil:
-		below, err := put(nil, path[1:], value)
+		below, err := putAt(nil, path[1:], value)
 		return map[string]any{path[0]: below}, err
 	case map[string]any:
-		below, err := put(n[path[0]], path[1:], value)
+		below, err := putAt(n[path[0]], path[1:], value)
 		n[path[0]] = below
 		return n, err
 	case []any:
@@ -109,7 +109,7 @@ func put(node any, path []string, value any) (any, error) {
 		if err != nil || i < 0 || i >= len(n) {
 			return nil, fmt.Errorf("the list has no place %q, only 0 to %d", path[0], len(n)-1)
 		}
-		n[i], err = put(n[i], path[1:], value)
+		n[i], err = putAt(n[i], path[1:], value)
 		return n, err
 	default:
 		return nil, fmt.Errorf("%q is below a value that holds nothing", path[0])

@@ -23,23 +23,23 @@ func Doc(name string) (string, bool) {
 	line("Also known as", strings.Join(p.Aliases, ", "))
 	line("Paste", d.Paste)
 	line("Secret", d.Secret)
-	line("Signature", signature(p.Verify))
-	line("Signed content", content(p.Verify))
+	line("Signature", describeSignature(p.Verify))
+	line("Signed content", describeContent(p.Verify))
 	if IsBearer(p.Verify) {
 		line("Bearer", "yes: a request proves that its sender knows a token, and nothing of what it carries. "+
 			"Whoever has seen one can send any other; restrict the source by allow_ips, and require_https")
 	}
-	line("Window", window(p.Verify))
+	line("Window", describeWindow(p.Verify))
 	for _, s := range p.Verify.Settings {
-		line("Setting params."+s.Name, s.Doc+needed(s, p.Verify.Params[s.Name]))
+		line("Setting params."+s.Name, s.Doc+describeNeed(s, p.Verify.Params[s.Name]))
 	}
 	for _, h := range p.Verify.Handshakes {
-		line("Handshake", handshake(h))
+		line("Handshake", describeHandshake(h))
 	}
 	line("Event type", p.Verify.Identity.Type)
 	line("Event id", p.Verify.Identity.ID)
-	line("Told apart by", dedupe(p.Verify))
-	line("Answer", ack(p.Verify.Ack))
+	line("Told apart by", describeDedupe(p.Verify))
+	line("Answer", describeAck(p.Verify.Ack))
 	line("Sender expects", d.Expects)
 	line("Sender retries", d.Retries)
 	line("Signature does not cover", d.Uncovered)
@@ -69,8 +69,8 @@ func Table() string {
 			shakes = append(shakes, h.Name)
 		}
 		cells := []string{
-			p.Name, p.Verify.Docs.Title, signature(p.Verify), content(p.Verify),
-			window(p.Verify), dedupe(p.Verify), strings.Join(shakes, ", "),
+			p.Name, p.Verify.Docs.Title, describeSignature(p.Verify), describeContent(p.Verify),
+			describeWindow(p.Verify), describeDedupe(p.Verify), strings.Join(shakes, ", "),
 		}
 		for i, c := range cells {
 			cells[i] = strings.ReplaceAll(c, "|", "\\|")

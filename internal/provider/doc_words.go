@@ -9,7 +9,7 @@ import (
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
-func needed(s verify.Setting, value string) string {
+func describeNeed(s verify.Setting, value string) string {
 	switch {
 	case s.Required:
 		return " (needed)"
@@ -20,8 +20,8 @@ func needed(s verify.Setting, value string) string {
 	}
 }
 
-// signature describes where a signature stands and how it is made.
-func signature(p verify.Profile) string {
+// describeSignature describes where a signature stands and how it is made.
+func describeSignature(p verify.Profile) string {
 	s := p.Signature
 	where := strings.Join(s.Headers, " or ")
 	if s.Every {
@@ -57,7 +57,7 @@ func signature(p verify.Profile) string {
 	return text
 }
 
-func content(p verify.Profile) string {
+func describeContent(p verify.Profile) string {
 	switch {
 	case p.Content != "":
 		return "`" + p.Content + "`"
@@ -70,7 +70,7 @@ func content(p verify.Profile) string {
 	}
 }
 
-func window(p verify.Profile) string {
+func describeWindow(p verify.Profile) string {
 	t := p.Timestamp
 	if t.From == "" || t.Unchecked {
 		return "none"
@@ -83,20 +83,20 @@ func window(p verify.Profile) string {
 		future = verify.DefaultTolerance
 	}
 	if past == future {
-		return short(past)
+		return shortDuration(past)
 	}
-	return short(past) + " past, " + short(future) + " future"
+	return shortDuration(past) + " past, " + shortDuration(future) + " future"
 }
 
-// short writes 10m0s as 10m.
-func short(d time.Duration) string {
+// shortDuration writes 10m0s as 10m.
+func shortDuration(d time.Duration) string {
 	if d%time.Minute == 0 {
 		return strings.TrimSuffix(d.String(), "0s")
 	}
 	return d.String()
 }
 
-func handshake(h verify.Handshake) string {
+func describeHandshake(h verify.Handshake) string {
 	when := "unsigned"
 	if h.Signed {
 		when = "signed"
@@ -108,7 +108,7 @@ func handshake(h verify.Handshake) string {
 	return h.Name + ", " + when + " " + method
 }
 
-func dedupe(p verify.Profile) string {
+func describeDedupe(p verify.Profile) string {
 	switch p.Dedupe {
 	case "id":
 		return "id"
@@ -119,9 +119,9 @@ func dedupe(p verify.Profile) string {
 		}
 		return "fields " + strings.Join(keys, ", ")
 	case "":
-		return "body" + again(p)
+		return "body" + describeRepeats(p)
 	case "body":
-		return "body" + again(p)
+		return "body" + describeRepeats(p)
 	case "signed":
 		return "all that is signed"
 	default:
@@ -129,15 +129,15 @@ func dedupe(p verify.Profile) string {
 	}
 }
 
-// again says after how long the same content is an event once more.
-func again(p verify.Profile) string {
+// describeRepeats says after how long the same content is an event once more.
+func describeRepeats(p verify.Profile) string {
 	if p.Again == 0 {
 		return ""
 	}
-	return ", once more after " + short(p.Again)
+	return ", once more after " + shortDuration(p.Again)
 }
 
-func ack(a verify.Ack) string {
+func describeAck(a verify.Ack) string {
 	var text string
 	if a.Status != 0 {
 		text = fmt.Sprintf("status %d", a.Status)

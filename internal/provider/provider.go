@@ -38,8 +38,8 @@ type catalogue struct {
 	err     error
 }
 
-// load reads the embedded presets once; the result never changes after that.
-var load = sync.OnceValue(func() catalogue {
+// loadPresets reads the embedded presets once; the result never changes after that.
+var loadPresets = sync.OnceValue(func() catalogue {
 	c := catalogue{presets: map[string]Preset{}, aliases: map[string]string{}}
 	entries, err := files.ReadDir("presets")
 	if err != nil {
@@ -77,11 +77,11 @@ func (c *catalogue) read(file string) error {
 }
 
 // Names are the names of all presets, sorted, without aliases.
-func Names() []string { return slices.Clone(load().names) }
+func Names() []string { return slices.Clone(loadPresets().names) }
 
 // Lookup finds a preset by its name or an alias.
 func Lookup(name string) (Preset, bool) {
-	c := load()
+	c := loadPresets()
 	p, ok := c.presets[c.aliases[strings.ToLower(name)]]
 	return p, ok
 }

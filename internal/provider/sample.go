@@ -63,7 +63,7 @@ func NewSample(name, eventType, seed string, at time.Time) (Sample, error) {
 }
 
 func (s Samples) fill(e SampleEvent, seed string, at time.Time) Sample {
-	places := places(seed, at)
+	places := samplePlaces(seed, at)
 	out := Sample{
 		Type: e.Type, Method: "POST", ContentType: s.ContentType, Handshake: e.Handshake,
 		Headers: make(map[string]string, len(e.Headers)),
@@ -78,7 +78,7 @@ func (s Samples) fill(e SampleEvent, seed string, at time.Time) Sample {
 	return out
 }
 
-func places(seed string, at time.Time) *strings.Replacer {
+func samplePlaces(seed string, at time.Time) *strings.Replacer {
 	sum := sha256.Sum256([]byte(seed))
 	h := hex.EncodeToString(sum[:])
 	var digits strings.Builder

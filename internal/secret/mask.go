@@ -14,9 +14,9 @@ type Masker struct {
 	longest  int
 }
 
-// shortest is the length in bytes from which a secret is hidden: a shorter one stands in
+// shortestHidden is the length in bytes from which a secret is hidden: a shorter one stands in
 // any text by chance.
-const shortest = 6
+const shortestHidden = 6
 
 // masked is what stands in a secret's place.
 const masked = "***"
@@ -27,10 +27,10 @@ func NewMasker(secrets ...string) *Masker {
 	var pairs []string
 	for _, s := range secrets {
 		for _, text := range []string{s, strings.TrimPrefix(s, "whsec_")} {
-			if len(text) < shortest {
+			if len(text) < shortestHidden {
 				continue
 			}
-			for _, form := range forms(text) {
+			for _, form := range writtenForms(text) {
 				pairs = append(pairs, form, masked)
 				m.longest = max(m.longest, len(form))
 			}
@@ -40,8 +40,8 @@ func NewMasker(secrets ...string) *Masker {
 	return m
 }
 
-// forms are the ways in which a text can be written.
-func forms(text string) []string {
+// writtenForms are the ways in which a text can be written.
+func writtenForms(text string) []string {
 	lower := hex.EncodeToString([]byte(text))
 	all := []string{text, lower, strings.ToUpper(lower), url.QueryEscape(text), url.PathEscape(text)}
 	for shift := range 3 {

@@ -18,8 +18,8 @@ const (
 	testBytes    = 64 << 10
 )
 
-// finish is an entry that is done and whose record does not say so yet.
-type finish struct {
+// finishedEntry is an entry that is done and whose record does not say so yet.
+type finishedEntry struct {
 	sequence uint64
 	segment  *segment
 }

@@ -31,8 +31,8 @@ func Again() Outcome { return Outcome{kind: again} }
 // Refuse says that Temporal will never take the entry: it is set aside with the reason.
 func Refuse(reason string) Outcome { return Outcome{kind: refuse, reason: reason} }
 
-// result is one hand-over that has ended.
-type result struct {
+// handOverResult is one hand-over that has ended.
+type handOverResult struct {
 	entry   Entry
 	outcome Outcome
 	round   int
@@ -46,7 +46,7 @@ type result struct {
 // counts. Drain returns when all of them have returned; nothing is lost then, what was not taken is
 // in the queue. The error is nil when the context ended it, or ErrClosed.
 func (s *Spool) Drain(ctx context.Context, hand func(context.Context, Entry) Outcome, o pace.Options) error {
-	d := &drainer{Spool: s, hand: hand, pace: pace.New(o), results: make(chan result), offers: make(chan offer, 1)}
+	d := &drainer{Spool: s, hand: hand, pace: pace.New(o), results: make(chan handOverResult), offers: make(chan leaseOffer, 1)}
 	feed, stop := context.WithCancel(ctx)
 	defer stop()
 	for {
@@ -61,8 +61,8 @@ func (s *Spool) Drain(ctx context.Context, hand func(context.Context, Entry) Out
 	}
 }
 
-// offer is what a call of Next brought.
-type offer struct {
+// leaseOffer is what a call of Next brought.
+type leaseOffer struct {
 	entries []Entry
 	err     error
 }
@@ -71,8 +71,8 @@ type drainer struct {
 	*Spool
 	hand     func(context.Context, Entry) Outcome
 	pace     *pace.Pace
-	results  chan result
-	offers   chan offer
+	results  chan handOverResult
+	offers   chan leaseOffer
 	asking   bool // a call of Next is under way
 	inFlight int
 }
@@ -84,7 +84,7 @@ func (d *drainer) step(ctx context.Context) error {
 		d.asking = true
 		go func() {
 			entries, err := d.Next(ctx, room)
-			d.offers <- offer{entries, err}
+			d.offers <- leaseOffer{entries, err}
 		}()
 	}
 	timer := time.NewTimer(d.pace.Pause(time.Now()))
@@ -102,7 +102,7 @@ func (d *drainer) step(ctx context.Context) error {
 	return nil
 }
 
-func (d *drainer) start(ctx context.Context, got offer) error {
+func (d *drainer) start(ctx context.Context, got leaseOffer) error {
 	if got.err != nil {
 		if errors.Is(got.err, ErrFailed) {
 			d.pace.Failed(d.pace.Round(), time.Now())
@@ -120,14 +120,14 @@ func (d *drainer) start(ctx context.Context, got offer) error {
 		go func() {
 			begun := time.Now()
 			outcome := d.hand(ctx, e)
-			d.results <- result{entry: e, outcome: outcome, round: round, took: time.Since(begun)}
+			d.results <- handOverResult{entry: e, outcome: outcome, round: round, took: time.Since(begun)}
 		}()
 	}
 	return nil
 }
 
 // settle does what the outcome asks for.
-func (d *drainer) settle(r result) {
+func (d *drainer) settle(r handOverResult) {
 	full := d.inFlight >= d.pace.Limit()
 	d.inFlight--
 	switch r.outcome.kind {

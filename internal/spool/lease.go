@@ -29,13 +29,13 @@ func (s *Spool) Next(ctx context.Context, limit int) ([]Entry, error) {
 		if len(items) > 0 {
 			continue
 		}
-		if err := await(ctx, waiters, pause); err != nil {
+		if err := awaitWork(ctx, waiters, pause); err != nil {
 			return nil, err
 		}
 	}
 }
 
-func await(ctx context.Context, waiters <-chan struct{}, pause time.Duration) error {
+func awaitWork(ctx context.Context, waiters <-chan struct{}, pause time.Duration) error {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
@@ -50,7 +50,7 @@ func await(ctx context.Context, waiters <-chan struct{}, pause time.Duration) er
 // takeLocked leases items: what was put back and what is new by turns, so that entries that nobody
 // takes keep none from being offered. It also returns how long to wait until one that was put back
 // may be offered again.
-func (s *Spool) takeLocked(limit int) (items []*item, pause time.Duration) {
+func (s *Spool) takeLocked(limit int) (items []*waitingItem, pause time.Duration) {
 	now := time.Now()
 	for len(items) < limit {
 		var at int
@@ -90,7 +90,7 @@ func (s *Spool) dueLocked(now time.Time) (at int, pause time.Duration) {
 
 // read loads leased entries. One whose record is damaged is set aside; one that cannot be read goes
 // back.
-func (s *Spool) read(items []*item) ([]Entry, error) {
+func (s *Spool) read(items []*waitingItem) ([]Entry, error) {
 	entries := make([]Entry, 0, len(items))
 	var fault error
 	for _, it := range items {
@@ -116,7 +116,7 @@ func (s *Spool) read(items []*item) ([]Entry, error) {
 }
 
 // unreadable tells of an entry that cannot be read, the more rarely the longer that lasts.
-func (s *Spool) unreadable(it *item, err error) {
+func (s *Spool) unreadable(it *waitingItem, err error) {
 	if it.attempt&(it.attempt-1) == 0 {
 		s.log.Error("An event in the spool cannot be read; it stays and is tried again. Look at the disk.",
 			zap.String("path", it.segment.path), zap.Int64("offset", it.offset), zap.Int32("attempt", it.attempt), zap.Error(err))
@@ -125,7 +125,7 @@ func (s *Spool) unreadable(it *item, err error) {
 
 // readRecord reads a leased item's record. A segment with leased items is not deleted, but the item
 // can move.
-func (s *Spool) readRecord(it *item) ([]byte, error) {
+func (s *Spool) readRecord(it *waitingItem) ([]byte, error) {
 	s.mu.Lock()
 	segment, offset := it.segment, it.offset
 	s.mu.Unlock()
@@ -142,7 +142,7 @@ func entryOf(record []byte, mark uint64) (Entry, error) {
 	return decodeEntry(payload)
 }
 
-func (s *Spool) setAsideDamaged(it *item, record []byte, cause error) {
+func (s *Spool) setAsideDamaged(it *waitingItem, record []byte, cause error) {
 	s.log.Error("A record of the spool is damaged; its bytes are set aside.", zap.Uint64("sequence", it.sequence), zap.Error(cause))
 	e := Entry{Key: fmt.Sprintf("damaged-%d", it.sequence), Received: time.Unix(0, it.received), Body: record, Sequence: it.sequence}
 	if err := s.SetAside(e, cause.Error()); err != nil {
@@ -152,7 +152,7 @@ func (s *Spool) setAsideDamaged(it *item, record []byte, cause error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.known, it.id) // A repeat from the sender would heal it.
-	s.known[identify(e.Key, e.Digest)] = struct{}{}
+	s.known[identityOf(e.Key, e.Digest)] = struct{}{}
 }
 
 // Done forgets a leased entry. The disk hears of it a little later, together with others: after a
@@ -172,13 +172,13 @@ func (s *Spool) Done(e Entry) {
 }
 
 // finishLocked takes an item out of the queue.
-func (s *Spool) finishLocked(it *item) {
+func (s *Spool) finishLocked(it *waitingItem) {
 	delete(s.leased, it.sequence)
 	it.segment.live--
 	if len(s.finished) == 0 {
 		s.doneSince = time.Now()
 	}
-	s.finished = append(s.finished, finish{sequence: it.sequence, segment: it.segment})
+	s.finished = append(s.finished, finishedEntry{sequence: it.sequence, segment: it.segment})
 	if n := len(s.finished); n == 1 || n == doneAtOnce {
 		s.wake()
 	}
@@ -195,7 +195,7 @@ func (s *Spool) Retry(e Entry, delay time.Duration) {
 	}
 }
 
-func (s *Spool) putBack(it *item, delay time.Duration) {
+func (s *Spool) putBack(it *waitingItem, delay time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.leased[it.sequence] != it {
@@ -203,7 +203,7 @@ func (s *Spool) putBack(it *item, delay time.Duration) {
 	}
 	delete(s.leased, it.sequence)
 	it.after = time.Now().Add(delay)
-	at, _ := slices.BinarySearchFunc(s.returned, it.sequence, func(other *item, sequence uint64) int {
+	at, _ := slices.BinarySearchFunc(s.returned, it.sequence, func(other *waitingItem, sequence uint64) int {
 		if other.sequence < sequence {
 			return -1
 		}
@@ -219,7 +219,7 @@ func (s *Spool) offerLocked() {
 	s.waiters = make(chan struct{})
 }
 
-func (s *Spool) waitingLocked(it *item) bool {
+func (s *Spool) waitingLocked(it *waitingItem) bool {
 	return s.leased[it.sequence] == it || slices.Contains(s.returned, it)
 }
 
@@ -246,8 +246,8 @@ func (s *Spool) oldestLocked() {
 	}
 }
 
-// item is one waiting entry: where its record is.
-type item struct {
+// waitingItem is one waiting entry: where its record is.
+type waitingItem struct {
 	segment  *segment
 	sequence uint64
 	id       identity
@@ -258,8 +258,8 @@ type item struct {
 	after    time.Time // not offered before, after a Retry
 }
 
-// slot is an item that was never leased, kept small because there can be millions.
-type slot struct {
+// queueSlot is an item that was never leased, kept small because there can be millions.
+type queueSlot struct {
 	segment  *segment
 	sequence uint64
 	id       identity
@@ -270,17 +270,17 @@ type slot struct {
 
 // deque holds slots, oldest first, in blocks that are given back as they empty.
 type deque struct {
-	blocks [][]slot
+	blocks [][]queueSlot
 	head   int // taken from the first block
 	count  int
 }
 
 const dequeBlock = 1024
 
-func (d *deque) push(v slot) {
+func (d *deque) push(v queueSlot) {
 	last := len(d.blocks) - 1
 	if last < 0 || len(d.blocks[last]) == dequeBlock {
-		d.blocks = append(d.blocks, make([]slot, 0, dequeBlock))
+		d.blocks = append(d.blocks, make([]queueSlot, 0, dequeBlock))
 		last++
 	}
 	d.blocks[last] = append(d.blocks[last], v)
@@ -288,9 +288,9 @@ func (d *deque) push(v slot) {
 }
 
 // first returns the oldest slot; the deque must not be empty.
-func (d *deque) first() slot { return d.blocks[0][d.head] }
+func (d *deque) first() queueSlot { return d.blocks[0][d.head] }
 
-func (d *deque) pop() slot {
+func (d *deque) pop() queueSlot {
 	v := d.first()
 	d.head++
 	d.count--
@@ -304,8 +304,8 @@ func (d *deque) pop() slot {
 }
 
 // from returns a copy of up to limit slots that come after a sequence number.
-func (d *deque) from(after uint64, limit int) []slot {
-	var out []slot
+func (d *deque) from(after uint64, limit int) []queueSlot {
+	var out []queueSlot
 	for i, block := range d.blocks {
 		if d.count == 0 || block[len(block)-1].sequence <= after {
 			continue
@@ -325,8 +325,8 @@ func (d *deque) from(after uint64, limit int) []slot {
 	return out
 }
 
-func (v slot) item() *item {
-	return &item{
+func (v queueSlot) item() *waitingItem {
+	return &waitingItem{
 		segment: v.segment, sequence: v.sequence, id: v.id, received: v.received, offset: int64(v.offset), size: int32(v.size),
 	}
 }

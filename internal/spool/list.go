@@ -52,7 +52,7 @@ func (s *Spool) List(limit int) ([]Listed, error) {
 	out := []Listed{}
 	err := s.visit(func(e Entry, l Listed) (bool, error) {
 		if len(out) < limit {
-			out = append(out, describe(e, l))
+			out = append(out, describeEntry(e, l))
 		}
 		return len(out) < limit, nil
 	})
@@ -65,7 +65,7 @@ func (s *Spool) Export(w io.Writer) error {
 	encoder := json.NewEncoder(buffered)
 	encoder.SetEscapeHTML(false)
 	err := s.visit(func(e Entry, l Listed) (bool, error) {
-		l = describe(e, l)
+		l = describeEntry(e, l)
 		if utf8.Valid(e.Body) {
 			text := string(e.Body)
 			l.Body = &text
@@ -80,7 +80,7 @@ func (s *Spool) Export(w io.Writer) error {
 	return buffered.Flush()
 }
 
-func describe(e Entry, l Listed) Listed {
+func describeEntry(e Entry, l Listed) Listed {
 	l.Sequence, l.Key, l.Digest, l.Received = e.Sequence, e.Key, e.Digest, e.Received
 	l.Size = len(e.Meta) + len(e.Body)
 	if json.Valid(e.Meta) {
@@ -91,10 +91,10 @@ func describe(e Entry, l Listed) Listed {
 	return l
 }
 
-type visitor func(Entry, Listed) (more bool, err error)
+type entryVisitor func(Entry, Listed) (more bool, err error)
 
 // visit shows every entry to see, until that wants no more.
-func (s *Spool) visit(see visitor) error {
+func (s *Spool) visit(see entryVisitor) error {
 	more, err := s.visitRefused(see)
 	if !more || err != nil {
 		return err
@@ -117,7 +117,7 @@ func (s *Spool) visit(see visitor) error {
 	return err
 }
 
-func (s *Spool) visitRefused(see visitor) (bool, error) {
+func (s *Spool) visitRefused(see entryVisitor) (bool, error) {
 	s.mu.Lock()
 	refusals := make([]Refusal, 0, len(s.refused))
 	for _, r := range s.refused {
@@ -143,7 +143,7 @@ func (s *Spool) visitRefused(see visitor) (bool, error) {
 
 type listedItem struct {
 	state State
-	item
+	waitingItem
 }
 
 // touched copies the items that were offered at least once.
@@ -163,7 +163,7 @@ func (s *Spool) touched() []listedItem {
 
 // visitItems reads items from the disk. One that cannot be read was done meanwhile, or the drain
 // will report it.
-func (s *Spool) visitItems(items []listedItem, see visitor) (bool, error) {
+func (s *Spool) visitItems(items []listedItem, see entryVisitor) (bool, error) {
 	for _, it := range items {
 		record := make([]byte, it.size)
 		if _, err := it.segment.file.ReadAt(record, it.offset); err != nil {
@@ -256,7 +256,7 @@ func (s Seconds) MarshalJSON() ([]byte, error) {
 	return strconv.AppendFloat(nil, s.Seconds(), 'f', 3, 64), nil
 }
 
-type counters struct {
+type spoolCounters struct {
 	accepted, repeats, drained, groups, failures uint64
 	syncs                                        atomic.Uint64
 	damaged                                      int64

@@ -118,7 +118,7 @@ func (c *committer) relocate() {
 		return
 	}
 	oldest := c.segments[0]
-	var stuck []*item
+	var stuck []*waitingItem
 	for _, it := range c.leased {
 		if it.segment == oldest {
 			stuck = append(stuck, it)
@@ -143,7 +143,7 @@ func (c *committer) relocate() {
 }
 
 // move copies one record; the copy is synced before the old place is forgotten.
-func (c *committer) move(it *item, from *segment) bool {
+func (c *committer) move(it *waitingItem, from *segment) bool {
 	record := make([]byte, it.size)
 	if _, err := from.file.ReadAt(record, it.offset); err != nil {
 		c.moveAt = time.Now().Add(moveBreak)

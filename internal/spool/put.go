@@ -49,7 +49,7 @@ func (s *Spool) Put(ctx context.Context, e Entry) error {
 // admit queues an entry for the committer. It returns nil for an entry that is kept already, and
 // the first arrival for one that is on its way.
 func (s *Spool) admit(e Entry) (*arrival, error) {
-	id := identify(e.Key, e.Digest)
+	id := identityOf(e.Key, e.Digest)
 	if a, done, err := s.lookup(id); a != nil || done || err != nil {
 		return a, err
 	}
@@ -144,7 +144,7 @@ func (c *committer) commit(group []*arrival) {
 	for i, a := range group {
 		segment.live++
 		c.known[a.id] = struct{}{}
-		c.queue.push(slot{
+		c.queue.push(queueSlot{
 			segment: segment, sequence: a.sequence, id: a.id, received: a.received,
 			offset: uint32(offsets[i]), size: uint32(len(a.record)),
 		})

@@ -32,7 +32,7 @@ var errDamaged = errors.New("the record is damaged")
 
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
-func identify(key, digest string) identity {
+func identityOf(key, digest string) identity {
 	h := sha256.New()
 	h.Write(binary.AppendUvarint(nil, uint64(len(key))))
 	h.Write([]byte(key))

@@ -91,7 +91,7 @@ func (s *Spool) requeue(ctx context.Context, sequence uint64) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", r.Path, err)
 	}
-	id := identify(e.Key, e.Digest)
+	id := identityOf(e.Key, e.Digest)
 	s.mu.Lock()
 	if _, ok := s.refused[sequence]; !ok {
 		s.mu.Unlock()
@@ -183,7 +183,7 @@ func (s *Spool) loadRefused() error {
 			continue
 		}
 		s.refused[e.Sequence] = r
-		s.known[identify(e.Key, e.Digest)] = struct{}{}
+		s.known[identityOf(e.Key, e.Digest)] = struct{}{}
 		s.bytes += r.Size
 		s.sequence = max(s.sequence, e.Sequence)
 	}

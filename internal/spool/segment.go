@@ -79,13 +79,13 @@ func syncDirectory(path string) error {
 	return err
 }
 
-// found is called by scan with each good record.
-type found func(offset int64, record []byte) error
+// recordVisitor is called by scan with each good record.
+type recordVisitor func(offset int64, record []byte) error
 
 // scan reads all good records of b and returns where the last ends and how many bytes between good
 // records are damaged. What follows the last good record is a write that was under way at a crash
 // and was never acknowledged.
-func scan(b []byte, mark uint64, each found) (end int64, damaged int64, err error) {
+func scan(b []byte, mark uint64, each recordVisitor) (end int64, damaged int64, err error) {
 	for at := 0; at < len(b); {
 		payload, fault := payloadOf(b[at:], mark)
 		if fault != nil {
@@ -121,7 +121,7 @@ func nextMark(b []byte, from int, value uint64) int {
 
 // loader gathers what the segments say before it becomes the queue.
 type loader struct {
-	slots []slot
+	slots []queueSlot
 	done  map[uint64]struct{}
 	last  uint64
 }
@@ -237,8 +237,8 @@ func (l *loader) note(g *segment, offset int64, record []byte) error {
 		return ignoreDamage(err)
 	}
 	l.last = max(l.last, e.Sequence)
-	l.slots = append(l.slots, slot{
-		segment: g, sequence: e.Sequence, id: identify(e.Key, e.Digest), received: e.Received.UnixNano(),
+	l.slots = append(l.slots, queueSlot{
+		segment: g, sequence: e.Sequence, id: identityOf(e.Key, e.Digest), received: e.Received.UnixNano(),
 		offset: uint32(offset), size: uint32(len(record)),
 	})
 	return nil
@@ -256,7 +256,7 @@ func ignoreDamage(err error) error {
 // fill makes the queue. A number that occurs twice is an entry that was moved; its first place does
 // as well. An identity that occurs twice was put again after a failed sync; the later one is done.
 func (s *Spool) fill(l *loader) {
-	slices.SortStableFunc(l.slots, func(a, b slot) int { return cmp.Compare(a.sequence, b.sequence) })
+	slices.SortStableFunc(l.slots, func(a, b queueSlot) int { return cmp.Compare(a.sequence, b.sequence) })
 	for _, v := range l.slots {
 		if _, done := l.done[v.sequence]; done {
 			continue

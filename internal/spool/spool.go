@@ -73,14 +73,14 @@ type Spool struct {
 	known         map[identity]struct{} // waiting or refused, durable
 	segments      []*segment            // oldest first, the last may be open for appending
 	queue         deque                 // never leased yet, oldest first
-	leased        map[uint64]*item
-	returned      []*item // put back by Retry, by sequence
-	freshNext     bool    // whose turn it is: of the queue, or of what was put back
-	finished      []finish
+	leased        map[uint64]*waitingItem
+	returned      []*waitingItem // put back by Retry, by sequence
+	freshNext     bool           // whose turn it is: of the queue, or of what was put back
+	finished      []finishedEntry
 	doneSince     time.Time     // when the first of finished came
 	waiters       chan struct{} // closed when something can be leased
 	refused       map[uint64]Refusal
-	counters      counters
+	counters      spoolCounters
 }
 
 // identity is the first half of SHA-256 over key and digest.
@@ -115,7 +115,7 @@ func newSpool(o Options, lock *os.File) *Spool {
 		segmentSize: min(max(o.MaxBytes/8, smallestSegment), largestSegment),
 		kick:        make(chan struct{}, 1), stopped: make(chan struct{}),
 		arriving: map[identity]*arrival{}, known: map[identity]struct{}{},
-		leased: map[uint64]*item{}, refused: map[uint64]Refusal{}, waiters: make(chan struct{}),
+		leased: map[uint64]*waitingItem{}, refused: map[uint64]Refusal{}, waiters: make(chan struct{}),
 	}
 }
 

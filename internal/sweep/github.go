@@ -209,15 +209,15 @@ func (g *GitHub) call(ctx context.Context, method, address string) (*http.Respon
 	said, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10)) // The status has decided.
 	_ = res.Body.Close()
 	fault := fmt.Sprintf("GitHub answers %s to %s %s: %s", res.Status, method, req.URL.Path, strings.Join(strings.Fields(string(said)), " "))
-	if wait, limited := limit(res, time.Now()); limited {
+	if wait, limited := rateLimitOf(res, time.Now()); limited {
 		return nil, &LimitedError{For: wait, Said: fault}
 	}
 	return nil, errors.New(fault)
 }
 
-// limit tells whether an answer is a rate limit, and how long it lasts: as
+// rateLimitOf tells whether an answer is a rate limit, and how long it lasts: as
 // Retry-After or X-RateLimit-Reset says, else a minute.
-func limit(res *http.Response, now time.Time) (time.Duration, bool) {
+func rateLimitOf(res *http.Response, now time.Time) (time.Duration, bool) {
 	if res.StatusCode != http.StatusTooManyRequests && res.StatusCode != http.StatusForbidden {
 		return 0, false
 	}

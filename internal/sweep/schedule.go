@@ -28,8 +28,8 @@ type Schedules struct {
 	TaskQueue string
 }
 
-// prefix begins the IDs of the schedules.
-const prefix = "grapnel-sweep-"
+// scheduleIDPrefix begins the IDs of the schedules.
+const scheduleIDPrefix = "grapnel-sweep-"
 
 // Scheduled is a sweep with its schedule.
 type Scheduled struct {
@@ -44,19 +44,19 @@ type Scheduled struct {
 	Fault  string      `json:"fault,omitempty"`
 }
 
-// shortest is how often a sweep may be made: each asks for all that failed.
-const shortest = time.Minute
+// shortestInterval is how often a sweep may be made: each asks for all that failed.
+const shortestInterval = time.Minute
 
-// names are those that a schedule may have.
-var names = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
+// namePattern are those that a schedule may have.
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 
 // Keep makes a sweep every so often from now on, in the place of one of the same
 // name. It tells whether there was one.
 func (s Schedules) Keep(ctx context.Context, sweep event.Sweep, every time.Duration) (changed bool, err error) {
 	switch {
-	case !names.MatchString(sweep.Name):
+	case !namePattern.MatchString(sweep.Name):
 		return false, fmt.Errorf("the name %q: it may hold letters, digits, dots, dashes and underscores, 100 at most", sweep.Name)
-	case every < shortest:
+	case every < shortestInterval:
 		return false, fmt.Errorf("every %s is too often; it has to be a minute or more", every)
 	}
 	spec := client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: every}}}
@@ -65,7 +65,7 @@ func (s Schedules) Keep(ctx context.Context, sweep event.Sweep, every time.Durat
 		StaticSummary: event.Clean("sweep "+sweep.Name, 200),
 	}
 	_, err = s.Temporal.ScheduleClient().Create(ctx, client.ScheduleOptions{
-		ID: prefix + sweep.Name, Spec: spec, Action: action, Overlap: enumspb.SCHEDULE_OVERLAP_POLICY_SKIP,
+		ID: scheduleIDPrefix + sweep.Name, Spec: spec, Action: action, Overlap: enumspb.SCHEDULE_OVERLAP_POLICY_SKIP,
 		CatchupWindow: every, TriggerImmediately: true, Note: "Asks a sender again for events that it could not deliver.",
 	})
 	if err == nil {
@@ -74,7 +74,7 @@ func (s Schedules) Keep(ctx context.Context, sweep event.Sweep, every time.Durat
 	if !errors.Is(err, temporal.ErrScheduleAlreadyRunning) {
 		return false, fmt.Errorf("make the schedule of sweep %s: %w", sweep.Name, err)
 	}
-	err = s.Temporal.ScheduleClient().GetHandle(ctx, prefix+sweep.Name).Update(ctx, client.ScheduleUpdateOptions{
+	err = s.Temporal.ScheduleClient().GetHandle(ctx, scheduleIDPrefix+sweep.Name).Update(ctx, client.ScheduleUpdateOptions{
 		DoUpdate: func(in client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
 			now := in.Description.Schedule
 			now.Spec, now.Action = &spec, action
@@ -92,7 +92,7 @@ var ErrNone = errors.New("there is no such sweep")
 
 // Remove ends the schedule of a sweep. One that is under way comes to its end.
 func (s Schedules) Remove(ctx context.Context, name string) error {
-	err := s.Temporal.ScheduleClient().GetHandle(ctx, prefix+name).Delete(ctx)
+	err := s.Temporal.ScheduleClient().GetHandle(ctx, scheduleIDPrefix+name).Delete(ctx)
 	if _, gone := errors.AsType[*serviceerror.NotFound](err); gone {
 		return fmt.Errorf("%w: %s", ErrNone, name)
 	}
@@ -108,11 +108,11 @@ func (s Schedules) List(ctx context.Context) ([]Scheduled, error) {
 	listed, err := s.Temporal.ScheduleClient().List(ctx, client.ScheduleListOptions{PageSize: 100})
 	for err == nil && listed.HasNext() {
 		var entry *client.ScheduleListEntry
-		if entry, err = listed.Next(); err != nil || !strings.HasPrefix(entry.ID, prefix) {
+		if entry, err = listed.Next(); err != nil || !strings.HasPrefix(entry.ID, scheduleIDPrefix) {
 			continue
 		}
 		var one Scheduled
-		one, err = s.Get(ctx, strings.TrimPrefix(entry.ID, prefix))
+		one, err = s.Get(ctx, strings.TrimPrefix(entry.ID, scheduleIDPrefix))
 		if errors.Is(err, ErrNone) { // The list is behind.
 			err = nil
 			continue
@@ -128,7 +128,7 @@ func (s Schedules) List(ctx context.Context) ([]Scheduled, error) {
 
 // Get looks a sweep up.
 func (s Schedules) Get(ctx context.Context, name string) (Scheduled, error) {
-	d, err := s.Temporal.ScheduleClient().GetHandle(ctx, prefix+name).Describe(ctx)
+	d, err := s.Temporal.ScheduleClient().GetHandle(ctx, scheduleIDPrefix+name).Describe(ctx)
 	if _, gone := errors.AsType[*serviceerror.NotFound](err); gone {
 		return Scheduled{}, fmt.Errorf("%w: %s", ErrNone, name)
 	}

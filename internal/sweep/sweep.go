@@ -121,12 +121,12 @@ func Run(ctx context.Context, s Sender, o Options) (Result, error) {
 	return r, nil
 }
 
-// soonest is how long after an attempt an event is asked for again at the earliest:
+// soonestAgain is how long after an attempt an event is asked for again at the earliest:
 // the sender's own list is behind, and its delivery may be under way.
-const soonest = time.Minute
+const soonestAgain = time.Minute
 
 func (o Options) isDue(f Failed) bool {
-	return o.Due.IsZero() || o.Due.Sub(f.At) >= max(f.At.Sub(f.First), soonest)
+	return o.Due.IsZero() || o.Due.Sub(f.At) >= max(f.At.Sub(f.First), soonestAgain)
 }
 
 // limitTries is how often a call that a rate limit refuses is made again.

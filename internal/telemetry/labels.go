@@ -21,24 +21,24 @@ type Labels struct {
 	Types []string
 }
 
-// known is Labels made for looking up, and the attribute sets made of them so
+// knownLabels is Labels made for looking up, and the attribute sets made of them so
 // far: making one sorts and hashes, which a hot path need not do each time.
-type known struct {
+type knownLabels struct {
 	sources, types map[string]bool
 	sets           sync.Map // of key to metric.MeasurementOption
 	size           atomic.Int64
 }
 
-// key is one combination of labels; an empty one is left out.
-type key struct{ source, route, label, value, typ string }
+// labelKey is one combination of labels; an empty one is left out.
+type labelKey struct{ source, route, label, value, typ string }
 
 // maxSets bounds how many combinations are counted apart. Sources and types are
 // bounded by the configuration, outcomes and reasons by the code, so it is a
 // net for a mistake of ours.
 const maxSets = 10_000
 
-func newKnown(l Labels) *known {
-	k := &known{sources: map[string]bool{}, types: map[string]bool{}}
+func newKnownLabels(l Labels) *knownLabels {
+	k := &knownLabels{sources: map[string]bool{}, types: map[string]bool{}}
 	for _, s := range l.Sources {
 		k.sources[s] = true
 	}
@@ -48,7 +48,7 @@ func newKnown(l Labels) *known {
 	return k
 }
 
-func (k *known) source(s string) string {
+func (k *knownLabels) source(s string) string {
 	if k.sources[s] {
 		return s
 	}
@@ -56,7 +56,7 @@ func (k *known) source(s string) string {
 }
 
 // eventType is empty when types are no label at all.
-func (k *known) eventType(t string) string {
+func (k *knownLabels) eventType(t string) string {
 	switch {
 	case len(k.types) == 0:
 		return ""
@@ -69,16 +69,16 @@ func (k *known) eventType(t string) string {
 
 // set is the attributes of a source that may be unknown and, when label is not
 // empty, of one more label whose values are the code's own.
-func (k *known) set(source, label, value string) metric.MeasurementOption {
-	return k.option(key{source: k.source(source), label: label, value: value})
+func (k *knownLabels) set(source, label, value string) metric.MeasurementOption {
+	return k.option(labelKey{source: k.source(source), label: label, value: value})
 }
 
 // typed is set with the event's type where that is a label.
-func (k *known) typed(source, typ string) metric.MeasurementOption {
-	return k.option(key{source: k.source(source), typ: k.eventType(typ)})
+func (k *knownLabels) typed(source, typ string) metric.MeasurementOption {
+	return k.option(labelKey{source: k.source(source), typ: k.eventType(typ)})
 }
 
-func (k *known) option(want key) metric.MeasurementOption {
+func (k *knownLabels) option(want labelKey) metric.MeasurementOption {
 	if v, ok := k.sets.Load(want); ok {
 		return v.(metric.MeasurementOption)
 	}

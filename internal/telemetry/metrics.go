@@ -26,7 +26,7 @@ type Metrics struct {
 	handler  http.Handler
 	sdk      client.MetricsHandler
 	meter    metric.Meter
-	labels   atomic.Pointer[known]
+	labels   atomic.Pointer[knownLabels]
 
 	received, processed, failed, deadLetters metric.Int64Counter
 	replays, collisions, abandoned           metric.Int64Counter
@@ -110,7 +110,7 @@ func (m *Metrics) instruments() error {
 }
 
 // SetLabels replaces the labels that are known, when the configuration changes.
-func (m *Metrics) SetLabels(l Labels) { m.labels.Store(newKnown(l)) }
+func (m *Metrics) SetLabels(l Labels) { m.labels.Store(newKnownLabels(l)) }
 
 // Handler serves the metrics in the format of Prometheus.
 func (m *Metrics) Handler() http.Handler { return m.handler }
@@ -167,7 +167,7 @@ func (m *Metrics) Failed(source, typ string, took time.Duration) {
 // clock perhaps, and a sum that falls reads as a restart. The source is no label
 // here: a histogram for each of many would be most of a scrape.
 func (m *Metrics) took(result string, d time.Duration) {
-	m.processing.Record(context.Background(), max(d, 0).Seconds(), m.labels.Load().option(key{label: "result", value: result}))
+	m.processing.Record(context.Background(), max(d, 0).Seconds(), m.labels.Load().option(labelKey{label: "result", value: result}))
 }
 
 // DeadLetter counts an event that became a dead letter. The reason has to be
@@ -180,8 +180,8 @@ func (m *Metrics) DeadLetter(source, reason string) {
 // own words.
 func (m *Metrics) Attempted(route, result string, took time.Duration) {
 	l := m.labels.Load()
-	m.deliveries.Add(context.Background(), 1, l.option(key{route: route, label: "result", value: result}))
-	m.delivery.Record(context.Background(), max(took, 0).Seconds(), l.option(key{route: route}))
+	m.deliveries.Add(context.Background(), 1, l.option(labelKey{route: route, label: "result", value: result}))
+	m.delivery.Record(context.Background(), max(took, 0).Seconds(), l.option(labelKey{route: route}))
 }
 
 // Attempts records how many attempts a route took until it succeeded.
@@ -221,7 +221,7 @@ func (m *Metrics) bySource(c metric.Int64Counter, source string) {
 // Started records how long a request took in which Temporal took the event; the
 // outcome has to be one of the code's own words.
 func (m *Metrics) Started(outcome string, took time.Duration) {
-	m.start.Record(context.Background(), max(took, 0).Seconds(), m.labels.Load().option(key{label: "outcome", value: outcome}))
+	m.start.Record(context.Background(), max(took, 0).Seconds(), m.labels.Load().option(labelKey{label: "outcome", value: outcome}))
 }
 
 // InFlight counts requests that are not answered yet: 1 when one comes, -1 when

@@ -134,7 +134,7 @@ func (q *reading) checkShared(h *handshake, secrets []Secret, o *Options) *Failu
 	if want, n := q.read(h.expect); n == once {
 		match = same(want)
 	} else {
-		if f := usable(secrets, o.Now); f != nil {
+		if f := checkUsable(secrets, o.Now); f != nil {
 			return f
 		}
 		for _, s := range secrets {
@@ -180,10 +180,10 @@ func (q *reading) expand(parts []replyPart, challenge, secret string, escaped bo
 		case replyHMAC:
 			m := hmac.New(sha256.New, []byte(secret))
 			m.Write([]byte(challenge))
-			text = encode(p.text, m.Sum(nil))
+			text = encodeSignature(p.text, m.Sum(nil))
 		case replyEd25519:
 			if k, err := qqbotPrivate(secret); err == nil {
-				text = encode(encHex, ed25519.Sign(k, []byte(challenge)))
+				text = encodeSignature(encHex, ed25519.Sign(k, []byte(challenge)))
 			}
 		default:
 			text, _ = q.read(p.source)

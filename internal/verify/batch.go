@@ -107,7 +107,7 @@ func (v *Verifier) isBatch(r *Request) bool {
 		_, _, ok := v.list(r.Body)
 		return ok
 	}
-	text, _ := single(r.Header.Values("Content-Type"))
+	text, _ := singleText(r.Header.Values("Content-Type"))
 	kind, _, _ := mime.ParseMediaType(text)
 	return strings.EqualFold(kind, v.p.Batch.ContentType)
 }

@@ -43,7 +43,7 @@ func (v *Verifier) token() bool {
 
 // checkSignature tries every active secret on every signature.
 func (q *reading) checkSignature(secrets []Secret, now time.Time) *Failure {
-	t := trial{left: maxAsymmetric}
+	t := keyTrial{left: maxAsymmetric}
 	known := false
 	for i := range secrets {
 		s := &secrets[i]
@@ -77,21 +77,21 @@ func (q *reading) checkSignature(secrets []Secret, now time.Time) *Failure {
 	}
 }
 
-// trial is how the attempts on one request went.
-type trial struct {
+// keyTrial is how the attempts on one request went.
+type keyTrial struct {
 	judged   bool // a signature could be decoded and was compared
 	keyFault error
 	left     int // public-key operations that may still be made
 }
 
-func (t *trial) noteKey(err error) {
+func (t *keyTrial) noteKey(err error) {
 	if t.keyFault == nil {
 		t.keyFault = err
 	}
 }
 
 // tryKey tries one secret, the n-th, on the signatures.
-func (q *reading) tryKey(k *key, secret string, n int, t *trial) bool {
+func (q *reading) tryKey(k *key, secret string, n int, t *keyTrial) bool {
 	switch q.v.p.Algorithm {
 	case algEd25519:
 		return q.tryEd25519(k.ed25519, n, t)
@@ -109,7 +109,7 @@ func (q *reading) tryKey(k *key, secret string, n int, t *trial) bool {
 	return q.tryDigest(k, secret, n, t)
 }
 
-func (q *reading) tryDigest(k *key, secret string, n int, t *trial) bool {
+func (q *reading) tryDigest(k *key, secret string, n int, t *keyTrial) bool {
 	sum := q.digest(k, secret)
 	for _, c := range q.sigs {
 		if c.key >= 0 && c.key != n {
@@ -136,7 +136,7 @@ func (q *reading) digest(k *key, secret string) []byte {
 	return sum
 }
 
-func (q *reading) tryEd25519(k ed25519.PublicKey, n int, t *trial) bool {
+func (q *reading) tryEd25519(k ed25519.PublicKey, n int, t *keyTrial) bool {
 	var message []byte
 	for _, c := range q.sigs {
 		if c.key >= 0 && c.key != n {
@@ -159,7 +159,7 @@ func (q *reading) tryEd25519(k ed25519.PublicKey, n int, t *trial) bool {
 	return false
 }
 
-func (q *reading) tryECDSA(k *ecdsa.PublicKey, n int, t *trial) bool {
+func (q *reading) tryECDSA(k *ecdsa.PublicKey, n int, t *keyTrial) bool {
 	var h hash.Hash
 	for _, c := range q.sigs {
 		if c.key >= 0 && c.key != n {

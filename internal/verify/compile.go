@@ -257,7 +257,7 @@ func (c *compiler) guards() {
 		if g.Reason == "" {
 			g.Reason = UnsupportedAlgorithm
 		}
-		c.v.guards = append(c.v.guards, guard{c.source(field+".source", g.Source), g.Equals, g.Optional, g.Reason})
+		c.v.guards = append(c.v.guards, requestGuard{c.source(field+".source", g.Source), g.Equals, g.Optional, g.Reason})
 	}
 }
 
@@ -328,7 +328,7 @@ func (c *compiler) signed() {
 
 // signs tells whether the content holds a place.
 func (c *compiler) signs(k partKind) bool {
-	return slices.ContainsFunc(c.v.content, func(p part) bool { return p.kind == k })
+	return slices.ContainsFunc(c.v.content, func(p contentPiece) bool { return p.kind == k })
 }
 
 func (c *compiler) signature() {

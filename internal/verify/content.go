@@ -20,8 +20,8 @@ const (
 	partPlace
 )
 
-// part is one piece of a content template.
-type part struct {
+// contentPiece is one piece of a content template.
+type contentPiece struct {
 	kind  partKind
 	text  string // of a literal
 	place place  // of header, query and json
@@ -72,14 +72,14 @@ func isName(s string) bool {
 }
 
 // parseContent reads the template of the signed bytes.
-func parseContent(text string, params map[string]string) ([]part, error) {
-	var parts []part
+func parseContent(text string, params map[string]string) ([]contentPiece, error) {
+	var parts []contentPiece
 	literal := func(s string) {
 		if n := len(parts); n > 0 && parts[n-1].kind == partLiteral {
 			parts[n-1].text += s
 			return
 		}
-		parts = append(parts, part{kind: partLiteral, text: s})
+		parts = append(parts, contentPiece{kind: partLiteral, text: s})
 	}
 	err := scanTemplate(text, literal, func(name, arg string) error {
 		p, err := contentPart(name, arg, params)
@@ -93,25 +93,25 @@ func parseContent(text string, params map[string]string) ([]part, error) {
 	return parts, err
 }
 
-func contentPart(name, arg string, params map[string]string) (part, error) {
+func contentPart(name, arg string, params map[string]string) (contentPiece, error) {
 	plain := map[string]partKind{
 		"body": partBody, "timestamp": partTimestamp, "id": partID, "url": partURL,
 		"url_noquery": partURLNoQuery, "method": partMethod, "secret": partSecret,
 	}
 	if k, ok := plain[name]; ok && arg == "" {
-		return part{kind: k}, nil
+		return contentPiece{kind: k}, nil
 	}
 	switch name {
 	case "param":
-		return part{kind: partLiteral, text: params[arg]}, nil
+		return contentPiece{kind: partLiteral, text: params[arg]}, nil
 	case "json":
 		name = "body"
 	case "header", "query":
 	default:
-		return part{}, fmt.Errorf("{%s} is no place of a content: use body, timestamp, id, url, url_noquery, method, secret, header:X, query:x, json:path or param:x", name)
+		return contentPiece{}, fmt.Errorf("{%s} is no place of a content: use body, timestamp, id, url, url_noquery, method, secret, header:X, query:x, json:path or param:x", name)
 	}
 	p, err := parsePlace(name+":"+arg, nil)
-	return part{kind: partPlace, place: p}, err
+	return contentPiece{kind: partPlace, place: p}, err
 }
 
 // writeContent streams the signed bytes into a hash. The texts between bodies

@@ -23,7 +23,7 @@ const (
 
 // base64 decoders that refuse set trailing bits: otherwise two texts would
 // decode to one signature.
-func decoder(encoding string) *base64.Encoding {
+func base64Decoder(encoding string) *base64.Encoding {
 	if encoding == encBase64URL {
 		return base64.RawURLEncoding.Strict()
 	}
@@ -40,7 +40,7 @@ func decodeExact(buf []byte, encoding, text string, size int) ([]byte, bool) {
 		n, err := hexDecode(buf, text)
 		return buf[:n], err
 	}
-	d := decoder(encoding)
+	d := base64Decoder(encoding)
 	if len(text) != d.EncodedLen(size) || len(buf) < d.DecodedLen(len(text)) {
 		return nil, false
 	}
@@ -83,13 +83,13 @@ func decodeDER(encoding, text string) ([]byte, bool) {
 		b, err := hex.DecodeString(text)
 		return b, err == nil
 	}
-	b, err := decoder(encoding).DecodeString(text)
+	b, err := base64Decoder(encoding).DecodeString(text)
 	return b, err == nil
 }
 
-func encode(encoding string, b []byte) string {
+func encodeSignature(encoding string, b []byte) string {
 	if encoding == encHex {
 		return hex.EncodeToString(b)
 	}
-	return decoder(encoding).EncodeToString(b)
+	return base64Decoder(encoding).EncodeToString(b)
 }

@@ -97,7 +97,7 @@ type replyPart struct {
 	source source
 }
 
-type equal struct {
+type equality struct {
 	source source
 	text   string
 }
@@ -106,7 +106,7 @@ type equal struct {
 type handshake struct {
 	Handshake
 	present, absent          []source
-	equals                   []equal
+	equals                   []equality
 	challenge, token, expect source
 	selfSigned               source
 	body                     []replyPart
@@ -138,7 +138,7 @@ func (c *compiler) handshake(field string, given Handshake) handshake {
 		h.absent = append(h.absent, c.source(field+".match.absent", s))
 	}
 	for s, text := range h.Match.Equals {
-		h.equals = append(h.equals, equal{c.source(field+".match.equals", s), text})
+		h.equals = append(h.equals, equality{c.source(field+".match.equals", s), text})
 	}
 	h.challenge = c.source(field+".challenge", h.Challenge)
 	h.token = c.source(field+".token", h.Token)

@@ -124,7 +124,7 @@ func (v *Verifier) signedContent(r *Request) ([]byte, error) {
 	if f := q.collect(); f != nil {
 		return nil, f
 	}
-	if f := q.prepare(window{}); f != nil {
+	if f := q.prepare(timestampWindow{}); f != nil {
 		return nil, f
 	}
 	q.unescape = v.urlUnescape != nil
@@ -184,7 +184,7 @@ func (v *Verifier) BodyOK(r *Request) bool {
 func validJSON(body []byte) bool { return json.Valid(bytes.TrimPrefix(body, []byte(byteOrderMark))) }
 
 func isJSONType(r *Request) bool {
-	text, _ := single(r.Header.Values("Content-Type"))
+	text, _ := singleText(r.Header.Values("Content-Type"))
 	kind, _, err := mime.ParseMediaType(text)
 	return err == nil && kind == "application/json"
 }

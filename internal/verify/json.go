@@ -136,8 +136,8 @@ func (s *scanner) take(c byte) bool {
 	return false
 }
 
-// hit is what was found at a path.
-type hit struct {
+// pathHit is what was found at a path.
+type pathHit struct {
 	at             span
 	found, doubled bool
 }
@@ -145,24 +145,24 @@ type hit struct {
 // seek passes the value at hand, once and to its end, and gives what is at a path
 // in it. ok is false when the value has no end; doubled holds even then. It calls
 // itself once for a step of the path, not of the body.
-func (s *scanner) seek(p jsonPath, strict bool) (h hit, ok bool) {
+func (s *scanner) seek(p jsonPath, strict bool) (h pathHit, ok bool) {
 	switch {
 	case len(p) == 0:
 		from := s.i
 		ok = s.skip()
-		return hit{at: span{from, s.i}, found: ok}, ok
+		return pathHit{at: span{from, s.i}, found: ok}, ok
 	case p[0].index >= 0 && s.take('['):
 		return s.element(p, strict)
 	case p[0].index < 0 && s.take('{'):
 		return s.member(p, strict)
 	default:
-		return hit{}, s.skip()
+		return pathHit{}, s.skip()
 	}
 }
 
 // member passes the rest of an object, whose members of the first key of a path
 // lead on.
-func (s *scanner) member(p jsonPath, strict bool) (h hit, ok bool) {
+func (s *scanner) member(p jsonPath, strict bool) (h pathHit, ok bool) {
 	seen := false
 	for !s.take('}') {
 		s.space()
@@ -177,7 +177,7 @@ func (s *scanner) member(p jsonPath, strict bool) (h hit, ok bool) {
 		s.space()
 		exact, alike := keyIs(name, p[0].key, strict)
 		if strict && alike && seen {
-			return hit{doubled: true}, false
+			return pathHit{doubled: true}, false
 		}
 		seen = seen || alike
 		if exact {
@@ -195,7 +195,7 @@ func (s *scanner) member(p jsonPath, strict bool) (h hit, ok bool) {
 
 // element passes the rest of an array, whose element of the first index of a path
 // leads on.
-func (s *scanner) element(p jsonPath, strict bool) (h hit, ok bool) {
+func (s *scanner) element(p jsonPath, strict bool) (h pathHit, ok bool) {
 	for n := 0; !s.take(']'); n++ {
 		s.space()
 		if n == p[0].index {

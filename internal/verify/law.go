@@ -14,8 +14,8 @@ import (
 // request must then have. A template without such a reading is a fault, but where all
 // that is signed identifies the event as one value.
 
-// forms are what a request must have, so that its content can be read in one way.
-type forms struct {
+// contentForms are what a request must have, so that its content can be read in one way.
+type contentForms struct {
 	// container: the body is one JSON object or list, or nothing.
 	container bool
 	// tightBefore and tightAfter: no white space stands around the body there, which
@@ -25,7 +25,7 @@ type forms struct {
 	stamp bool
 	// keep are the parts that must not hold the literal beside them: after them
 	// where the boundary is found from the left, else before them.
-	keep []keep
+	keep []forbiddenLiteral
 	// printable: every text but the body is printable ASCII, so that the padding of
 	// a hash is none.
 	printable bool
@@ -35,8 +35,8 @@ type forms struct {
 	filled bool
 }
 
-// keep is a part of the content and the literal that it must not hold.
-type keep struct {
+// forbiddenLiteral is a part of the content and the literal that it must not hold.
+type forbiddenLiteral struct {
 	part    int
 	literal string
 	before  bool // the literal stands before the part
@@ -82,7 +82,7 @@ func (v *Verifier) isHash() bool { return v.newHash != nil && !v.isHMAC() }
 
 // extension refuses a plain hash that begins with the secret and can be continued:
 // whoever knows SHA-256(secret‖a) knows SHA-256(secret‖a‖padding‖b) too.
-func (c *compiler) extension(f *forms) {
+func (c *compiler) extension(f *contentForms) {
 	last := c.v.content[len(c.v.content)-1]
 	switch {
 	case last.kind == partSecret, last.kind == partLiteral:
@@ -98,7 +98,7 @@ func (c *compiler) extension(f *forms) {
 
 // challenges keeps what an unsigned handshake signs from being the content of an
 // event.
-func (c *compiler) challenges(f *forms) {
+func (c *compiler) challenges(f *contentForms) {
 	for i := range c.v.handshakes {
 		if h := &c.v.handshakes[i]; !h.signs || h.Signed {
 			continue
@@ -127,7 +127,7 @@ func (c *compiler) hasForeignLiteral() bool {
 }
 
 // fix looks for the mildest forms under which all boundaries are fixed.
-func (c *compiler) fix() (f forms, fixed bool) {
+func (c *compiler) fix() (f contentForms, fixed bool) {
 	stamps := []bool{false}
 	if c.signs(partTimestamp) && stampHasForm(c.p.Timestamp.Format) {
 		stamps = append(stamps, true)
@@ -139,21 +139,21 @@ func (c *compiler) fix() (f forms, fixed bool) {
 	for _, texts := range []bool{false, true} {
 		for _, stamp := range stamps {
 			for _, container := range containers {
-				f = forms{container: container, stamp: stamp}
+				f = contentForms{container: container, stamp: stamp}
 				if c.fixedBy(&f, texts) {
 					return f, true
 				}
 			}
 		}
 	}
-	return forms{}, false
+	return contentForms{}, false
 }
 
 // fixedBy tells whether forms fix all boundaries. What can be told from its left or
 // right end is taken off there; of what is left, one part may be anything, and each
 // other one must be parted from it by a literal that it does not hold. Timestamps in
 // digits never hold one; texts is whether other parts may be forbidden to.
-func (c *compiler) fixedBy(f *forms, texts bool) bool {
+func (c *compiler) fixedBy(f *contentForms, texts bool) bool {
 	parts := c.v.content
 	from, to := 0, len(parts)
 	for from < to && c.selfEnding(from, f) {
@@ -175,7 +175,7 @@ func (c *compiler) fixedBy(f *forms, texts bool) bool {
 		if parts[beside].kind != partLiteral || !texts && !digits || parts[i].kind == partBody {
 			return false
 		}
-		f.keep = append(f.keep, keep{part: i, literal: parts[beside].text, before: i > free})
+		f.keep = append(f.keep, forbiddenLiteral{part: i, literal: parts[beside].text, before: i > free})
 	}
 	return true
 }
@@ -208,7 +208,7 @@ func (c *compiler) freedom(i int) int {
 
 // selfEnding tells whether the end of a part can be told by whoever reads it from
 // its beginning.
-func (c *compiler) selfEnding(i int, f *forms) bool {
+func (c *compiler) selfEnding(i int, f *contentForms) bool {
 	switch p := &c.v.content[i]; p.kind {
 	case partLiteral, partSecret:
 		return true
@@ -226,7 +226,7 @@ func (c *compiler) selfEnding(i int, f *forms) bool {
 
 // selfBeginning tells whether the beginning of a part can be told by whoever reads
 // it from its end.
-func (c *compiler) selfBeginning(i int, f *forms) bool {
+func (c *compiler) selfBeginning(i int, f *contentForms) bool {
 	return c.v.content[i].kind != partMethod && c.selfEnding(i, f)
 }
 
@@ -255,7 +255,7 @@ func (q *reading) checkForms() *Failure {
 }
 
 // checkTexts holds the parts beside the body to what they may hold.
-func (q *reading) checkTexts(f *forms) *Failure {
+func (q *reading) checkTexts(f *contentForms) *Failure {
 	for i := range q.v.content {
 		switch p := &q.v.content[i]; {
 		case p.kind == partBody, p.kind == partSecret, p.kind == partLiteral:
@@ -270,7 +270,7 @@ func (q *reading) checkTexts(f *forms) *Failure {
 }
 
 // checkBody holds the body to its form.
-func (q *reading) checkBody(f *forms) *Failure {
+func (q *reading) checkBody(f *contentForms) *Failure {
 	body := q.r.Body
 	switch {
 	case f.noChallenge && isPlainToken(string(body[:min(len(body), maxPlainToken+1)])):
@@ -301,7 +301,7 @@ func (q *reading) mayEndInBody() bool {
 // isContainer tells whether a body is one JSON object or list, as far as where it
 // ends is concerned: brackets are paired, strings closed. No such text ends in
 // another one, or begins with one.
-func (f *forms) isContainer(body []byte) bool {
+func (f *contentForms) isContainer(body []byte) bool {
 	s := scanner{b: body}
 	if !f.tightBefore {
 		// What stands before the body does not hold it, so it is the body's.

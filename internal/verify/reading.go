@@ -57,7 +57,7 @@ func (q *reading) close() {
 // verify is the rule in its order: secrets, presence, timestamp, signature,
 // window (or the window before all else where the profile says so).
 func (q *reading) verify(secrets []Secret, o *Options) *Failure {
-	if f := usable(secrets, o.Now); f != nil {
+	if f := checkUsable(secrets, o.Now); f != nil {
 		return f
 	}
 	w := q.v.windowOf(o)
@@ -87,8 +87,8 @@ func (q *reading) verify(secrets []Secret, o *Options) *Failure {
 	return q.judgeWindow(o.Now, w)
 }
 
-// usable fails closed when no secret could vouch for anything.
-func usable(secrets []Secret, now time.Time) *Failure {
+// checkUsable fails closed when no secret could vouch for anything.
+func checkUsable(secrets []Secret, now time.Time) *Failure {
 	for i := range secrets {
 		if secrets[i].Value != "" && secrets[i].Active(now) {
 			return nil
@@ -98,7 +98,7 @@ func usable(secrets []Secret, now time.Time) *Failure {
 }
 
 // prepare reads what the signed content is made of.
-func (q *reading) prepare(w window) *Failure {
+func (q *reading) prepare(w timestampWindow) *Failure {
 	q.exact = true
 	defer func() { q.exact = false }()
 	if f := q.checkGuards(); f != nil {

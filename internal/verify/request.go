@@ -99,7 +99,7 @@ func (v *Verifier) Decompress(r *Request, limit int) (*Request, error) {
 	if !v.p.Gzip {
 		return r, nil
 	}
-	encoding, n := single(r.Header.Values("Content-Encoding"))
+	encoding, n := singleText(r.Header.Values("Content-Encoding"))
 	if n != once || !strings.EqualFold(encoding, "gzip") {
 		return r, nil
 	}

@@ -32,7 +32,7 @@ func (v *Verifier) Sign(r *Request, s Secret, now time.Time) (Additions, error) 
 		return coded.Sign(r, s, now)
 	}
 	copied := *r
-	w := &signer{v: v, r: &copied, over: &overlay{base: r.Header}}
+	w := &signer{v: v, r: &copied, over: &headerOverlay{base: r.Header}}
 	copied.Header = w.over
 	if v.token() {
 		return w.showToken(s)
@@ -40,14 +40,14 @@ func (v *Verifier) Sign(r *Request, s Secret, now time.Time) (Additions, error) 
 	return w.sign(s, now)
 }
 
-// overlay is a request's header with lines added.
-type overlay struct {
+// headerOverlay is a request's header with lines added.
+type headerOverlay struct {
 	base  Header
 	lines []HeaderLine
 }
 
 // Values implements Header.
-func (h *overlay) Values(name string) []string {
+func (h *headerOverlay) Values(name string) []string {
 	for _, l := range h.lines {
 		if strings.EqualFold(l.Name, name) {
 			return []string{l.Value}
@@ -60,7 +60,7 @@ func (h *overlay) Values(name string) []string {
 }
 
 // Names implements Header.
-func (h *overlay) Names() []string {
+func (h *headerOverlay) Names() []string {
 	var names []string
 	if h.base != nil {
 		names = h.base.Names()
@@ -74,7 +74,7 @@ func (h *overlay) Names() []string {
 type signer struct {
 	v    *Verifier
 	r    *Request
-	over *overlay
+	over *headerOverlay
 	kv   []string // pairs of the signature header, in order
 }
 
@@ -89,7 +89,7 @@ func (w *signer) supply(s source, replace bool, text func() string) error {
 	}
 	switch p := &s[0].places[0]; p.kind {
 	case placeHeader:
-		if _, n := single(w.over.Values(p.name)); n == absent {
+		if _, n := singleText(w.over.Values(p.name)); n == absent {
 			w.add(p.name, text())
 		}
 	case placeKey:
@@ -130,7 +130,7 @@ func (w *signer) sign(s Secret, now time.Time) (Additions, error) {
 	q := v.open(w.r)
 	defer q.close()
 	q.kv = strings.Join(w.kv, v.separator)
-	if f := q.prepare(window{}); f != nil {
+	if f := q.prepare(timestampWindow{}); f != nil {
 		return Additions{}, f
 	}
 	raw, err := q.makeSignature(s)
@@ -189,7 +189,7 @@ func isDigits(s string) bool {
 // place writes the signature where the sender's stands.
 func (w *signer) place(raw []byte) (Additions, error) {
 	sig := &w.v.p.Signature
-	text := encode(sig.Encoding, raw)
+	text := encodeSignature(sig.Encoding, raw)
 	switch sig.Grammar {
 	case grammarKV:
 		w.kv = append(w.kv, sig.Keys[0]+"="+text)

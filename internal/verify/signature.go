@@ -152,7 +152,7 @@ func (q *reading) collectNumbered() (found bool, f *Failure) {
 func (q *reading) collectEvery(keyed bool) (found bool, f *Failure) {
 	for i, name := range q.v.headers {
 		values := q.r.Header.Values(name)
-		if _, n := single(values); n == absent {
+		if _, n := singleText(values); n == absent {
 			continue
 		}
 		found = true
@@ -171,7 +171,7 @@ func (q *reading) collectEvery(keyed bool) (found bool, f *Failure) {
 func (q *reading) collectFirst() (found bool, f *Failure) {
 	for _, name := range q.v.headers {
 		values := q.r.Header.Values(name)
-		if _, n := single(values); n != absent {
+		if _, n := singleText(values); n != absent {
 			return true, q.addHeader(values, -1)
 		}
 	}

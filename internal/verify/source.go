@@ -174,7 +174,7 @@ func (q *reading) readPlace(p *place) (string, presence) {
 func (q *reading) readOuter(p *place) (string, presence) {
 	switch p.kind {
 	case placeHeader:
-		text, n := single(q.r.Header.Values(p.name))
+		text, n := singleText(q.r.Header.Values(p.name))
 		if p.encoded && n == once {
 			if plain, ok := decodeAttribute(text); ok {
 				text = plain
@@ -187,9 +187,9 @@ func (q *reading) readOuter(p *place) (string, presence) {
 		}
 		return q.readJSON(p.path, q.r.Body)
 	case placeForm:
-		return single(q.formValues()[p.name])
+		return singleText(q.formValues()[p.name])
 	case placeQuery:
-		return single(q.queryValues()[p.name])
+		return singleText(q.queryValues()[p.name])
 	case placeKey:
 		return q.pair(p.name)
 	case placeMember:
@@ -210,7 +210,7 @@ func (q *reading) payload() (string, bool) {
 	if !q.hidden || v.p.Body != bodyForm && v.p.Body != bodyMulti || !v.traits.SignsBody && !v.traits.Bearer || beginsJSON(q.r.Body) != 0 {
 		return "", false
 	}
-	text, n := single(q.formValues()["payload"])
+	text, n := singleText(q.formValues()["payload"])
 	return text, n == once
 }
 
@@ -252,7 +252,7 @@ func (q *reading) readJSON(p jsonPath, body []byte) (string, presence) {
 	return text, once
 }
 
-func single(values []string) (string, presence) {
+func singleText(values []string) (string, presence) {
 	switch {
 	case len(values) == 0 || len(values) == 1 && values[0] == "":
 		return "", absent
@@ -303,7 +303,7 @@ func (v *Verifier) checkAttributes(r *Request) *Failure {
 			if !p.encoded {
 				continue
 			}
-			if text, n := single(r.Header.Values(p.name)); n == once {
+			if text, n := singleText(r.Header.Values(p.name)); n == once {
 				if _, ok := decodeAttribute(text); !ok {
 					return Refuse(MalformedID, p.name+" is not the percent-encoding of UTF-8")
 				}

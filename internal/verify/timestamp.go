@@ -80,8 +80,8 @@ func formatTime(format string, t time.Time) string {
 	}
 }
 
-// window is what is judged of a request's timestamp.
-type window struct {
+// timestampWindow is what is judged of a request's timestamp.
+type timestampWindow struct {
 	past, future time.Duration
 	parse        bool // the text must be readable
 	on           bool // the tolerances count
@@ -89,8 +89,8 @@ type window struct {
 
 // windowOf is the window of one request. A tolerance that was turned off turns
 // reading off too, so that a capture can be judged whatever its timestamp.
-func (v *Verifier) windowOf(o *Options) window {
-	w := window{past: v.past, future: v.future}
+func (v *Verifier) windowOf(o *Options) timestampWindow {
+	w := timestampWindow{past: v.past, future: v.future}
 	if v.stamp == nil || v.p.Timestamp.Format == formatOpaque || o.Tolerance != nil && *o.Tolerance < 0 {
 		return w
 	}
@@ -106,7 +106,7 @@ func (v *Verifier) windowOf(o *Options) window {
 }
 
 // readStamp finds the timestamp. Its text is signed as it came.
-func (q *reading) readStamp(w window) *Failure {
+func (q *reading) readStamp(w timestampWindow) *Failure {
 	if q.v.stamp == nil {
 		return nil
 	}
@@ -129,7 +129,7 @@ func (q *reading) readStamp(w window) *Failure {
 }
 
 // judgeWindow compares the timestamp with now.
-func (q *reading) judgeWindow(now time.Time, w window) *Failure {
+func (q *reading) judgeWindow(now time.Time, w timestampWindow) *Failure {
 	if !w.on {
 		return nil
 	}

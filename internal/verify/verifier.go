@@ -15,7 +15,7 @@ type Verifier struct {
 	p       Profile
 	coded   Coded
 	traits  Traits
-	content []part
+	content []contentPiece
 	newHash func() hash.Hash
 	size    int // of the hash
 
@@ -26,10 +26,10 @@ type Verifier struct {
 	each                     *eachPath
 	signsStamp               bool
 	past, future             time.Duration
-	guards                   []guard
+	guards                   []requestGuard
 	urlUnescape              *strings.Replacer
 	bodySigned               bool // the whole body is under the signature
-	forms                    forms
+	forms                    contentForms
 
 	items      jsonPath // of a batch
 	identity   identity
@@ -41,7 +41,7 @@ type Verifier struct {
 	readings sync.Pool
 }
 
-type guard struct {
+type requestGuard struct {
 	source   source
 	equals   []string
 	optional bool
@@ -89,7 +89,7 @@ func (v *Verifier) Content(r *Request) ([]byte, error) {
 	if f := q.collect(); f != nil {
 		return nil, f
 	}
-	if f := q.prepare(window{}); f != nil {
+	if f := q.prepare(timestampWindow{}); f != nil {
 		return nil, f
 	}
 	return q.appendContent(nil, "{secret}"), nil

@@ -43,18 +43,18 @@ func (l *attempts) since(n int) []Attempt {
 func (l *attempts) InterceptActivity(
 	_ context.Context, next interceptor.ActivityInboundInterceptor,
 ) interceptor.ActivityInboundInterceptor {
-	i := &listening{log: l}
+	i := &attemptListener{log: l}
 	i.Next = next
 	return i
 }
 
-type listening struct {
+type attemptListener struct {
 	interceptor.ActivityInboundInterceptorBase
 	log *attempts
 }
 
 // ExecuteActivity implements interceptor.ActivityInboundInterceptor.
-func (i *listening) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+func (i *attemptListener) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	info := activity.GetInfo(ctx)
 	if i.log.skip != "" && info.ActivityType.Name == i.log.skip {
 		return nil, nil //nolint:nilnil // As an activity without a result.

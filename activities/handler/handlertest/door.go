@@ -55,7 +55,7 @@ func newDoor(t testing.TB, e engine, described map[string]string) *door {
 		}
 	}
 	s, err := starter.New(starter.Options{
-		Config: d.config, Temporal: e, Namespace: namespaceOf(e), TaskQueue: taskQueue, Observer: nobody{}, Log: zap.NewNop(), Now: e.now,
+		Config: d.config, Temporal: e, Namespace: namespaceOf(e), TaskQueue: taskQueue, Observer: noObserver{}, Log: zap.NewNop(), Now: e.now,
 	})
 	if err != nil {
 		t.Fatalf("handlertest: %v", err)
@@ -78,13 +78,13 @@ func newDoor(t testing.TB, e engine, described map[string]string) *door {
 	return d
 }
 
-// nobody hears of answers.
-type nobody struct{}
+// noObserver hears of answers.
+type noObserver struct{}
 
 // Began implements starter.Observer.
-func (nobody) Began() {}
+func (noObserver) Began() {}
 
-func (nobody) Answered(starter.Answer) {}
+func (noObserver) Answered(starter.Answer) {}
 
 // add takes a source, described as in grapnel.yaml, into the configuration, and
 // gives it a secret.
@@ -160,15 +160,15 @@ func verifierOf(name string) (*verify.Verifier, error) {
 	return v, nil
 }
 
-// letter is a request that can be sent more than once.
-type letter struct {
+// savedRequest is a request that can be sent more than once.
+type savedRequest struct {
 	source  string
 	request *verify.Request
-	o       sending
+	o       sendOptions
 }
 
 // letter makes the request of a sample.
-func (d *door) letter(source, typ string, o sending) (*letter, error) {
+func (d *door) letter(source, typ string, o sendOptions) (*savedRequest, error) {
 	if _, ok := d.sources[source]; !ok {
 		if err := d.add(source, "provider: "+source); err != nil {
 			return nil, err
@@ -178,11 +178,11 @@ func (d *door) letter(source, typ string, o sending) (*letter, error) {
 	if preset == "" {
 		preset = "generic-hmac" // A profile of the test's own: any body will do.
 	}
-	s, err := sample(preset, d.config.Sources[source].Verifier.Profile(), typ, d.engine.now(), o)
+	s, err := newSample(preset, d.config.Sources[source].Verifier.Profile(), typ, d.engine.now(), o)
 	if err != nil {
 		return nil, err
 	}
-	return &letter{source: source, request: requestOf(s, "http://grapnel.test/webhooks/"+source), o: o}, nil
+	return &savedRequest{source: source, request: requestOf(s, "http://grapnel.test/webhooks/"+source), o: o}, nil
 }
 
 // requestOf is a sample as a request that is not signed.
@@ -198,7 +198,7 @@ func requestOf(s provider.Sample, url string) *verify.Request {
 }
 
 // post signs a request and sends it.
-func (d *door) post(l *letter) (*Result, error) {
+func (d *door) post(l *savedRequest) (*Result, error) {
 	r, err := d.sign(l)
 	if err != nil {
 		return nil, err
@@ -230,7 +230,7 @@ func (d *door) post(l *letter) (*Result, error) {
 
 // sign adds what the sender adds. The header of the letter keeps an event's ID,
 // which is the same when the event comes again.
-func (d *door) sign(l *letter) (*verify.Request, error) {
+func (d *door) sign(l *savedRequest) (*verify.Request, error) {
 	v := d.config.Sources[l.source].Verifier
 	secret := verify.Secret{Value: d.pairs[l.source].Signs}
 	if l.o.forged {
@@ -260,8 +260,8 @@ func (d *door) sign(l *letter) (*verify.Request, error) {
 	return &signed, nil
 }
 
-// sample makes an event as the options want it.
-func sample(preset string, profile verify.Profile, typ string, at time.Time, o sending) (provider.Sample, error) {
+// newSample makes an event as the options want it.
+func newSample(preset string, profile verify.Profile, typ string, at time.Time, o sendOptions) (provider.Sample, error) {
 	s, err := provider.Compose(preset, profile, typ, rand.Text(), at)
 	if err != nil {
 		return s, err //nolint:wrapcheck // It names the provider.

@@ -17,7 +17,7 @@ type engine interface {
 	// begin starts the workflow of an event that did not come by the door.
 	begin(e event.Event, body []byte) error
 	// settle waits until an event is handled or a dead letter.
-	settle(id string) (end, error)
+	settle(id string) (workflowEnd, error)
 	// replay resets the dead letter of an event.
 	replay(id string) error
 	now() time.Time
@@ -25,15 +25,15 @@ type engine interface {
 	advance(d time.Duration) bool
 }
 
-// end is how a workflow ended.
-type end struct {
+// workflowEnd is how a workflow ended.
+type workflowEnd struct {
 	failures []Failure
 	text     string
 }
 
-// dead is the end of a dead letter.
-func dead(l event.Letter, text string) end {
-	e := end{text: text}
+// endOfDead is the end of a dead letter.
+func endOfDead(l event.Letter, text string) workflowEnd {
+	e := workflowEnd{text: text}
 	for _, f := range l.Failures {
 		e.failures = append(e.failures, Failure{
 			Handler: f.Route, Type: f.Type, Message: f.Message, Stack: f.Stack, Attempts: f.Attempts,

@@ -113,7 +113,7 @@ func (k *Kit) Advance(d time.Duration) {
 // the first that grapnel has a sample of.
 func (k *Kit) Send(source, typ string, options ...SendOption) *Result {
 	k.t.Helper()
-	o := sending{}
+	o := sendOptions{}
 	for _, option := range options {
 		option(&o)
 	}
@@ -142,7 +142,7 @@ func (k *Kit) Handle(source, typ string, body []byte) *Result {
 }
 
 // post sends a request and waits for what becomes of it.
-func (k *Kit) post(l *letter) *Result {
+func (k *Kit) post(l *savedRequest) *Result {
 	k.t.Helper()
 	before := k.log.count()
 	r, err := k.door.post(l)
@@ -167,17 +167,17 @@ func (k *Kit) settle(r *Result) {
 }
 
 // SendOption changes a sample before it is sent.
-type SendOption func(*sending)
+type SendOption func(*sendOptions)
 
-type sending struct {
-	set    []change
+type sendOptions struct {
+	set    []bodyChange
 	body   []byte
 	forged bool
 	skew   time.Duration
 }
 
-// change is a value that a place in the body gets.
-type change struct {
+// bodyChange is a value that a place in the body gets.
+type bodyChange struct {
 	path  string
 	value any
 }
@@ -185,14 +185,14 @@ type change struct {
 // Set puts a value into the JSON body of the sample, at a path such as
 // "data.object.amount" or "items.0.id".
 func Set(path string, value any) SendOption {
-	return func(s *sending) { s.set = append(s.set, change{path, value}) }
+	return func(s *sendOptions) { s.set = append(s.set, bodyChange{path, value}) }
 }
 
 // Body sends another body.
-func Body(body []byte) SendOption { return func(s *sending) { s.body = body } }
+func Body(body []byte) SendOption { return func(s *sendOptions) { s.body = body } }
 
 // Forged signs with a secret that the receiver does not know.
-func Forged() SendOption { return func(s *sending) { s.forged = true } }
+func Forged() SendOption { return func(s *sendOptions) { s.forged = true } }
 
 // Skew signs at another time than the kit's: -10m is ten minutes ago.
-func Skew(d time.Duration) SendOption { return func(s *sending) { s.skew = d } }
+func Skew(d time.Duration) SendOption { return func(s *sendOptions) { s.skew = d } }

@@ -155,29 +155,29 @@ func (m *memory) begin(e event.Event, body []byte) error {
 }
 
 // settle executes what was started, and what that goes on as.
-func (m *memory) settle(id string) (end, error) {
+func (m *memory) settle(id string) (workflowEnd, error) {
 	m.mu.Lock()
 	r := m.runs[id]
 	m.mu.Unlock()
 	for r.pending {
 		if err := m.execute(r); err != nil {
-			return end{}, err
+			return workflowEnd{}, err
 		}
 	}
 	if r.err == nil {
-		return end{}, nil
+		return workflowEnd{}, nil
 	}
 	var e event.Event
 	var body converter.RawValue
 	var letter event.Letter
 	if err := converter.GetDefaultDataConverter().FromPayloads(r.input, &e, &body, &letter); err != nil || r.kind != event.DeadLetter {
-		return end{}, errors.Join(fmt.Errorf("%s failed: %w", r.kind, r.err), err)
+		return workflowEnd{}, errors.Join(fmt.Errorf("%s failed: %w", r.kind, r.err), err)
 	}
 	var app *temporal.ApplicationError
 	if !errors.As(r.err, &app) {
-		return end{}, fmt.Errorf("the dead letter failed of itself: %w", r.err)
+		return workflowEnd{}, fmt.Errorf("the dead letter failed of itself: %w", r.err)
 	}
-	return dead(letter, app.Message()), nil
+	return endOfDead(letter, app.Message()), nil
 }
 
 // execute makes one run.

@@ -28,7 +28,7 @@ type Result struct {
 	Settled time.Time
 
 	kit    *Kit
-	letter *letter
+	letter *savedRequest
 	before int
 }
 

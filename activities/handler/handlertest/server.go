@@ -52,7 +52,7 @@ func newServer(t testing.TB, log *attempts, prepare func(*activities.Activities)
 
 func startServer(t testing.TB) (*server, error) {
 	t.Helper()
-	binary, err := binary()
+	binary, err := temporalCommand()
 	if err != nil {
 		return nil, err
 	}
@@ -71,9 +71,9 @@ func startServer(t testing.TB) (*server, error) {
 	return &server{Client: c, namespace: running.Namespace}, nil
 }
 
-// binary finds the command temporal: in bin/ of this directory or one above, else
+// temporalCommand finds the command temporal: in bin/ of this directory or one above, else
 // where grapnel itself looks.
-func binary() (string, error) {
+func temporalCommand() (string, error) {
 	dir, err := os.Getwd()
 	for err == nil {
 		path := filepath.Join(dir, "bin", "temporal")
@@ -104,32 +104,32 @@ func (s *server) begin(e event.Event, body []byte) error {
 	return nil
 }
 
-func (s *server) settle(id string) (end, error) {
+func (s *server) settle(id string) (workflowEnd, error) {
 	ctx := context.Background()
 	err := s.GetWorkflow(ctx, id, "").Get(ctx, nil)
 	if err == nil {
-		return end{}, nil
+		return workflowEnd{}, nil
 	}
 	var failed *temporal.WorkflowExecutionError
 	var app *temporal.ApplicationError
 	if !errors.As(err, &failed) || !errors.As(err, &app) {
-		return end{}, fmt.Errorf("wait for the end of the workflow: %w", err)
+		return workflowEnd{}, fmt.Errorf("wait for the end of the workflow: %w", err)
 	}
 	first, historyErr := s.GetWorkflowHistory(ctx, id, "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT).Next()
 	if historyErr != nil {
-		return end{}, fmt.Errorf("read the dead letter: %w", historyErr)
+		return workflowEnd{}, fmt.Errorf("read the dead letter: %w", historyErr)
 	}
 	started := first.GetWorkflowExecutionStartedEventAttributes()
 	var e event.Event
 	var body converter.RawValue
 	var letter event.Letter
 	if started.GetWorkflowType().GetName() != event.DeadLetter {
-		return end{}, fmt.Errorf("%s failed: %w", started.GetWorkflowType().GetName(), err)
+		return workflowEnd{}, fmt.Errorf("%s failed: %w", started.GetWorkflowType().GetName(), err)
 	}
 	if err := converter.GetDefaultDataConverter().FromPayloads(started.GetInput(), &e, &body, &letter); err != nil {
-		return end{}, fmt.Errorf("read the dead letter: %w", err)
+		return workflowEnd{}, fmt.Errorf("read the dead letter: %w", err)
 	}
-	return dead(letter, app.Message()), nil
+	return endOfDead(letter, app.Message()), nil
 }
 
 // replay resets the dead letter to its first workflow task, whose end its outline

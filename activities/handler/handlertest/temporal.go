@@ -28,7 +28,7 @@ type Temporal struct {
 	calls   []Call
 	err     error
 	running map[string]bool
-	results map[string]ended
+	results map[string]resultOfComplete
 }
 
 var _ handler.Temporal = (*Temporal)(nil)
@@ -51,8 +51,8 @@ type Call struct {
 	Signal any
 }
 
-// ended is how a workflow ended, as Complete says.
-type ended struct {
+// resultOfComplete is how a workflow ended, as Complete says.
+type resultOfComplete struct {
 	result any
 	err    error
 }
@@ -77,9 +77,9 @@ func (f *Temporal) Complete(workflowID string, result any, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.results == nil {
-		f.results = map[string]ended{}
+		f.results = map[string]resultOfComplete{}
 	}
-	f.results[workflowID] = ended{result, err}
+	f.results[workflowID] = resultOfComplete{result, err}
 	delete(f.running, workflowID)
 }
 

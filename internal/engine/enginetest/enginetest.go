@@ -31,11 +31,11 @@ type Server struct {
 	Engine *engine.Embedded
 }
 
-// shared starts the test binary's server once, when the first test asks for
+// sharedServer starts the test binary's server once, when the first test asks for
 // it, and keeps what must be ended with the binary.
-var shared = &lazy{}
+var sharedServer = &lazyServer{}
 
-type lazy struct {
+type lazyServer struct {
 	sync.Mutex
 	asked  bool
 	server *Server
@@ -47,7 +47,7 @@ type lazy struct {
 // be all of TestMain, or its last line.
 func Main(m *testing.M) {
 	m.Run() // Its exit code is that of the binary when TestMain returns.
-	if err := shared.stop(); err != nil {
+	if err := sharedServer.stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "stop the test server:", err)
 	}
 }
@@ -57,7 +57,7 @@ func Main(m *testing.M) {
 // share it keep apart by workflow IDs and task queues of their own.
 func Shared(t testing.TB) *Server {
 	t.Helper()
-	server, err := shared.get()
+	server, err := sharedServer.get()
 	switch {
 	case errors.Is(err, engine.ErrNoBinary):
 		t.Fatalf("no Temporal CLI for the tests: run `make bin/temporal` at the module's root (%v)", err)
@@ -79,7 +79,7 @@ func Binary() (string, error) {
 	return engine.FindBinary("", os.Environ())
 }
 
-func (l *lazy) get() (*Server, error) {
+func (l *lazyServer) get() (*Server, error) {
 	l.Lock()
 	defer l.Unlock()
 	if !l.asked {
@@ -89,7 +89,7 @@ func (l *lazy) get() (*Server, error) {
 	return l.server, l.err
 }
 
-func (l *lazy) start() (*Server, error) {
+func (l *lazyServer) start() (*Server, error) {
 	binary, err := Binary()
 	if err != nil {
 		return nil, err
@@ -110,7 +110,7 @@ func (l *lazy) start() (*Server, error) {
 	return &Server{Client: c, Address: running.Address, Namespace: running.Namespace, Engine: running}, nil
 }
 
-func (l *lazy) stop() error {
+func (l *lazyServer) stop() error {
 	l.Lock()
 	defer l.Unlock()
 	var err error

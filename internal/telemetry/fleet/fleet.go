@@ -35,11 +35,11 @@ type Reader struct {
 	now     func() time.Time
 
 	mu   sync.Mutex
-	kept map[int]*kept // by minutes
+	kept map[int]*keptAnswer // by minutes
 }
 
-// kept is what was last learned about a stretch of time.
-type kept struct {
+// keptAnswer is what was last learned about a stretch of time.
+type keptAnswer struct {
 	mu      sync.Mutex
 	address string
 	at      time.Time
@@ -54,7 +54,7 @@ func New(address func() string, now func() time.Time) *Reader {
 	if now == nil {
 		now = time.Now
 	}
-	return &Reader{address: address, client: newClient(), within: answersWithin, now: now, kept: map[int]*kept{}}
+	return &Reader{address: address, client: newClient(), within: answersWithin, now: now, kept: map[int]*keptAnswer{}}
 }
 
 // Figures gives what all processes did in the latest minutes, at most a minute old.
@@ -68,7 +68,7 @@ func (r *Reader) Figures(ctx context.Context, minutes int) (*Figures, error) {
 	r.mu.Lock()
 	k := r.kept[minutes]
 	if k == nil {
-		k = &kept{}
+		k = &keptAnswer{}
 		r.kept[minutes] = k
 	}
 	r.mu.Unlock()
@@ -91,7 +91,7 @@ func (r *Reader) ask(ctx context.Context, address string, minutes int) (*Figures
 	defer cancel()
 	f := newFigures(r.now(), minutes)
 	all := queries(f.step)
-	answers := make([][]result, len(all))
+	answers := make([][]apiSeries, len(all))
 	g, ctx := errgroup.WithContext(ctx)
 	for i, q := range all {
 		g.Go(func() (err error) {
@@ -120,10 +120,10 @@ type Figures struct {
 	step  time.Duration
 	// alive tells at which points some process lived.
 	alive [Points]bool
-	rows  map[string]*row
+	rows  map[string]*figureRow
 }
 
-type row struct {
+type figureRow struct {
 	values [Points]float64
 	set    [Points]bool
 	level  bool
@@ -132,13 +132,13 @@ type row struct {
 func newFigures(now time.Time, minutes int) *Figures {
 	step := time.Duration(max(minutes/Points, 1)) * time.Minute
 	end := now.UTC().Truncate(time.Minute)
-	return &Figures{start: end.Add(-(Points - 1) * step), step: step, rows: map[string]*row{}}
+	return &Figures{start: end.Add(-(Points - 1) * step), step: step, rows: map[string]*figureRow{}}
 }
 
 // put takes one series of an answer in.
-func (f *Figures) put(q query, from result) {
+func (f *Figures) put(q figureQuery, from apiSeries) {
 	name := q.name(from.Metric)
-	w := &row{level: q.level}
+	w := &figureRow{level: q.level}
 	for _, s := range from.Values {
 		i := int(math.Round(s.at.Sub(f.start).Seconds() / f.step.Seconds()))
 		if i < 0 || i >= Points || math.IsNaN(s.value) || math.IsInf(s.value, 0) {
@@ -161,10 +161,10 @@ func (f *Figures) put(q query, from result) {
 }
 
 // add adds to a series what others of the same name say.
-func (f *Figures) add(name string, w *row) {
+func (f *Figures) add(name string, w *figureRow) {
 	into := f.rows[name]
 	if into == nil {
-		into = &row{level: w.level}
+		into = &figureRow{level: w.level}
 		f.rows[name] = into
 	}
 	for i := range w.values {

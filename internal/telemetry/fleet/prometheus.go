@@ -30,31 +30,31 @@ func newClient() *http.Client {
 	}
 }
 
-// answer is what Prometheus' HTTP API gives.
-type answer struct {
+// apiAnswer is what Prometheus' HTTP API gives.
+type apiAnswer struct {
 	Status    string `json:"status"`
 	ErrorType string `json:"errorType"`
 	Error     string `json:"error"`
 	Data      struct {
-		ResultType string   `json:"resultType"`
-		Result     []result `json:"result"`
+		ResultType string      `json:"resultType"`
+		Result     []apiSeries `json:"result"`
 	} `json:"data"`
 }
 
-// result is one series of a matrix.
-type result struct {
+// apiSeries is one series of a matrix.
+type apiSeries struct {
 	Metric map[string]string `json:"metric"`
-	Values []sample          `json:"values"`
+	Values []apiSample       `json:"values"`
 }
 
-// sample is a value at a time; the API writes it as [1700000000.5, "1.25"].
-type sample struct {
+// apiSample is a value at a time; the API writes it as [1700000000.5, "1.25"].
+type apiSample struct {
 	at    time.Time
 	value float64
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
-func (s *sample) UnmarshalJSON(b []byte) error {
+func (s *apiSample) UnmarshalJSON(b []byte) error {
 	var (
 		at   float64
 		text string
@@ -70,7 +70,7 @@ func (s *sample) UnmarshalJSON(b []byte) error {
 }
 
 // queryRange asks for the points of figures.
-func (r *Reader) queryRange(ctx context.Context, address, text string, f *Figures) ([]result, error) {
+func (r *Reader) queryRange(ctx context.Context, address, text string, f *Figures) ([]apiSeries, error) {
 	values := url.Values{
 		"query": {text}, "step": {fmt.Sprintf("%.0f", f.step.Seconds())},
 		"start": {strconv.FormatInt(f.start.Unix(), 10)}, "end": {strconv.FormatInt(f.start.Add((Points-1)*f.step).Unix(), 10)},
@@ -97,11 +97,11 @@ func (r *Reader) queryRange(ctx context.Context, address, text string, f *Figure
 	if len(body) > maxAnswer {
 		return nil, errors.New("its answer is over 4 MiB")
 	}
-	var a answer
+	var a apiAnswer
 	err = json.Unmarshal(body, &a)
 	switch {
 	case err == nil && a.Status == "error":
-		return nil, fmt.Errorf("it answers %d, %s: %s", resp.StatusCode, a.ErrorType, cut(a.Error))
+		return nil, fmt.Errorf("it answers %d, %s: %s", resp.StatusCode, a.ErrorType, cutText(a.Error))
 	case resp.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("it answers %d", resp.StatusCode)
 	case err != nil || a.Status != "success" || a.Data.ResultType != "matrix":
@@ -121,7 +121,7 @@ func (r *Reader) plain(err error) error {
 	return err
 }
 
-func cut(text string) string {
+func cutText(text string) string {
 	if len(text) > maxSaid {
 		text = strings.ToValidUTF8(text[:maxSaid], "") + "…"
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/grapnel/grapnel/internal/telemetry/series"
 )
 
-// query is what Prometheus is asked, and which series its answers are.
-type query struct {
+// figureQuery is what Prometheus is asked, and which series its answers are.
+type figureQuery struct {
 	text string
 	// name makes the name of a series from its labels; empty is the time that some
 	// process lived. also names another that it counts in, or none.
@@ -18,13 +18,13 @@ type query struct {
 	level bool
 }
 
-// smooth is the least time over which a rate is taken: Prometheus reads once a
+// rateWindow is the least time over which a rate is taken: Prometheus reads once a
 // minute where nothing else is said, and a rate needs two readings and one to spare.
-const smooth = 4 * time.Minute
+const rateWindow = 4 * time.Minute
 
 // queries are what the pages plot, by steps of a length.
-func queries(step time.Duration) []query {
-	over := fmt.Sprintf("%.0fs", max(step, smooth).Seconds())
+func queries(step time.Duration) []figureQuery {
+	over := fmt.Sprintf("%.0fs", max(step, rateWindow).Seconds())
 	count := func(by, metric string) string {
 		return fmt.Sprintf("sum by (%s) (rate(%s[%s])) * %.0f", by, metric, over, step.Seconds())
 	}
@@ -34,14 +34,14 @@ func queries(step time.Duration) []query {
 	is := func(name string) func(map[string]string) string {
 		return func(map[string]string) string { return name }
 	}
-	return []query{
+	return []figureQuery{
 		{text: "count(" + telemetry.MetricBuild + ")", name: is("")},
 		{
 			text: count("outcome", telemetry.MetricReceived), also: kindOf,
 			name: func(l map[string]string) string { return series.Outcome + l["outcome"] },
 		},
-		{text: count("", telemetry.MetricProcessed), name: is(series.Handled + all)},
-		{text: count("", telemetry.MetricFailed), name: is(series.Died + all)},
+		{text: count("", telemetry.MetricProcessed), name: is(series.Handled + allSources)},
+		{text: count("", telemetry.MetricFailed), name: is(series.Died + allSources)},
 		{
 			text: count("route, result", telemetry.MetricDeliveries),
 			name: func(l map[string]string) string { return series.Attempt + l["result"] + ":" + l["route"] },
@@ -63,18 +63,18 @@ func queries(step time.Duration) []query {
 	}
 }
 
-// all stands for every source: the pages plot their sum.
-const all = "all sources"
+// allSources stands for every source: the pages plot their sum.
+const allSources = "all sources"
 
 // kindOf says whether requests of an outcome were verified events, as the starter
 // counts them, or refused. What is neither needed nothing done.
 func kindOf(l map[string]string) string {
 	switch l["outcome"] {
 	case "started", "replayed", "queued", "duplicate", "abandoned", "changed":
-		return series.Received + all
+		return series.Received + allSources
 	case "ignored", "handshake":
 		return ""
 	default:
-		return series.Refused + all
+		return series.Refused + allSources
 	}
 }

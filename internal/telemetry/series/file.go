@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// line is one line of the file: what came in one minute or hour, in addition to
+// fileLine is one line of the file: what came in one minute or hour, in addition to
 // the lines of it before.
-type line struct {
+type fileLine struct {
 	// Unit counts minutes, or hours where Hour is set, from 1970 on.
 	Unit int64 `json:"t"`
 	Hour bool  `json:"hour,omitempty"`
@@ -24,8 +24,8 @@ type line struct {
 	Last map[string]float64 `json:"last,omitempty"`
 }
 
-func (l *line) put(name string, m mode, v float64) {
-	at := map[mode]*map[string]float64{sum: &l.Sum, most: &l.Most, last: &l.Last}[m]
+func (l *fileLine) put(name string, m mergeMode, v float64) {
+	at := map[mergeMode]*map[string]float64{sum: &l.Sum, most: &l.Most, last: &l.Last}[m]
 	if *at == nil {
 		*at = map[string]float64{}
 	}
@@ -40,8 +40,8 @@ func (l *line) put(name string, m mode, v float64) {
 }
 
 // each calls do for every value of the line.
-func (l *line) each(do func(name string, m mode, v float64)) {
-	for m, values := range map[mode]map[string]float64{sum: l.Sum, most: l.Most, last: l.Last} {
+func (l *fileLine) each(do func(name string, m mergeMode, v float64)) {
+	for m, values := range map[mergeMode]map[string]float64{sum: l.Sum, most: l.Most, last: l.Last} {
 		for name, v := range values {
 			do(name, m, v)
 		}
@@ -64,7 +64,7 @@ func (s *Set) load() error {
 	scanner := bufio.NewScanner(f)
 	scanner.Buffer(make([]byte, 0, 64<<10), maxLine)
 	for scanner.Scan() {
-		var l line
+		var l fileLine
 		if json.Unmarshal(scanner.Bytes(), &l) == nil {
 			s.take(&l)
 		}
@@ -76,7 +76,7 @@ func (s *Set) load() error {
 }
 
 // take adds a line of the file to what is known.
-func (s *Set) take(l *line) {
+func (s *Set) take(l *fileLine) {
 	step := time.Minute
 	if l.Hour {
 		step = time.Hour
@@ -95,7 +95,7 @@ func (s *Set) take(l *line) {
 	}
 	for _, t := range tiers {
 		t.at(at)
-		l.each(func(name string, m mode, v float64) { t.put(at, name, m, v) })
+		l.each(func(name string, m mergeMode, v float64) { t.put(at, name, m, v) })
 	}
 }
 
@@ -108,9 +108,9 @@ func (s *Set) compact() error {
 	}
 	w := bufio.NewWriter(f)
 	e := json.NewEncoder(w)
-	var lines []line
-	lines = append(lines, s.hours.lines(line{Hour: true})...)
-	lines = append(lines, s.minutes.lines(line{Old: true})...)
+	var lines []fileLine
+	lines = append(lines, s.hours.lines(fileLine{Hour: true})...)
+	lines = append(lines, s.minutes.lines(fileLine{Old: true})...)
 	for i := range lines {
 		err = errors.Join(err, e.Encode(&lines[i]))
 	}
@@ -129,12 +129,12 @@ func (s *Set) compact() error {
 }
 
 // lines gives the tier as lines made like one, the oldest first.
-func (t *tier) lines(like line) []line {
+func (t *tier) lines(like fileLine) []fileLine {
 	var newest int64
 	for _, u := range t.units {
 		newest = max(newest, u)
 	}
-	var out []line
+	var out []fileLine
 	for unit := newest - int64(t.size) + 1; unit <= newest; unit++ {
 		if unit <= 0 {
 			continue

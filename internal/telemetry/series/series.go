@@ -35,13 +35,13 @@ type Point struct {
 	Known bool
 }
 
-// mode is how the values of one minute become one.
-type mode byte
+// mergeMode is how the values of one minute become one.
+type mergeMode byte
 
 const (
-	sum  mode = 's' // of what is counted
-	most mode = 'm' // of what is worst when large
-	last mode = 'l' // of a level
+	sum  mergeMode = 's' // of what is counted
+	most mergeMode = 'm' // of what is worst when large
+	last mergeMode = 'l' // of a level
 )
 
 // Set is a set of series. Make one with New. It is safe for concurrent use.
@@ -53,7 +53,7 @@ type Set struct {
 	minutes *tier
 	hours   *tier
 	// pending is what has come since the file was last written, by minute.
-	pending []line
+	pending []fileLine
 	file    *os.File
 	lines   int
 }
@@ -101,7 +101,7 @@ func (s *Set) Alive() {
 	s.hours.at(s.now())
 }
 
-func (s *Set) put(name string, m mode, v float64) {
+func (s *Set) put(name string, m mergeMode, v float64) {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return
 	}
@@ -118,13 +118,13 @@ func (s *Set) put(name string, m mode, v float64) {
 }
 
 // line is what is pending for a minute.
-func (s *Set) line(t time.Time) *line {
+func (s *Set) line(t time.Time) *fileLine {
 	unit := t.Unix() / 60
 	if n := len(s.pending); n == 0 || s.pending[n-1].Unit != unit {
 		if len(s.pending) >= Minutes { // The disk has failed for a day.
 			s.pending = s.pending[1:]
 		}
-		s.pending = append(s.pending, line{Unit: unit})
+		s.pending = append(s.pending, fileLine{Unit: unit})
 	}
 	return &s.pending[len(s.pending)-1]
 }
@@ -171,17 +171,17 @@ type tier struct {
 	size int
 	// units tells which step each place holds; another one is a gap.
 	units []int64
-	rows  map[string]*row
+	rows  map[string]*tierRow
 }
 
-type row struct {
-	mode   mode
+type tierRow struct {
+	mode   mergeMode
 	values []float32
 	set    []bool
 }
 
 func newTier(step time.Duration, size int) *tier {
-	return &tier{step: step, size: size, units: make([]int64, size), rows: map[string]*row{}}
+	return &tier{step: step, size: size, units: make([]int64, size), rows: map[string]*tierRow{}}
 }
 
 func (t *tier) unit(at time.Time) int64 { return at.Unix() / int64(t.step/time.Second) }
@@ -204,7 +204,7 @@ func (t *tier) at(when time.Time) int {
 }
 
 // put tells whether there was room for the series.
-func (t *tier) put(when time.Time, name string, m mode, v float64) bool {
+func (t *tier) put(when time.Time, name string, m mergeMode, v float64) bool {
 	i := t.at(when)
 	if i < 0 {
 		return false
@@ -214,7 +214,7 @@ func (t *tier) put(when time.Time, name string, m mode, v float64) bool {
 		if len(t.rows) >= maxRows {
 			return false
 		}
-		r = &row{mode: m, values: make([]float32, t.size), set: make([]bool, t.size)}
+		r = &tierRow{mode: m, values: make([]float32, t.size), set: make([]bool, t.size)}
 		t.rows[strings.Clone(name)] = r
 	}
 	switch {

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// bounds are those of a Spread in seconds; what is longer is in a last bucket.
-func bounds() []float64 { return []float64{.005, .01, .025, .05, .1, .25, .5, 1, 3, 10} }
+// spreadBounds are those of a Spread in seconds; what is longer is in a last bucket.
+func spreadBounds() []float64 { return []float64{.005, .01, .025, .05, .1, .25, .5, 1, 3, 10} }
 
 // Took counts a duration in the spread of a name, from which quantiles are read.
 func (s *Set) Took(name string, d time.Duration) {
-	i, _ := slices.BinarySearch(bounds(), d.Seconds())
+	i, _ := slices.BinarySearch(spreadBounds(), d.Seconds())
 	s.Add(name+"<"+strconv.Itoa(i), 1)
 }
 
@@ -19,7 +19,7 @@ func (s *Set) Took(name string, d time.Duration) {
 // seconds: the upper bound of the bucket it lies in. A minute without any is not
 // known.
 func (s *Set) Quantile(name string, q float64, n int) []Point {
-	b := bounds()
+	b := spreadBounds()
 	buckets := make([][]Point, len(b)+1)
 	for i := range buckets {
 		buckets[i] = s.ByMinute(name+"<"+strconv.Itoa(i), n)

@@ -149,9 +149,9 @@ func adyenValues(item map[string]any) []string {
 	return values
 }
 
-// shiftable reports whether a colon could be one of those between the fields. The merchant's own
+// colonShiftable reports whether a colon could be one of those between the fields. The merchant's own
 // reference may hold some, and is found between the others.
-func shiftable(item map[string]any) bool {
+func colonShiftable(item map[string]any) bool {
 	for i, value := range adyenValues(item) {
 		if adyenFields()[i] != "merchantReference" && strings.Contains(value, ":") {
 			return true
@@ -181,7 +181,7 @@ func verifyAdyenItem(item map[string]any, keys [][]byte) error {
 	if err != nil || len(signature) != sha256.Size {
 		return verify.Refuse(verify.MalformedSignature, "an hmacSignature is not base64 of 32 bytes")
 	}
-	if shiftable(item) {
+	if colonShiftable(item) {
 		return verify.Refuse(verify.MalformedSignature, "a signed field holds a colon, which could move to the next one")
 	}
 	for _, key := range keys {

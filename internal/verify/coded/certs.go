@@ -105,7 +105,7 @@ func newCertificateSource(judge func(string, []*x509.Certificate, bool, time.Tim
 		}
 		end := chain[0].NotAfter
 		return remoteDoc[*x509.Certificate]{
-			value: chain[0], fetched: now, fresh: earlier(now.Add(certificateFresh), end), dead: end,
+			value: chain[0], fetched: now, fresh: earlierTime(now.Add(certificateFresh), end), dead: end,
 		}, nil
 	}
 	return &certificateSource{cache: newRemoteCache(parse), judge: judge}
@@ -147,8 +147,8 @@ func currentAt(certificate *x509.Certificate, now time.Time) bool {
 	return !now.Before(certificate.NotBefore) && !now.After(certificate.NotAfter)
 }
 
-// earlier returns the earlier of two times.
-func earlier(a, b time.Time) time.Time {
+// earlierTime returns the earlier of two times.
+func earlierTime(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return a
 	}

@@ -53,7 +53,7 @@ func (j *jwt) candidates(token *jose.JSONWebSignature, secrets []verify.Secret, 
 		if err != nil {
 			return nil, verify.Refuse(verify.UnknownKey, "the certificate is not usable")
 		}
-		return fitting([]jose.JSONWebKey{{Key: chain[0].PublicKey}}, header), nil
+		return fittingKeys([]jose.JSONWebKey{{Key: chain[0].PublicKey}}, header), nil
 	}
 	if j.jwks != "" {
 		return j.remoteKeys(header, o)
@@ -72,7 +72,7 @@ func (j *jwt) candidates(token *jose.JSONWebSignature, secrets []verify.Secret, 
 		if err != nil {
 			return nil, verify.Refuse(verify.UnknownKey, "a secret of the source is neither a PEM public key nor a JWK")
 		}
-		keys = append(keys, fitting(public, header)...)
+		keys = append(keys, fittingKeys(public, header)...)
 	}
 	if len(keys) == 0 {
 		return nil, verify.Refuse(verify.UnknownKey, "no key of the source fits the token's key ID and algorithm")
@@ -89,7 +89,7 @@ func (j *jwt) remoteKeys(header jose.Header, o verify.Options) ([]any, error) {
 		if err != nil {
 			return nil, verify.Refuse(verify.Unavailable, "the key set could not be fetched")
 		}
-		if keys := fitting(doc.value, header); len(keys) > 0 {
+		if keys := fittingKeys(doc.value, header); len(keys) > 0 {
 			return keys, nil
 		}
 		seen = doc.fetched
@@ -97,21 +97,21 @@ func (j *jwt) remoteKeys(header jose.Header, o verify.Options) ([]any, error) {
 	return nil, verify.Refuse(verify.UnknownKey, "the key set holds no key of the token's key ID and algorithm")
 }
 
-// fitting returns the keys of the token's key ID and algorithm. Without a key ID in the token, or
+// fittingKeys returns the keys of the token's key ID and algorithm. Without a key ID in the token, or
 // in a key that the source's owner gave, the algorithm decides.
-func fitting(keys []jose.JSONWebKey, header jose.Header) []any {
+func fittingKeys(keys []jose.JSONWebKey, header jose.Header) []any {
 	var fit []any
 	for _, key := range keys {
 		named := header.KeyID == "" || key.KeyID == header.KeyID || key.KeyID == ""
-		if named && (key.Algorithm == "" || key.Algorithm == header.Algorithm) && suits(key.Key, header.Algorithm) {
+		if named && (key.Algorithm == "" || key.Algorithm == header.Algorithm) && keySuits(key.Key, header.Algorithm) {
 			fit = append(fit, key.Key)
 		}
 	}
 	return fit
 }
 
-// suits reports whether a key is of the kind the algorithm needs.
-func suits(key any, algorithm string) bool {
+// keySuits reports whether a key is of the kind the algorithm needs.
+func keySuits(key any, algorithm string) bool {
 	switch key := key.(type) {
 	case *rsa.PublicKey:
 		return strings.HasPrefix(algorithm, "RS") || strings.HasPrefix(algorithm, "PS")

@@ -204,7 +204,7 @@ func (j *jwt) makeToken(claims []byte, s verify.Secret) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	at := slices.IndexFunc(j.algorithms, func(a jose.SignatureAlgorithm) bool { return suits(key.Public(), string(a)) })
+	at := slices.IndexFunc(j.algorithms, func(a jose.SignatureAlgorithm) bool { return keySuits(key.Public(), string(a)) })
 	if at < 0 {
 		return "", errors.New("the private key suits none of the sender's algorithms")
 	}

@@ -169,13 +169,13 @@ func (c *remoteCache[T]) fly(flight *remoteFlight[T], fetch verify.Fetch, url st
 	delete(c.flights, url)
 	c.strange -= flight.strange
 	if flight.err != nil {
-		evict(c.failures, maxFailures, func(f remoteFailure) time.Time { return f.until })
+		evictOldest(c.failures, maxFailures, func(f remoteFailure) time.Time { return f.until })
 		c.failures[url] = remoteFailure{err: flight.err, until: now.Add(retryAfterFailure(flight.err))}
 		return
 	}
 	delete(c.failures, url)
 	if _, known := c.docs[url]; !known {
-		evict(c.docs, maxCached, func(d remoteDoc[T]) time.Time { return d.fetched })
+		evictOldest(c.docs, maxCached, func(d remoteDoc[T]) time.Time { return d.fetched })
 	}
 	c.docs[url] = flight.doc
 }
@@ -296,8 +296,8 @@ func definiteFetch(err error) bool {
 	return errors.Is(err, errDocument)
 }
 
-// evict makes room in m for one entry by removing the one whose age says it is the oldest.
-func evict[V any](m map[string]V, limit int, age func(V) time.Time) {
+// evictOldest makes room in m for one entry by removing the one whose age says it is the oldest.
+func evictOldest[V any](m map[string]V, limit int, age func(V) time.Time) {
 	for len(m) >= limit {
 		oldest, at := "", time.Time{}
 		for key, value := range m {

@@ -50,9 +50,9 @@ func (s *Starter) handAll(x *exchange, t *doorTable, events []Incoming) error {
 }
 
 // makeAllDurable makes the events of a batch durable that the source wants, several at
-// once, until one fails. What has no outcome was not tried, or failed. One that is there
-// again, to the byte, costs the engine nothing: whoever has captured one that is signed by
-// itself can send it a thousand times at once.
+// once, until one fails. What has no outcome was not tried, or failed. One that is in the
+// batch twice, byte for byte, costs Temporal nothing: whoever has captured an event that is signed
+// by itself could put it there a thousand times.
 func (s *Starter) makeAllDurable(x *exchange, t *doorTable, events []Incoming) (outcomes []Outcome, collided []bool, failure error) {
 	outcomes, collided = make([]Outcome, len(events)), make([]bool, len(events))
 	g, ctx := errgroup.WithContext(s.alive)

@@ -87,7 +87,7 @@ func cases() map[string]struct {
 		},
 		alert.CircuitOpen: {
 			alert.Facts{Destinations: []alert.Destination{{Name: "crm", Open: true, Cause: "503 Service Unavailable"}, {Name: "erp"}}},
-			"CircuitOpen:crm", "crm is given a rest: 503 Service Unavailable",
+			"CircuitOpen:crm", "crm gets no events for now: 503 Service Unavailable",
 		},
 		alert.SpoolStuck: {
 			alert.Facts{Spool: &alert.Spool{Depth: 7, Bytes: 1, Max: 100, OldestAge: 6 * time.Minute}},

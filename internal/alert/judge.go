@@ -140,7 +140,7 @@ func (l Limits) routes(f Facts) []Finding {
 	var found []Finding
 	for _, d := range f.Destinations {
 		if d.Open {
-			found = append(found, Finding{Rule: CircuitOpen, Subject: d.Name, Text: strings.TrimSuffix(d.Name+" is given a rest: "+d.Cause, ": ")})
+			found = append(found, Finding{Rule: CircuitOpen, Subject: d.Name, Text: strings.TrimSuffix(d.Name+" gets no events for now: "+d.Cause, ": ")})
 		}
 	}
 	for _, route := range sortedKeys(f.Panics) {

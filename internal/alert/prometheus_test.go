@@ -1,7 +1,6 @@
 package alert_test
 
 import (
-	"flag"
 	"os"
 	"os/exec"
 	"regexp"
@@ -13,8 +12,6 @@ import (
 	"github.com/grapnel/grapnel/internal/alert"
 	"github.com/grapnel/grapnel/internal/telemetry"
 )
-
-var update = flag.Bool("update", false, "write the generated files")
 
 const (
 	rulesFile = "../../deploy/prometheus/grapnel.rules.yml"
@@ -37,12 +34,12 @@ func TestTheRulesReadMetricsOfTheCatalogue(t *testing.T) {
 
 func TestTheRulesOfPrometheusAreThoseOfTheCode(t *testing.T) {
 	want := alert.PrometheusRules(runbookAt)
-	if *update {
+	if os.Getenv("GRAPNEL_UPDATE_GOLDEN") != "" {
 		require.NoError(t, os.WriteFile(rulesFile, []byte(want), 0o644))
 	}
 	got, err := os.ReadFile(rulesFile)
 	require.NoError(t, err)
-	require.Equal(t, want, string(got), "go test ./internal/alert -args -update writes it")
+	require.Equal(t, want, string(got), "write it anew with GRAPNEL_UPDATE_GOLDEN=1")
 }
 
 func TestPromtoolAcceptsTheRulesAndRunsThem(t *testing.T) {

@@ -72,7 +72,7 @@ func Rules() []Rule {
 				"[15m])) + (sum(increase(" + telemetry.MetricProcessed + "[15m])) or vector(0))) > 10", "",
 		},
 		{
-			CircuitOpen, Critical, "A destination is given a rest because it keeps failing: its events wait.", time.Minute,
+			CircuitOpen, Critical, "A destination keeps failing, so nothing is sent to it for now: its events wait.", time.Minute,
 			"max by (destination) (" + telemetry.MetricBreakerOpen + ") == 1", "destination",
 		},
 		{

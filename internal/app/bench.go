@@ -147,7 +147,8 @@ func (p *Plant) Start(ctx context.Context, s bench.Setup) (*bench.Running, error
 	return &bench.Running{Addr: addr, Stop: door.operate(ctx, parts, shop)}, nil
 }
 
-// operate runs the parts; stop ends them and closes what the two processes, or the one, have opened.
+// operate runs the parts; stop ends them and closes what the two processes, or the one, have
+// opened.
 func (p *process) operate(ctx context.Context, parts []part, other *process) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})

@@ -70,7 +70,8 @@ func targetsUnder(c *config.Config, a *activities.Activities) []Target {
 	return all
 }
 
-// findSources finds the sources that reach a target, and says what is likely to be wrong where none does.
+// findSources finds the sources that reach a target, and says what is likely to be wrong where none
+// does.
 func findSources(c *config.Config, t Target) Target {
 	t.Sources = []string{}
 	var hints []string

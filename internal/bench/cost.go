@@ -78,11 +78,11 @@ func (b *bench) bytes(ctx context.Context) error {
 		return nil
 	}
 	grown := func(run func(context.Context) (float64, error), n int) (int64, error) {
-		before := size(b.EngineDir)
+		before := databaseSize(b.EngineDir)
 		if _, err := run(ctx); err != nil {
 			return 0, err
 		}
-		return (size(b.EngineDir) - before) / int64(n), nil
+		return (databaseSize(b.EngineDir) - before) / int64(n), nil
 	}
 	var err error
 	b.report.Bytes, err = grown(func(ctx context.Context) (float64, error) { return b.handled(ctx, false) }, b.Events)
@@ -93,8 +93,8 @@ func (b *bench) bytes(ctx context.Context) error {
 	return err
 }
 
-// size is that of the database under a directory.
-func size(dir string) (total int64) {
+// databaseSize is that of the database under a directory.
+func databaseSize(dir string) (total int64) {
 	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !strings.Contains(filepath.Base(path), ".db") {
 			return nil
@@ -122,14 +122,14 @@ func memory(pid int) (all, program int64) {
 	return of("VmRSS") << 10, of("RssFile") << 10
 }
 
-// use is what this process and an engine have used so far.
-type use struct {
+// usage is what this process and an engine have used so far.
+type usage struct {
 	here, engine    time.Duration
 	written, writes int64
 }
 
-func (b *bench) use(engine int) use {
-	u := use{here: cpuTime(), engine: cpuTimeOf(engine)}
+func (b *bench) use(engine int) usage {
+	u := usage{here: cpuTime(), engine: cpuTimeOf(engine)}
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(engine) + "/io")
 	if engine == 0 || err != nil {
 		return u
@@ -183,16 +183,16 @@ func processors() (busy, total time.Duration) {
 		if err != nil || i > 8 { // Guests are part of user and nice.
 			continue
 		}
-		total += time.Duration(n) * tick
+		total += time.Duration(n) * procTick
 		if i != 4 && i != 5 { // Idle, and waiting for a disk.
-			busy += time.Duration(n) * tick
+			busy += time.Duration(n) * procTick
 		}
 	}
 	return busy, total
 }
 
-// tick is the unit of proc(5), on every Linux.
-const tick = 10 * time.Millisecond
+// procTick is the unit of proc(5), on every Linux.
+const procTick = 10 * time.Millisecond
 
 // cpuTimeOf is what another process has used, or zero where that can't be told.
 func cpuTimeOf(pid int) time.Duration {
@@ -205,7 +205,7 @@ func cpuTimeOf(pid int) time.Duration {
 	}
 	user, _ := strconv.ParseInt(fields[11], 10, 64)
 	system, _ := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * tick
+	return time.Duration(user+system) * procTick
 }
 
 // cpuTime is what this process has used.

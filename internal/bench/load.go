@@ -117,8 +117,8 @@ func (b *batch) latencies() []time.Duration {
 	return took
 }
 
-// sending is how a batch was taken at the door.
-type sending struct {
+// sendResult is how a batch was taken at the door.
+type sendResult struct {
 	accepted, queued, refused int
 	took                      time.Duration
 	answers                   []time.Duration
@@ -126,7 +126,7 @@ type sending struct {
 	ids []string
 }
 
-func (s *sending) perSecond() float64 { return float64(s.accepted) / s.took.Seconds() }
+func (s *sendResult) perSecond() float64 { return float64(s.accepted) / s.took.Seconds() }
 
 // sender posts a batch over a number of connections.
 type sender struct {
@@ -138,7 +138,7 @@ type sender struct {
 	every time.Duration
 
 	mu     sync.Mutex
-	result sending
+	result sendResult
 	fault  error
 }
 
@@ -147,7 +147,7 @@ const answerTimeout = 30 * time.Second
 
 // send posts the batch. With every set, an event is sent when its time has come,
 // whether or not the one before was answered, as far as connections allow.
-func send(ctx context.Context, addr string, b *batch, connections int, every time.Duration) (*sending, error) {
+func send(ctx context.Context, addr string, b *batch, connections int, every time.Duration) (*sendResult, error) {
 	s := &sender{
 		client: &fasthttp.HostClient{Addr: addr, MaxConns: connections, ReadTimeout: answerTimeout, WriteTimeout: answerTimeout},
 		batch:  b, every: every,
@@ -170,7 +170,7 @@ func (s *sender) connection(ctx context.Context, began time.Time) {
 	req.SetRequestURI("http://" + s.client.Addr + "/webhooks/zoom")
 	req.Header.SetMethod(fasthttp.MethodPost)
 	req.Header.SetContentType("application/json")
-	var mine sending
+	var mine sendResult
 	for ctx.Err() == nil {
 		i := int(s.next.Add(1)) - 1
 		if i >= len(s.batch.requests) {
@@ -194,7 +194,7 @@ func (s *sender) connection(ctx context.Context, began time.Time) {
 }
 
 // one sends event i and notes its answer.
-func (s *sender) one(req *fasthttp.Request, res *fasthttp.Response, i int, mine *sending) error {
+func (s *sender) one(req *fasthttp.Request, res *fasthttp.Response, i int, mine *sendResult) error {
 	r := &s.batch.requests[i]
 	req.Header.Set("x-zm-request-timestamp", r.timestamp)
 	req.Header.Set("x-zm-signature", r.signature)

@@ -79,7 +79,7 @@ func (b *bench) settle(ctx context.Context) {
 func (b *bench) bare(ctx context.Context) (float64, error) {
 	events := newBatch(b.Events, b.Secret)
 	used := b.use(b.StockPID)
-	s, err := starts(ctx, b.stock, events, client.StartWorkflowOptions{TaskQueue: b.queue("bare")}, bareWorkflow)
+	s, err := startAll(ctx, b.stock, events, client.StartWorkflowOptions{TaskQueue: b.queue("bare")}, bareWorkflow)
 	b.report.BareCPU.add(used, b.use(b.StockPID), b.Events)
 	return s.perSecond(), err
 }
@@ -100,7 +100,7 @@ func (b *bench) textbook(ctx context.Context) (float64, error) {
 	}
 	defer stop()
 	began, used := time.Now(), b.use(b.StockPID)
-	if _, err = starts(ctx, c, events, client.StartWorkflowOptions{TaskQueue: queue}, textbookWorkflow); err != nil {
+	if _, err = startAll(ctx, c, events, client.StartWorkflowOptions{TaskQueue: queue}, textbookWorkflow); err != nil {
 		return 0, err
 	}
 	if err := events.await(ctx); err != nil {
@@ -257,10 +257,10 @@ func textbookWorker(c client.Client, queue string, b *batch) (stop func(), err e
 	return w.Stop, nil
 }
 
-// starts starts one workflow for each event of the batch, so many at once.
-func starts(ctx context.Context, c client.Client, b *batch, o client.StartWorkflowOptions, typ string) (*sending, error) {
+// startAll starts one workflow for each event of the batch, so many at once.
+func startAll(ctx context.Context, c client.Client, b *batch, o client.StartWorkflowOptions, typ string) (*sendResult, error) {
 	var next atomic.Int64
-	var result sending
+	var result sendResult
 	began := time.Now()
 	faults := make(chan error, connections)
 	for range connections {
@@ -273,7 +273,7 @@ func starts(ctx context.Context, c client.Client, b *batch, o client.StartWorkfl
 				}
 				mine := o
 				mine.ID = fmt.Sprintf("%s-%d", o.TaskQueue, i)
-				if err := insist(ctx, c, mine, typ, b.requests[i].body); err != nil {
+				if err := startUntilTaken(ctx, c, mine, typ, b.requests[i].body); err != nil {
 					faults <- err
 					return
 				}
@@ -290,13 +290,13 @@ func starts(ctx context.Context, c client.Client, b *batch, o client.StartWorkfl
 	return &result, fault
 }
 
-// patience is how long a start is tried again that the engine refuses.
-const patience = 30 * time.Second
+// startPatience is how long a start is tried again that the engine refuses.
+const startPatience = 30 * time.Second
 
-// insist starts a workflow as a sender would, again and again: an engine with too
+// startUntilTaken starts a workflow as a sender would, again and again: an engine with too
 // much to do refuses now and then, and what that costs counts.
-func insist(ctx context.Context, c client.Client, o client.StartWorkflowOptions, typ string, body []byte) error {
-	for end := time.Now().Add(patience); ; {
+func startUntilTaken(ctx context.Context, c client.Client, o client.StartWorkflowOptions, typ string, body []byte) error {
+	for end := time.Now().Add(startPatience); ; {
 		_, err := c.ExecuteWorkflow(ctx, o, typ, rawBody(body))
 		if err == nil {
 			return nil

@@ -169,7 +169,7 @@ type CPU struct {
 	Writes  Series `json:"writes"`
 }
 
-func (c *CPU) add(from, to use, events int) {
+func (c *CPU) add(from, to usage, events int) {
 	n := float64(events)
 	c.Here.add(float64(to.here-from.here) / n)
 	c.Engine.add(float64(to.engine-from.engine) / n)
@@ -204,7 +204,7 @@ func (r *Report) Print(w io.Writer) error {
 	r.printCosts(t)
 	r.printTimes(t)
 	t.row("\nreceiver, Temporal left out", "allocations\tbytes\tCPU")
-	cost := func(name string, c Cost) { t.row(name, "%.0f\t%.0f\t%s", c.Allocs, c.Bytes, short(c.CPU)) }
+	cost := func(name string, c Cost) { t.row(name, "%.0f\t%.0f\t%s", c.Allocs, c.Bytes, threeDigits(c.CPU)) }
 	cost("a request", r.Receiver)
 	cost("the same by a bare HTTP server", r.Plain)
 	t.row("\nmemory", "%d MB here, %d MB of it the program's file, load generator included; %d MB the engine",
@@ -225,7 +225,7 @@ func (r *Report) printCosts(t table) {
 	textbook := r.TextbookCPU.Here.Median + r.TextbookCPU.Engine.Median
 	cpu := func(name string, c CPU) {
 		here, there := c.Here.Median, c.Engine.Median
-		t.row(name, "%s\t%s\t%.2f\t%.2f\t%.0f KB\t%.0f", short(time.Duration(here)), short(time.Duration(there)),
+		t.row(name, "%s\t%s\t%.2f\t%.2f\t%.0f KB\t%.0f", threeDigits(time.Duration(here)), threeDigits(time.Duration(there)),
 			(here+there)/max(bare, 1), (here+there)/max(textbook, 1), c.Written.Median/1000, c.Writes.Median)
 	}
 	cpu("bare StartWorkflowExecution", r.BareCPU)
@@ -239,7 +239,7 @@ func (r *Report) printCosts(t table) {
 func (r *Report) printTimes(t table) {
 	t.row("\ntimes", "p50\tp99\tmax\trefused")
 	times := func(name string, all Times, refused int) {
-		t.row(name, "%s\t%s\t%s\t%d", short(all.P50), short(all.P99), short(all.Max), refused)
+		t.row(name, "%s\t%s\t%s\t%d", threeDigits(all.P50), threeDigits(all.P99), threeDigits(all.Max), refused)
 	}
 	times("socket to handler, at 50/s", r.Latency, 0)
 	for _, s := range r.Stages {
@@ -249,12 +249,12 @@ func (r *Report) printTimes(t table) {
 	times("answers in a burst, no spool", r.BurstNoSpool.Answers, r.BurstNoSpool.Refused)
 	if r.Hang != nil {
 		times("answers while the engine hangs", r.Hang.Answers, r.Hang.Refused)
-		t.row("all handled after it goes on", "%s", short(r.Hang.Recovered))
+		t.row("all handled after it goes on", "%s", threeDigits(r.Hang.Recovered))
 	}
 }
 
-// short is a time with three digits.
-func short(d time.Duration) string {
+// threeDigits is a time with three digits.
+func threeDigits(d time.Duration) string {
 	unit := time.Nanosecond
 	for d/unit >= 1000 {
 		unit *= 10
@@ -262,14 +262,14 @@ func short(d time.Duration) string {
 	return d.Round(unit).String()
 }
 
-// rated is a rate with its name.
-type rated struct {
+// namedRate is a rate with its name.
+type namedRate struct {
 	name   string
 	series Series
 }
 
-func (r *Report) rates() []rated {
-	return []rated{
+func (r *Report) rates() []namedRate {
+	return []namedRate{
 		{"bare StartWorkflowExecution", r.Bare},
 		{"textbook design, handled", r.Textbook},
 		{"starter and worker, handled", r.Split},

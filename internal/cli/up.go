@@ -12,7 +12,7 @@ func upCommand(p Program) *cobra.Command {
 		Use:   "up",
 		Short: "Run everything in one process: receiver, worker and, if none is configured, Temporal",
 		Long: `Run receiver and worker in one process, with one Temporal client, so that an event is
-handled at the cost of two calls to the engine.
+handled at the cost of two calls to Temporal.
 
 Without TEMPORAL_ADDRESS the embedded engine runs too: the Temporal CLI's server on a
 SQLite file under GRAPNEL_DATA_DIR, with its Web UI. Its state survives a restart.

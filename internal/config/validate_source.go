@@ -79,7 +79,8 @@ func (c *Config) checkAck(s *Source, path string) {
 	}
 }
 
-// checkAckStatus checks the status of the answer to events. It has two keys: ack.status and, beside it, ack_status.
+// checkAckStatus checks the status of the answer to events. It has two keys: ack.status and, beside
+// it, ack_status.
 func (c *Config) checkAckStatus(s *Source, path string) {
 	if c.read.given(joinPath(path, "ack_status")) && (s.AckStatus < 200 || s.AckStatus > 299) {
 		c.read.fault(joinPath(path, "ack_status"), outsideAckStatus)

@@ -62,9 +62,9 @@ func (c *Console) destinationNotes(said func(subject string, rules ...string) bo
 		case d.State == "paused":
 			at.Text = d.Name + " is paused since " + alert.Ago(c.Now().Sub(d.Since)) + "."
 		case d.State == "open" && !said(d.Name, alert.CircuitOpen):
-			at.Text = d.Name + " keeps failing and is given a rest."
+			at.Text = d.Name + " keeps failing and gets no events for now."
 		case d.State == "trying":
-			at.Text = d.Name + " is tried out after a rest."
+			at.Text = d.Name + " has failed for some time and is tried again."
 		default:
 			continue
 		}

@@ -181,10 +181,8 @@ func markdown(text string) template.HTML {
 		}
 		b.WriteString("<li>" + inlineMarkdown(line) + "</li>")
 	}
-	for line := range strings.SplitSeq(text, "\n") {
-		numbered := len(line) > 3 && line[0] >= '1' && line[0] <= '9' && line[1] == '.'
+	for _, line := range markdownBlocks(text) {
 		switch {
-		case line == "":
 		case strings.HasPrefix(line, "## "):
 			end("")
 			b.WriteString("<h2>" + inlineMarkdown(line[3:]) + "</h2>")
@@ -192,7 +190,7 @@ func markdown(text string) template.HTML {
 			b.WriteString("<h1>" + inlineMarkdown(line[2:]) + "</h1>")
 		case strings.HasPrefix(line, "- "):
 			item("ul", line[2:])
-		case numbered:
+		case isNumbered(line):
 			item("ol", line[3:])
 		default:
 			end("")
@@ -201,6 +199,28 @@ func markdown(text string) template.HTML {
 	}
 	end("")
 	return template.HTML(b.String()) //nolint:gosec // G203: the pages are ours, embedded, and escaped first.
+}
+
+// markdownBlocks joins the lines of each paragraph and of each item of a list.
+func markdownBlocks(text string) (blocks []string) {
+	open := false
+	for line := range strings.SplitSeq(text, "\n") {
+		begins := strings.HasPrefix(line, "#") || strings.HasPrefix(line, "- ") || isNumbered(line)
+		switch {
+		case line == "":
+			open = false
+		case open && !begins:
+			blocks[len(blocks)-1] += " " + strings.TrimSpace(line)
+		default:
+			blocks = append(blocks, line)
+			open = !strings.HasPrefix(line, "#")
+		}
+	}
+	return blocks
+}
+
+func isNumbered(line string) bool {
+	return len(line) > 3 && line[0] >= '1' && line[0] <= '9' && line[1] == '.'
 }
 
 func inlineMarkdown(s string) string {

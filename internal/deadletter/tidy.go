@@ -10,7 +10,7 @@ import (
 )
 
 // Tidy removes runs that Temporal lists as dead letters and that are none any more,
-// and tells how many. They are left over where an engine was killed as a replay
+// and tells how many. They are left over where Temporal was killed as a replay
 // removed them; they do no harm, but would be listed and counted until retention.
 func (s *Store) Tidy(ctx context.Context, alive func()) (removed int, err error) {
 	var token []byte

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -23,11 +24,11 @@ func TestTheConfigurationReferenceIsPrintedFromTheCode(t *testing.T) {
 	const file = "docs/configuration.md"
 	r := &reference{comments: commentsOf(t)}
 	fmt.Fprint(&r.text, "# Configuration\n\n"+
-		"Every key of `grapnel.yaml`, printed from the code. The file at the root shows the usual ones with comments, and\n"+
-		"`grapnel check` reports every fault of yours with line and column. A key that is not given has its default.\n"+
-		"The environment variables stand in the README.\n\n"+
-		"`${NAME}` in a value is taken from the environment, `file:/path` in the place of a secret from a file. A duration is\n"+
-		"written `90s`, `5m` or `30d`, a size `512KB` or `1MiB`.\n")
+		broken("Every key of `grapnel.yaml`, printed from the code. The file at the root shows the usual ones with comments, and "+
+			"`grapnel check` reports every fault of yours with line and column. A key that is not given has its default. "+
+			"The environment variables stand in the README.")+"\n\n"+
+		broken("`${NAME}` in a value is taken from the environment, `file:/path` in the place of a secret from a file. A duration is "+
+			"written `90s`, `5m` or `30d`, a size `512KB` or `1MiB`.")+"\n")
 	sample, err := config.Parse("", []byte("sources: {a: {provider: generic-hmac, secrets: [a-secret-of-some-length]}}"), os.LookupEnv)
 	require.NoError(t, err)
 	top := *sample
@@ -101,7 +102,7 @@ func (r *reference) section(title, path string, v reflect.Value) {
 	typ := v.Type()
 	name := strings.TrimPrefix(typ.PkgPath(), module+"/") + "." + typ.Name()
 	fmt.Fprintf(&r.text, "\n## %s\n\n%s\n\n| key | kind | default | meaning |\n|---|---|---|---|\n",
-		title, capital(sentence(r.comments[name], typ.Name()))+".")
+		title, broken(capital(sentence(r.comments[name], typ.Name()))+"."))
 	for i := range typ.NumField() {
 		field := typ.Field(i)
 		key := keyOf(field)
@@ -116,6 +117,27 @@ func (r *reference) section(title, path string, v reflect.Value) {
 		kind := r.kind(at, field.Type, v.Field(i))
 		fmt.Fprintf(&r.text, "| `%s` | %s | %s | %s |\n", key, kind, defaultOf(v.Field(i)), strings.ReplaceAll(meaning, "|", `\|`))
 	}
+}
+
+// broken breaks a paragraph into lines of prose.
+func broken(paragraph string) string {
+	var text strings.Builder
+	column := 0
+	for word := range strings.FieldsSeq(paragraph) {
+		width := utf8.RuneCountInString(word)
+		switch {
+		case column == 0:
+		case column+1+width > proseWidth:
+			text.WriteByte('\n')
+			column = 0
+		default:
+			text.WriteByte(' ')
+			column++
+		}
+		text.WriteString(word)
+		column += width
+	}
+	return text.String()
 }
 
 // keyOf is the key of a field in the file; empty: it has none.

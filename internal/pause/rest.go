@@ -54,13 +54,13 @@ func (e Endpoints) paused(kind, name string) *Paused {
 	return &Paused{Since: p.Since, Reason: p.Reason, Actor: p.Actor}
 }
 
-type listAnswer[T any] struct {
+type list[T any] struct {
 	Body struct {
 		Items []T `json:"items"`
 	}
 }
 
-type changeRequest struct {
+type change struct {
 	Name string `path:"name"`
 	Body struct {
 		Reason string `json:"reason,omitempty" maxLength:"1000" doc:"why"`
@@ -68,7 +68,7 @@ type changeRequest struct {
 	}
 }
 
-type stateAnswer struct {
+type answer struct {
 	Status int
 	Body   struct {
 		Name      string `json:"name"`
@@ -81,8 +81,8 @@ type stateAnswer struct {
 func (e Endpoints) Register(api huma.API) {
 	huma.Register(api, huma.Operation{
 		OperationID: "list-sources", Method: http.MethodGet, Path: "/sources", Summary: "List the sources",
-	}, func(context.Context, *struct{}) (*listAnswer[Source], error) {
-		out := &listAnswer[Source]{}
+	}, func(context.Context, *struct{}) (*list[Source], error) {
+		out := &list[Source]{}
 		out.Body.Items = []Source{}
 		for _, s := range e.Sources() {
 			s.Paused = e.paused(event.PauseSource, s.Name)
@@ -93,8 +93,8 @@ func (e Endpoints) Register(api huma.API) {
 	huma.Register(api, huma.Operation{
 		OperationID: "list-destinations", Method: http.MethodGet, Path: "/destinations",
 		Summary: "List the destinations, with the state that this process keeps of their circuits",
-	}, func(context.Context, *struct{}) (*listAnswer[Destination], error) {
-		out := &listAnswer[Destination]{}
+	}, func(context.Context, *struct{}) (*list[Destination], error) {
+		out := &list[Destination]{}
 		out.Body.Items = []Destination{}
 		for _, d := range e.Destinations() {
 			out.Body.Items = append(out.Body.Items, Destination{d, e.paused(event.PauseDestination, d.Name)})
@@ -106,7 +106,7 @@ func (e Endpoints) Register(api huma.API) {
 			huma.Register(api, huma.Operation{
 				OperationID: verb + "-" + kind, Method: http.MethodPost, Path: "/" + kind + "s/{name}/" + verb,
 				Summary: verb + " a " + kind, DefaultStatus: http.StatusOK,
-			}, func(ctx context.Context, in *changeRequest) (*stateAnswer, error) {
+			}, func(ctx context.Context, in *change) (*answer, error) {
 				// What is paused stays so when the file drops it, and can be resumed.
 				if _, paused := e.Board.Get(kind, in.Name); !paused && !has(in.Name) {
 					return nil, huma.Error404NotFound("there is no " + kind + " " + in.Name)
@@ -117,12 +117,12 @@ func (e Endpoints) Register(api huma.API) {
 	}
 }
 
-func (e Endpoints) set(ctx context.Context, kind string, pause bool, in *changeRequest) (*stateAnswer, error) {
+func (e Endpoints) set(ctx context.Context, kind string, pause bool, in *change) (*answer, error) {
 	admin.Audit(ctx, zap.String(kind, in.Name), zap.Bool("paused", pause), zap.String("reason", in.Body.Reason), zap.String("actor", in.Body.Actor))
 	err := e.Board.Set(ctx, kind, in.Name, event.PauseChange{
 		Paused: pause, Pause: event.Pause{Reason: in.Body.Reason, Actor: in.Body.Actor},
 	})
-	out := &stateAnswer{Status: http.StatusOK}
+	out := &answer{Status: http.StatusOK}
 	out.Body.Name, out.Body.Paused, out.Body.Confirmed = in.Name, pause, true
 	switch {
 	case errors.Is(err, ErrUnconfirmed):

@@ -16,8 +16,9 @@ func TestTheDocumentationListsThePresets(t *testing.T) {
 	want := `# Senders
 
 Printed from the presets; ` + "`grapnel providers NAME`" + ` says more of one, and what to paste where.
-` + "`internal/provider/presets`" + ` holds them, in the grammar that a ` + "`verify:`" + ` block of grapnel.yaml is written in. To add
-one, write it there and prove it: ` + "`grapnel verify --vectors FILE`" + ` judges requests whose verdict is known.
+` + "`internal/provider/presets`" + ` holds them, in the grammar that a ` + "`verify:`" + ` block of grapnel.yaml
+is written in. To add one, write it there (` + "`make preset NAME=x`" + ` begins it) and prove it:
+` + "`grapnel verify --vectors FILE`" + ` judges requests whose verdict is known.
 
 ` + provider.Table()
 	if os.Getenv("GRAPNEL_UPDATE_GOLDEN") != "" {

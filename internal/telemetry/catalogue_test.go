@@ -2,7 +2,6 @@ package telemetry_test
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,8 +15,6 @@ import (
 	"github.com/grapnel/grapnel/internal/telemetry"
 	"github.com/grapnel/grapnel/internal/telemetry/series"
 )
-
-var update = flag.Bool("update", false, "write the generated files")
 
 // full is everything that grapnel measures, of that many sources.
 func full(t *testing.T, sources int) *telemetry.Metrics {
@@ -160,18 +157,18 @@ func TestPromtoolFindsNoFaultInTheNames(t *testing.T) {
 func TestTheDocsAndTheDashboardAreMadeFromTheCatalogue(t *testing.T) {
 	dashboard, err := telemetry.Dashboard()
 	require.NoError(t, err)
-	docs := "# Metrics\n\nWhat `/metrics` of the admin listener shows of grapnel, besides the Temporal SDK's own and the process's.\n" +
+	docs := "# Metrics\n\nWhat `/metrics` of the admin listener shows of grapnel, besides the Temporal SDK's own and the\nprocess's.\n" +
 		"Labels hold configured names and words of the code only; anything else is `other`.\n\n" + telemetry.MetricsTable()
 	for path, want := range map[string]string{
 		"../../docs/metrics.md":             docs,
 		"../../deploy/grafana/grapnel.json": string(dashboard) + "\n",
 	} {
-		if *update {
+		if os.Getenv("GRAPNEL_UPDATE_GOLDEN") != "" {
 			require.NoError(t, os.WriteFile(path, []byte(want), 0o644))
 		}
 		got, err := os.ReadFile(path)
 		require.NoError(t, err)
-		require.Equal(t, want, string(got), "%s: go test ./internal/telemetry -args -update writes it", path)
+		require.Equal(t, want, string(got), "%s: write it anew with GRAPNEL_UPDATE_GOLDEN=1", path)
 	}
 }
 

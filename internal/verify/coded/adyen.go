@@ -15,8 +15,8 @@ import (
 )
 
 // adyen verifies Adyen's payment notifications: each item of the body carries an HMAC-SHA256 over
-// eight of its fields, and is an event of its own. So a stranger who puts captured items together, or
-// takes them apart, makes no event that was not there.
+// eight of its fields, and is an event of its own. So a stranger who puts captured items together,
+// or takes them apart, makes no event that was not there.
 // https://docs.adyen.com/development-resources/webhooks/verify-hmac-signatures/
 type adyen struct{}
 
@@ -149,8 +149,8 @@ func adyenValues(item map[string]any) []string {
 	return values
 }
 
-// colonShiftable reports whether a colon could be one of those between the fields. The merchant's own
-// reference may hold some, and is found between the others.
+// colonShiftable reports whether a colon could be one of those between the fields. The merchant's
+// own reference may hold some, and is found between the others.
 func colonShiftable(item map[string]any) bool {
 	for i, value := range adyenValues(item) {
 		if adyenFields()[i] != "merchantReference" && strings.Contains(value, ":") {

@@ -97,8 +97,8 @@ func (j *jwt) remoteKeys(header jose.Header, o verify.Options) ([]any, error) {
 	return nil, verify.Refuse(verify.UnknownKey, "the key set holds no key of the token's key ID and algorithm")
 }
 
-// fittingKeys returns the keys of the token's key ID and algorithm. Without a key ID in the token, or
-// in a key that the source's owner gave, the algorithm decides.
+// fittingKeys returns the keys of the token's key ID and algorithm. Without a key ID in the token,
+// or in a key that the source's owner gave, the algorithm decides.
 func fittingKeys(keys []jose.JSONWebKey, header jose.Header) []any {
 	var fit []any
 	for _, key := range keys {

@@ -8,7 +8,8 @@ COPY . .
 # What `grapnel version` says; the checkout's history does not come into the image.
 ARG VERSION COMMIT DATE TARGETOS TARGETARCH
 ARG APP=github.com/grapnel/grapnel/internal/app
-RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
+RUN --mount=type=cache,target=/root/.cache/go-build \
+	CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
 	-ldflags="-s -w -X $APP.version=$VERSION -X $APP.commit=$COMMIT -X $APP.date=$DATE" -o /out/grapnel ./cmd/grapnel && mkdir /out/data
 
 FROM scratch

@@ -119,12 +119,12 @@ openapi: ## Write docs/openapi.json from the code of the REST API, and from it t
 	GRAPNEL_UPDATE_GOLDEN=1 $(GO) test -count=1 ./internal/app -run TheOpenAPIDocument
 	$(GO) run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@$(OAPI_CODEGEN_VERSION) -config internal/admin/admintest/oapi-codegen.yaml docs/openapi.json
 
-up: $(COMPOSE_BUILT) ## Start the whole cluster of docker-compose.yml and wait until it is healthy
+up: $(COMPOSE_BUILT) ## Start the whole cluster of docker-compose.yml and wait until it is healthy; MONITORING=1 with Prometheus
 	@deploy/compose/secrets.sh
-	$(IMAGE) $(COMPOSE) up --build --detach --wait
+	$(IMAGE) $(COMPOSE) $(if $(MONITORING),--profile monitoring) up --build --detach --wait
 
 down: $(COMPOSE_BUILT) ## Stop that cluster; its volumes stay
-	$(COMPOSE) down
+	$(COMPOSE) --profile monitoring down
 
 image: $(COMPOSE_BUILT) ## Build the container image grapnel:local
 	@deploy/compose/secrets.sh

@@ -35,7 +35,7 @@ export PATH := $(PATH):$(BIN)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build grapnel temporal temporal-server test check vet tidy lint fmt workflowcheck unit fuzz bench chaos preset histories openapi up down image manifests e2e-cluster cluster-run cluster-images dist clean
+.PHONY: help run build grapnel temporal temporal-server test check vet tidy lint fmt workflowcheck unit fuzz bench chaos preset histories openapi up down image manifests e2e-cluster cluster-scale cluster-images cluster-parts dist clean
 
 help: ## Print this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -136,28 +136,25 @@ manifests: ## Hold deploy/kubernetes to the types of Kubernetes' own API, as kus
 		echo "==> SKIPPED: the types of Kubernetes' API can't be downloaded, so deploy/kubernetes was not checked" >&2; exit 0; fi; \
 	$(GO) test ./...
 
-# Needs root where images have to be made: mmdebstrap, nsenter and mount are used.
+# What can't be had here (an engine, images, time) is said and skipped: internal/e2e/cluster/run.sh.
 e2e-cluster: ## Run docker-compose.yml for real and break it, where a Docker engine answers; CLUSTER_FAULT=60s holds each fault longer
-	@if ! docker info >/dev/null 2>&1; then \
-		echo "==> SKIPPED: no Docker engine answers, so docker-compose.yml was not run"; exit 0; fi; \
-	$(MAKE) --no-print-directory cluster-run
+	@COMPOSE="$(COMPOSE)" GO="$(GO)" internal/e2e/cluster/run.sh
 
-cluster-run: cluster-images image
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/cluster/sink ./internal/e2e/cluster/sink
-	printf 'FROM scratch\nCOPY sink /sink\nENTRYPOINT ["/sink"]\n' | docker build --quiet --tag grapnel-e2e-sink:local --file - bin/cluster
-	GRAPNEL_IMAGE=grapnel:next GRAPNEL_VERSION=next $(COMPOSE) build setup
-	CLUSTER_COMPOSE="$(COMPOSE)" CLUSTER_NEXT_IMAGE=grapnel:next CLUSTER_REPORT=$(BIN) \
-		$(GO) test -count=1 -timeout 40m -v $(TESTFLAGS) ./internal/e2e/cluster
+cluster-scale: ## Put the same load on the cluster in several sizes, of CLUSTER_SCALE events (2000) each; the figures go to bin/scale.txt
+	@COMPOSE="$(COMPOSE)" GO="$(GO)" CLUSTER_SCALE=$${CLUSTER_SCALE:-2000} internal/e2e/cluster/run.sh -test.run '^TestScale$$'
 
-# Makes the images that docker-compose.yml names under the same names. One that is there, pulled before, stays.
-cluster-images: temporal $(SERVER) $(SQLTOOL) $(SCHEMA) $(UI)
+# Makes or pulls the images that docker-compose.yml and the Dockerfile name. One that is there stays.
+cluster-images: temporal $(COMPOSE_BUILT)
+	internal/e2e/cluster/images/build.sh bin/cluster
+
+# What images are made of where they can't be pulled.
+cluster-parts: temporal $(SERVER) $(SQLTOOL) $(SCHEMA) $(UI)
 	@mkdir -p bin/cluster && rm -rf bin/cluster/temporal-schema
 	@cp "$$(command -v temporal)" bin/cluster/temporal
 	@cp $(SERVER) bin/cluster/temporal-server
 	@cp $(SQLTOOL) bin/cluster/temporal-sql-tool
 	@cp $(UI) bin/cluster/ui-server
 	@cp -r $(SCHEMA) bin/cluster/temporal-schema
-	internal/e2e/cluster/images/build.sh bin/cluster
 
 dist: ## Make the archives of a release for linux and darwin in dist/; PLATFORMS names fewer, as linux/amd64
 	deploy/dist.sh $(PLATFORMS)

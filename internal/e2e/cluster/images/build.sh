@@ -1,24 +1,34 @@
 #!/usr/bin/env bash
-# Makes the images that docker-compose.yml and the Dockerfile name where no registry can be pulled from: under
-# the same names, from Debian's packages, the Go toolchain of this machine, and Temporal's Go modules. An image
-# that is there already, pulled or made, stays; what these stand for is what they run, not what they weigh.
+# Brings the images that docker-compose.yml and the Dockerfile name: pulled, or where no registry answers made under
+# the same names from Debian's packages, the Go toolchain of this machine, and Temporal's Go modules. An image
+# that is there already stays; what these stand for is what they run, not what they weigh.
 #
-# usage: build.sh DIR, where DIR holds temporal, temporal-server, temporal-sql-tool, temporal-schema
-# and ui-server (see `make cluster-images`) and keeps what is made once.
+# usage: build.sh DIR, which keeps what is made once.
 set -euo pipefail
+mkdir -p "$1"
 dir=$(realpath "$1")
 cd "$(dirname "$0")"
 root=$(realpath ../../../..)
 
 here() { docker image inspect "$1" >/dev/null 2>&1; }
+named() { sed -n "s|^ *image: \($1:[^ ]*\)\$|\1|p" "$root/docker-compose.yml"; }
 context() { rm -rf "$dir/context" && mkdir -p "$dir/context" && cp Dockerfile.* *.sh "$dir/context"; }
 build() { # NAME DOCKERFILE
 	echo "==> making the image $1"
 	DOCKER_BUILDKIT=0 docker build --quiet --tag "$1" --file "$dir/context/$2" "$dir/context" >/dev/null
 }
 
+postgres=$(named postgres) nginx=$(named nginx) prometheus=$(named prom/prometheus)
+server=$(named temporalio/server) tools=$(named temporalio/admin-tools) ui=$(named temporalio/ui)
+golang=$(sed -n 's/^FROM .*\(golang:[^ ]*\) .*$/\1/p' "$root/Dockerfile")
+
+missing=0
+for image in "$postgres" "$nginx" "$prometheus" "$server" "$tools" "$ui" "$golang"; do
+	here "$image" || { [ $missing = 0 ] && timeout 600 docker pull --quiet "$image"; } || missing=1
+done
+
 base=grapnel-e2e-debian:bookworm
-if ! here $base; then
+if [ $missing = 1 ] && ! here $base; then
 	echo "==> making a Debian from packages"
 	sources=/etc/apt/sources.list.d/debian.sources
 	[ -e "$sources" ] || sources=/etc/apt/sources.list
@@ -29,38 +39,35 @@ if ! here $base; then
 	rm "$dir/debian.tar"
 fi
 
-here postgres:16.14-alpine3.23 || { context; build postgres:16.14-alpine3.23 Dockerfile.postgres; }
-here nginx:1.28.2-alpine3.23 || { context; build nginx:1.28.2-alpine3.23 Dockerfile.nginx; }
-here prom/prometheus:v3.5.0 || { context; build prom/prometheus:v3.5.0 Dockerfile.prometheus; }
+here "$postgres" || { context; build "$postgres" Dockerfile.postgres; }
+here "$nginx" || { context; build "$nginx" Dockerfile.nginx; }
+here "$prometheus" || { context; build "$prometheus" Dockerfile.prometheus; }
 
-server=temporalio/server:1.29.1
-tools=temporalio/admin-tools:1.29.1-tctl-1.18.4-cli-1.5.0
-ui=temporalio/ui:2.42.1
+here "$server" && here "$tools" && here "$ui" || make --no-print-directory -C "$root" cluster-parts
 module() { (cd / && go mod download -json "$1" | sed -n 's/^.*"Dir": "\(.*\)".*$/\1/p'); }
-if ! here $server; then
+if ! here "$server"; then
 	context
 	cp "$dir/temporal-server" "$dir/context"
 	# The official image fills its template in by a tool of its own; the server's own functions take the same
 	# words in another order.
 	(echo "# enable-template" && sed -E 's/\.Env\.([A-Z_0-9]+)/(env "\1")/g
 		s/default (\(env "[A-Z_0-9]+"\)) ("[^"]*"|\$[a-zA-Z_]+)/default \2 \1/g' \
-		"$(module go.temporal.io/server@v1.29.1)/docker/config_template.yaml") >"$dir/context/docker.yaml"
-	build $server Dockerfile.server
+		"$(module go.temporal.io/server@v${server##*:})/docker/config_template.yaml") >"$dir/context/docker.yaml"
+	build "$server" Dockerfile.server
 fi
-if ! here $tools; then
+if ! here "$tools"; then
 	context
 	cp -r "$dir/temporal" "$dir/temporal-sql-tool" "$dir/temporal-schema" "$dir/context"
-	build $tools Dockerfile.tools
+	build "$tools" Dockerfile.tools
 fi
-if ! here $ui; then
+if ! here "$ui"; then
 	context
 	cp "$dir/ui-server" "$dir/context"
-	cp "$(module github.com/temporalio/ui-server/v2@v2.42.1)/config/docker.yaml" "$dir/context"
-	build $ui Dockerfile.ui
+	cp "$(module github.com/temporalio/ui-server/v2@v${ui##*:})/config/docker.yaml" "$dir/context"
+	build "$ui" Dockerfile.ui
 fi
 
 # The Go image carries the modules that go.sum names, because a build in a container reaches no network here.
-golang=$(sed -n 's/^FROM .*\(golang:[^ ]*\) .*$/\1/p' "$root/Dockerfile")
 sum=$(sha256sum <"$root/go.sum" | cut -c1-12)
 if ! here "$golang" || [ "$(docker image inspect -f '{{index .Config.Labels "grapnel.modules"}}' "$golang")" != "$sum" ]; then
 	if here "$golang" && [ -z "$(docker image inspect -f '{{index .Config.Labels "grapnel.modules"}}' "$golang")" ]; then

@@ -5,6 +5,9 @@ if [ "$(id -u)" = 0 ]; then
 	mkdir -p "$PGDATA"
 	chown postgres:postgres "$PGDATA"
 	chmod 700 "$PGDATA"
+	# A tmpfs there gets its mode from Compose only when the container is new; the official image sets it too.
+	chown postgres:postgres /var/run/postgresql
+	chmod 3775 /var/run/postgresql
 	exec setpriv --reuid=postgres --regid=postgres --init-groups "$0" "$@"
 fi
 if [ ! -s "$PGDATA/PG_VERSION" ]; then

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -40,25 +39,38 @@ func freeze(service string) fault {
 	}
 }
 
-// restart ends a container the ordinary way and starts it again.
-func restart(service string) fault {
-	return fault{name: "restart " + service, inflict: func(c *cluster) { c.run("restart", service) }}
+// stop ends a container the ordinary way.
+func stop(service string) fault {
+	return fault{
+		name:    "stop " + service,
+		inflict: func(c *cluster) { c.run("stop", service) },
+		mend:    func(c *cluster) { c.run("start", service) },
+	}
 }
 
-// cut drops every packet between two containers.
+// cut drops every packet between two containers. A container that ends of it comes back with a
+// network of its own, without the cut.
 func cut(from, to string) fault {
+	var pid, peer string
 	rule := func(c *cluster, action string) {
-		address := c.docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", c.container(to))
-		pid := c.docker("inspect", "--format", "{{.State.Pid}}", c.container(from))
 		for _, way := range [][]string{{"INPUT", "--source"}, {"OUTPUT", "--destination"}} {
-			out, err := c.command("nsenter", "--target", pid, "--net", "iptables", action, way[0], way[1], address, "--jump", "DROP")
+			out, err := c.command("nsenter", "--target", pid, "--net", "iptables", action, way[0], way[1], peer, "--jump", "DROP")
 			require.NoError(c.t, err, out)
 		}
 	}
+	process := func(c *cluster) string { return c.docker("inspect", "--format", "{{.State.Pid}}", c.container(from)) }
 	return fault{
-		name:    fmt.Sprintf("cut %s from %s", from, to),
-		inflict: func(c *cluster) { rule(c, "--insert") },
-		mend:    func(c *cluster) { rule(c, "--delete") },
+		name: fmt.Sprintf("cut %s from %s", from, to),
+		inflict: func(c *cluster) {
+			pid = process(c)
+			peer = c.docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", c.container(to))
+			rule(c, "--insert")
+		},
+		mend: func(c *cluster) {
+			if pid == process(c) {
+				rule(c, "--delete")
+			}
+		},
 	}
 }
 
@@ -96,6 +108,18 @@ func fill(disk string) fault {
 	}
 }
 
+// reachesContainers tells whether this machine's root can kill what runs in a container, and cut its
+// network.
+func (c *cluster) reachesContainers() bool {
+	c.t.Helper()
+	pid := c.docker("inspect", "--format", "{{.State.Pid}}", c.container("proxy"))
+	out, err := c.command("nsenter", "--target", pid, "--net", "iptables", "--list")
+	if err != nil {
+		c.t.Log("SKIPPED: nothing is killed and no network is cut without root, nsenter and iptables:", err, out)
+	}
+	return err == nil
+}
+
 // smallDisk mounts a disk of 64 MiB for a spool, or says that this machine can't.
 func smallDisk(t *testing.T) (dir string, ok bool) {
 	t.Helper()
@@ -104,11 +128,11 @@ func smallDisk(t *testing.T) (dir string, ok bool) {
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	require.NoError(t, os.Truncate(file, 64<<20))
 	if out, err := c.command("mkfs.ext4", "-q", file); err != nil {
-		t.Log("no disk can be filled here:", out)
+		t.Log("SKIPPED: no disk can be filled here:", err, out)
 		return "", false
 	}
 	if out, err := c.command("mount", "-o", "loop", file, dir); err != nil {
-		t.Log("no disk can be filled here:", out)
+		t.Log("SKIPPED: no disk can be filled here:", err, out)
 		return "", false
 	}
 	t.Cleanup(func() { _, _ = c.command("umount", dir) })
@@ -131,10 +155,13 @@ func TestTheClusterHoldsWhileItBreaks(t *testing.T) {
 	}
 	c := start(t)
 	faults := []fault{
-		crash("worker-1"), crash("starter-1"), crash("temporal"), crash("postgresql"), crash("proxy"),
-		freeze("worker-2"), freeze("starter-2"), freeze("temporal"), freeze("postgresql"),
-		restart("worker-1"), restart("starter-1"), restart("temporal"), restart("postgresql"), restart("proxy"),
-		cut("starter-1", "temporal"), cut("temporal", "postgresql"), cut("worker-1", "temporal"), cut("proxy", "starter-1"),
+		freeze("worker-2"), freeze("starter-2"), freeze("temporal"), freeze("postgresql"), freeze("proxy"),
+		stop("worker-1"), stop("starter-1"), stop("temporal"), stop("postgresql"), stop("proxy"),
+	}
+	if c.reachesContainers() {
+		faults = append(faults,
+			crash("worker-1"), crash("starter-1"), crash("temporal"), crash("postgresql"), crash("proxy"),
+			cut("starter-1", "temporal"), cut("temporal", "postgresql"), cut("worker-1", "temporal"), cut("proxy", "starter-1"))
 	}
 	if canFill {
 		faults = append(faults, fill(disk))
@@ -142,11 +169,18 @@ func TestTheClusterHoldsWhileItBreaks(t *testing.T) {
 	if next := os.Getenv("CLUSTER_NEXT_IMAGE"); next != "" {
 		faults = append(faults, roll(next))
 	}
-	report := &strings.Builder{}
+	report := newReport(t, "cluster.txt")
 	l := c.load()
 	c.eventually("events are delivered", func() bool { return len(c.delivered("load")) > rate })
-	for _, f := range faults {
-		was, _, _ := l.counts()
+	l.count()
+	report.line("Each fault lasts %s, under %d requests a second through the proxy, a tenth forged and a tenth stale.\n", hold, rate)
+	report.line("%-32s %6s %6s %9s %11s %8s %s", "fault", "200", "5xx", "no answer", "after > 1 s", "slowest", "all handled after")
+	for i, f := range faults {
+		// One more than the slowest so far needs, and the end of the test.
+		if left := c.left(); left < 2*hold+8*time.Minute {
+			report.line("SKIPPED for want of time, from %q on: %d of %d faults", f.name, len(faults)-i, len(faults))
+			break
+		}
 		f.inflict(c)
 		time.Sleep(hold) // The fault is meant to last.
 		if f.mend != nil {
@@ -154,23 +188,45 @@ func TestTheClusterHoldsWhileItBreaks(t *testing.T) {
 		}
 		mended := time.Now()
 		c.recovered(l)
-		acked, late, slowest := l.counts()
-		line := fmt.Sprintf("%-32s %4d acknowledged, %d of them after more than 1 s, slowest %s; everything handled %s after its end",
-			f.name, acked-was, late, slowest.Round(time.Millisecond), time.Since(mended).Round(time.Second))
-		t.Log(line)
-		fmt.Fprintln(report, line)
+		n := l.count()
+		report.line("%-32s %6d %6d %9d %11d %8s %s", f.name, n.acked, n.failed, n.silent, n.late,
+			n.slowest.Round(time.Millisecond), time.Since(mended).Round(time.Second))
 	}
 	l.stop()
 	<-l.done
 	c.account(l, report)
+}
+
+// report is a file that stays after the test, in the directory that CLUSTER_REPORT names.
+type report struct {
+	t    *testing.T
+	file *os.File
+}
+
+func newReport(t *testing.T, name string) *report {
+	t.Helper()
+	r := &report{t: t}
 	if dir := os.Getenv("CLUSTER_REPORT"); dir != "" {
 		require.NoError(t, os.MkdirAll(dir, 0o755))
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "cluster.txt"), []byte(report.String()), 0o644))
+		file, err := os.Create(filepath.Join(dir, name))
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = file.Close() })
+		r.file = file
+	}
+	return r
+}
+
+func (r *report) line(format string, args ...any) {
+	r.t.Helper()
+	r.t.Logf(format, args...)
+	if r.file != nil {
+		_, err := fmt.Fprintf(r.file, format+"\n", args...)
+		require.NoError(r.t, err)
 	}
 }
 
 // recovered waits until an event that is sent now is handled, and everything that was acknowledged
-// before it.
+// before it. Nothing else is sent meanwhile, since a busy machine may handle less than comes in.
 func (c *cluster) recovered(l *load) {
 	c.t.Helper()
 	c.eventually("events are taken again", func() bool {
@@ -183,18 +239,35 @@ func (c *cluster) recovered(l *load) {
 		l.acked[id] = true
 		return true
 	})
-	l.mu.Lock()
-	want := make([]string, 0, len(l.acked))
-	for id := range l.acked {
-		want = append(want, id)
+	l.rest(true)
+	defer l.rest(false)
+	for left := c.unhandled(l); left > 0; {
+		before := left
+		c.eventually("more of what was acknowledged is handled", func() bool {
+			left = c.unhandled(l)
+			return left < before
+		})
 	}
-	l.mu.Unlock()
-	c.eventually("what was acknowledged is handled", func() bool { return len(missing(want, c.delivered("load"))) == 0 })
+}
+
+// unhandled counts what was acknowledged and has not come to the sink.
+func (c *cluster) unhandled(l *load) int {
+	c.t.Helper()
+	got := c.delivered("load")
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for id := range l.acked {
+		if got[id] == 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // account holds what the sink got against what was sent. The sink knows nothing of the load, nor
 // the load of it.
-func (c *cluster) account(l *load, report *strings.Builder) {
+func (c *cluster) account(l *load, report *report) {
 	c.t.Helper()
 	got := c.delivered("load")
 	l.mu.Lock()
@@ -208,10 +281,8 @@ func (c *cluster) account(l *load, report *strings.Builder) {
 		require.True(c.t, l.acked[id] || l.unknown[id], "event %s was handled and never sent as genuine", id)
 		again += n - 1
 	}
-	line := fmt.Sprintf("%d acknowledged, %d handled, %d delivered again after a fault, %d without an answer; %d forged and stale refused; answers: %v",
+	report.line("\n%d acknowledged, %d handled, %d delivered again after a fault, %d without an answer; %d forged and stale refused; answers: %v",
 		len(want), len(got), again, len(l.unknown), l.refused, l.statuses)
-	c.t.Log(line)
-	fmt.Fprintln(report, line)
 	require.Empty(c.t, missing(want, got), "acknowledged and never handled")
 	require.Empty(c.t, l.wrong)
 }

@@ -35,19 +35,33 @@ type sent struct {
 
 // send posts a body through the proxy, signed at a time by a secret.
 func send(ctx context.Context, body []byte, key string, at time.Time) sent {
+	return sendTo(ctx, door, body, key, at)
+}
+
+// signed is a request with a body, signed at a time by a secret.
+func signed(ctx context.Context, url string, body []byte, key string, at time.Time) (*http.Request, error) {
 	ts := strconv.FormatInt(at.Unix(), 10)
 	mac := hmac.New(sha256.New, []byte(key))
 	mac.Write([]byte("v0:" + ts + ":"))
 	mac.Write(body)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, door+"/webhooks/zoom", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
-		return sent{err: err}
+		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("X-Zm-Request-Timestamp", ts)
 	req.Header.Set("X-Zm-Signature", "v0="+hex.EncodeToString(mac.Sum(nil)))
+	return req, nil
+}
+
+// sendTo posts a body to a door of its own.
+func sendTo(ctx context.Context, door string, body []byte, key string, at time.Time) sent {
+	req, err := signed(ctx, door+"/webhooks/zoom", body, key, at)
+	if err != nil {
+		return sent{err: err}
+	}
 	began := time.Now()
-	res, err := (&http.Client{Timeout: 10 * time.Second}).Do(req)
+	res, err := (&http.Client{Timeout: 10 * time.Second, Transport: sender()}).Do(req)
 	if err != nil {
 		return sent{err: err, took: time.Since(began)}
 	}
@@ -59,6 +73,15 @@ func send(ctx context.Context, body []byte, key string, at time.Time) sent {
 	return sent{status: res.StatusCode, eventID: said.EventID, took: time.Since(began), err: err}
 }
 
+// post sends a genuine event until it is taken, as a sender does.
+func (c *cluster) post(body []byte) {
+	c.t.Helper()
+	c.eventually("the event is taken", func() bool { return send(c.t.Context(), body, secret, time.Now()).status == http.StatusOK })
+}
+
+// sender keeps as many connections as there are senders in a burst.
+var sender = sync.OnceValue(func() *http.Transport { return &http.Transport{MaxIdleConnsPerHost: 64} })
+
 // load sends events until it is stopped and keeps account of them. One in ten is forged, one in ten
 // is stale.
 type load struct {
@@ -67,11 +90,20 @@ type load struct {
 	unknown  map[string]bool // events whose request got no answer, or a failure of ours
 	refused  int             // forged and stale requests that were refused, as they must be
 	statuses map[int]int     // answers to genuine events; 0: none
-	slowest  time.Duration   // of the answers 200
-	late     int             // answers 200 after more than a second
+	now      tally           // of the fault under way
 	wrong    []string        // what must not be
+	resting  bool            // nothing new is sent meanwhile
 	stop     context.CancelFunc
 	done     chan struct{}
+}
+
+// tally counts what became of genuine events during one fault.
+type tally struct {
+	acked   int           // answered 200
+	failed  int           // answered that we are in trouble
+	silent  int           // not answered
+	late    int           // answered or given up after more than a second
+	slowest time.Duration // of those
 }
 
 // rate is how many requests are begun in a second.
@@ -96,11 +128,27 @@ func (c *cluster) load() *load {
 				return
 			case <-tick.C:
 			}
+			if l.rests() {
+				continue
+			}
 			wg.Go(func() { l.one(i, fmt.Sprintf("%d-%d", run, i)) }) //nolint:contextcheck // A request that is begun is ended.
 		}
 	}()
 	c.t.Cleanup(cancel)
 	return l
+}
+
+// rest stops sending, or goes on.
+func (l *load) rest(resting bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.resting = resting
+}
+
+func (l *load) rests() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.resting
 }
 
 // one sends the event of a number.
@@ -132,28 +180,33 @@ func (l *load) good(id string, s sent) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.statuses[s.status]++
+	l.now.slowest = max(l.now.slowest, s.took)
+	if s.took > time.Second {
+		l.now.late++
+	}
 	switch {
 	case s.status == http.StatusOK && s.err == nil:
 		l.acked[id] = true
+		l.now.acked++
 		if s.eventID != id {
 			l.wrong = append(l.wrong, fmt.Sprintf("event %s was answered as %s", id, s.eventID))
 		}
-		l.slowest = max(l.slowest, s.took)
-		if s.took > time.Second {
-			l.late++
-		}
 	case s.status >= 400 && s.status < 500:
 		l.wrong = append(l.wrong, fmt.Sprintf("a genuine event was answered %d", s.status))
+	case s.status == 0:
+		l.unknown[id] = true
+		l.now.silent++
 	default:
 		l.unknown[id] = true
+		l.now.failed++
 	}
 }
 
-// counts gives how many were acknowledged so far, and resets the slowest answer.
-func (l *load) counts() (acked, late int, slowest time.Duration) {
+// count gives what happened since it was asked last.
+func (l *load) count() tally {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	acked, late, slowest = len(l.acked), l.late, l.slowest
-	l.slowest, l.late = 0, 0
-	return acked, late, slowest
+	now := l.now
+	l.now = tally{}
+	return now
 }

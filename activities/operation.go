@@ -26,8 +26,9 @@ func (a *Activities) OperationWork(ctx context.Context, w event.Work) (event.Don
 
 // OperationSettle looks again at what was still being handled.
 func (a *Activities) OperationSettle(ctx context.Context, w event.Work) (map[event.Became]int, error) {
-	w.Operation.ID = activity.GetInfo(ctx).WorkflowExecution.ID
-	return a.letters(activity.GetInfo(ctx).Namespace).Settle(ctx, w, heartbeat(ctx))
+	info := activity.GetInfo(ctx)
+	w.Operation.ID = info.WorkflowExecution.ID
+	return a.letters(info.Namespace).Settle(ctx, w, info.WorkflowExecution.RunID+"/"+info.ActivityID, heartbeat(ctx))
 }
 
 // OperationCancel notes what will have no turn.

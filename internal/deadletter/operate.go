@@ -325,8 +325,11 @@ func (s *Store) settle(ctx context.Context, op event.Operation, item event.Item,
 	switch {
 	case err != nil:
 	case still:
-		err = s.succeed(ctx, op, info)
-		if err == nil || errors.Is(err, ErrTooLate) {
+		var run string
+		if run, err = s.succeed(ctx, op, info); err == nil {
+			return s.awaitOutcome(ctx, op, item, run, within), nil
+		}
+		if errors.Is(err, ErrTooLate) {
 			info, err = s.describe(ctx, item.ID, "")
 		}
 	case info.GetExecution().GetRunId() != item.Run:
@@ -345,14 +348,23 @@ func (s *Store) settle(ctx context.Context, op event.Operation, item event.Item,
 	if o := outcomeOf(op, item, info); o.Became != event.BecameStarted {
 		return o, nil
 	}
+	return s.awaitOutcome(ctx, op, item, info.GetExecution().GetRunId(), within), nil
+}
+
+// awaitOutcome waits for some time until a run that the operation has begun, and those that it
+// continues as, are over, and tells what became of the item.
+func (s *Store) awaitOutcome(ctx context.Context, op event.Operation, item event.Item, run string, within time.Duration) event.Outcome {
 	wait, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	// It ends when the event does, or with the time.
-	_ = s.temporal.GetWorkflow(wait, item.ID, info.GetExecution().GetRunId()).Get(wait, nil)
-	if info, err = s.describe(ctx, item.ID, ""); err != nil {
-		return event.Outcome{Became: event.BecameStarted, Why: event.Clean(err.Error(), maxWhy)}, nil
+	err := s.temporal.GetWorkflow(wait, item.ID, run).Get(wait, nil)
+	if err == nil && op.Action == event.ActionReplay {
+		return event.Outcome{Became: event.BecameHandled}
 	}
-	return outcomeOf(op, item, info), nil
+	info, err := s.describe(ctx, item.ID, "")
+	if err != nil {
+		return event.Outcome{Became: event.BecameStarted, Why: event.Clean(err.Error(), maxWhy)}
+	}
+	return outcomeOf(op, item, info)
 }
 
 // isStill tells whether a dead letter is the item's, which may have been renewed.
@@ -400,15 +412,20 @@ func outcomeOf(op event.Operation, item event.Item, info *workflowpb.WorkflowExe
 }
 
 // Settle looks again at the items of a page that were still being handled, and
-// counts what became of them since.
-func (s *Store) Settle(ctx context.Context, w event.Work, alive func()) (map[event.Became]int, error) {
+// counts what became of them since. by names who does it, the same when it is tried again:
+// what an earlier attempt has noted is counted too, since its answer was lost.
+func (s *Store) Settle(ctx context.Context, w event.Work, by string, alive func()) (map[event.Became]int, error) {
 	p, err := s.page(ctx, w.Operation.ID, w.Page)
 	if err != nil {
 		return nil, err
 	}
 	b := &batch{}
 	for i, item := range p.items {
-		if p.outcomes[i].Became != event.BecameStarted {
+		noted := p.outcomes[i]
+		if noted.Became.Final() && noted.By == by {
+			b.outcomes = append(b.outcomes, noted)
+		}
+		if noted.Became != event.BecameStarted {
 			continue
 		}
 		alive()
@@ -421,7 +438,7 @@ func (s *Store) Settle(ctx context.Context, w event.Work, alive func()) (map[eve
 		default:
 			o = outcomeOf(w.Operation, item, info)
 		}
-		o.Index, o.At = i, time.Now().UTC()
+		o.Index, o.At, o.By = i, time.Now().UTC(), by
 		b.outcomes = append(b.outcomes, o)
 	}
 	return b.counts(), s.note(ctx, w.Operation.ID, w.Page, b.final())

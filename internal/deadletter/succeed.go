@@ -83,13 +83,13 @@ func successorAttributes(e event.Event, of *workflowpb.WorkflowExecutionInfo) te
 	return temporal.NewSearchAttributes(set...)
 }
 
-// succeed does to a dead letter what an operation says. info is its run, the
-// latest of its event.
-func (s *Store) succeed(ctx context.Context, op event.Operation, info *workflowpb.WorkflowExecutionInfo) error {
+// succeed does to a dead letter what an operation says, and gives the run that does it.
+// info is the letter's run, the latest of its event.
+func (s *Store) succeed(ctx context.Context, op event.Operation, info *workflowpb.WorkflowExecutionInfo) (string, error) {
 	id, run := info.GetExecution().GetWorkflowId(), info.GetExecution().GetRunId()
 	l, err := s.read(ctx, id, run)
 	if err != nil {
-		return err
+		return "", err
 	}
 	deed, now := op.Deed, time.Now().UTC()
 	deed.Operation = op.ID
@@ -119,10 +119,11 @@ func (s *Store) succeed(ctx context.Context, op event.Operation, info *workflowp
 		next.memo[event.MemoReplayed] = now
 		next.kind, next.args = event.ProcessEvent, successorArguments(l, past, corrected)
 	}
-	if _, err := s.start(ctx, l.Event, next); err != nil {
-		return err
+	started, err := s.start(ctx, l.Event, next)
+	if err != nil {
+		return "", err
 	}
-	return s.DeleteRun(ctx, id, run)
+	return started, s.DeleteRun(ctx, id, run)
 }
 
 // successorArguments are those of ProcessEvent and DeadLetter. The last one is left out

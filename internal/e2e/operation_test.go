@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -19,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 
+	"github.com/grapnel/grapnel/activities/handler"
 	"github.com/grapnel/grapnel/internal/deadletter"
 	"github.com/grapnel/grapnel/internal/event"
 )
@@ -328,4 +331,51 @@ func (h *home) replayAndDie(t *testing.T, letters *deadletter.Store, reason stri
 	require.NoError(t, cmd.Process.Kill())
 	_ = cmd.Wait()
 	return id
+}
+
+// The answer of the activity that settles may be lost after it has noted what it found: its
+// next attempt counts the same again, and nobody else does.
+func TestWhatIsSettledIsCountedThoughTheAnswerWasLost(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int64
+	free := make(chan struct{})
+	s := up(t, yaml(), func(table *handler.Table) {
+		handler.On(table, "zoom", "*", func(ctx context.Context, _ handler.Event[[]byte]) error {
+			if calls.Add(1) == 1 {
+				return handler.Permanent(errors.New("not yet"))
+			}
+			select {
+			case <-free:
+			case <-ctx.Done():
+			}
+			return ctx.Err()
+		}, handler.Timeout(10*time.Minute))
+	})
+	id := s.send(t, zoom(t, "meeting.started")).EventID
+	s.dead(t, id)
+	letters, alive := deadletter.New(s.client, s.Namespace, s.queue), func() {}
+	op := event.Operation{
+		ID: "operation-" + id, Action: event.ActionReplay, Filter: event.Filter{IDs: []string{id}}, At: time.Now(), Rate: 1,
+	}
+	until(t, "its set is frozen", func() bool {
+		_, total, err := letters.Freeze(t.Context(), op, alive)
+		require.NoError(t, err)
+		return total == 1
+	})
+	w := event.Work{Operation: op, Most: 1, Rate: 1}
+	done, err := letters.Work(t.Context(), w, alive)
+	require.NoError(t, err)
+	require.Equal(t, map[event.Became]int{event.BecameStarted: 1}, done.Counts)
+	close(free)
+	require.NoError(t, s.result(t, id))
+
+	handled := map[event.Became]int{event.BecameHandled: 1}
+	for range 2 {
+		counts, err := letters.Settle(t.Context(), w, "one", alive)
+		require.NoError(t, err)
+		require.Equal(t, handled, counts)
+	}
+	counts, err := letters.Settle(t.Context(), w, "another", alive)
+	require.NoError(t, err)
+	require.Empty(t, counts)
 }

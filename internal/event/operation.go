@@ -102,6 +102,9 @@ type Outcome struct {
 	// Why says more where it did not go well.
 	Why string    `json:"why,omitempty"`
 	At  time.Time `json:"at,omitzero"`
+	// By names the activity that has settled it after its batch. When the answer of that
+	// activity is lost, its next attempt finds by it what it has to count.
+	By string `json:"by,omitempty"`
 }
 
 // Phase is where an operation stands.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -271,17 +272,24 @@ func eventsTail(p Program) *cobra.Command {
 	return c
 }
 
-// tailEvents prints each event once for each state that it is seen in.
+// tailBack is how far back tail looks each time: what Temporal lists is a while behind.
+const tailBack = 30 * time.Second
+
+// tailEvents prints each event once for each state that it is seen in, from now on.
 func tailEvents(c *cobra.Command, log *eventlog.Log, f eventlog.Filter, asJSON bool) error {
 	type sight struct {
-		id    string
-		state eventlog.State
+		id, run string
+		state   eventlog.State
 	}
-	seen := map[sight]bool{}
-	f.Since, f.Limit = time.Now().Add(-10*time.Second), 1000
+	// seen is when each was last listed; what is no longer listed need not be known.
+	seen := map[sight]time.Time{}
+	began := time.Now()
+	f.Limit = 5000
 	tick := time.NewTicker(tailEvery)
 	defer tick.Stop()
 	for {
+		now := time.Now()
+		f.Changed = now.Add(-tailBack)
 		rows, more, err := log.List(c.Context(), f)
 		if c.Context().Err() != nil {
 			return nil
@@ -291,11 +299,17 @@ func tailEvents(c *cobra.Command, log *eventlog.Log, f eventlog.Filter, asJSON b
 		}
 		var fresh []eventlog.Row
 		for _, row := range slices.Backward(rows) {
-			if k := (sight{row.ID, row.State}); !seen[k] {
-				seen[k] = true
+			k := sight{row.ID, row.Run, row.State}
+			changed := row.Started
+			if row.Ended.After(changed) {
+				changed = row.Ended
+			}
+			if _, known := seen[k]; !known && !changed.Before(began.Add(-tailSlack)) {
 				fresh = append(fresh, row)
 			}
+			seen[k] = now
 		}
+		maps.DeleteFunc(seen, func(_ sight, at time.Time) bool { return now.Sub(at) > tailBack })
 		if err := printRows(c.OutOrStdout(), fresh, asJSON); err != nil {
 			return err
 		}
@@ -309,3 +323,7 @@ func tailEvents(c *cobra.Command, log *eventlog.Log, f eventlog.Filter, asJSON b
 		}
 	}
 }
+
+// tailSlack is how far back the first look shows, and how far the clocks of Temporal and of
+// this machine may be apart.
+const tailSlack = 10 * time.Second

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -53,7 +52,7 @@ func (r Row) Key(by string) string {
 	case ByType:
 		return r.Source + "/" + r.Type
 	case ByDay:
-		return r.Died().UTC().Format(time.DateOnly)
+		return r.failed().UTC().Format(time.DateOnly)
 	default:
 		return r.Reason
 	}
@@ -65,6 +64,14 @@ func (r Row) Died() time.Time {
 		return r.Started
 	}
 	return r.Ended
+}
+
+// failed is when a dead letter last failed, by which it is filtered.
+func (r Row) failed() time.Time {
+	if r.LastFailed.IsZero() {
+		return r.Died()
+	}
+	return r.LastFailed
 }
 
 // Groups puts rows together, the largest group first.
@@ -92,15 +99,10 @@ func Groups(rows []Row, by string) []Group {
 	return groups
 }
 
-// Match tells whether a row is what a filter means, apart from its state.
+// Match tells whether a dead letter is what a filter means, as an operation judges it.
 func (f Filter) Match(r Row) bool {
-	kind, prefix := strings.CutSuffix(f.Type, "*")
-	return (f.Source == "" || f.Source == r.Source) &&
-		(f.Type == "" || f.Type == r.Type || prefix && strings.HasPrefix(r.Type, kind)) &&
-		(f.Subject == "" || f.Subject == r.Subject) &&
-		f.says(r) &&
-		(f.Since.IsZero() || !r.Died().Before(f.Since)) &&
-		(f.Until.IsZero() || r.Died().Before(f.Until))
+	last := r.failed()
+	return f.says(r) && (f.Since.IsZero() || !last.Before(f.Since)) && (f.Until.IsZero() || last.Before(f.Until))
 }
 
 // Counter counts the dead letters now and then, so that metrics, alerts and pages

@@ -48,14 +48,17 @@ const typeDiscarded = event.Discarded
 // ErrUnknown says that Temporal knows no such event.
 var ErrUnknown = errors.New("Temporal knows no such event; it keeps closed ones as long as its retention says")
 
-// Filter says which events are meant. What is empty matches all.
+// Filter says which events are meant. What is empty matches all; * stands for any text
+// in source, type, subject, route and reason, as it does where dead letters are operated.
 type Filter struct {
 	Source, Type, Subject, Route, Reason string
 	// Error is a text that the failure of a dead letter has to hold.
 	Error string
 	State State
-	// Since and Until bound the time of receipt.
+	// Since and Until bound when the latest run began, and in Match when the event last failed.
 	Since, Until time.Time
+	// Changed leaves out what neither began nor ended since then.
+	Changed time.Time
 	// Limit is how many are given; 0 is 100.
 	Limit int
 }
@@ -63,9 +66,14 @@ type Filter struct {
 // query is the filter in Temporal's words.
 func (f Filter) query() string {
 	var all []string
-	equal := func(name, value string) {
-		if value != "" {
-			all = append(all, name+" = "+quote(value))
+	// A list knows no more of a pattern than how it begins; says judges the rest.
+	like := func(name, pattern string) {
+		prefix, _, open := strings.Cut(pattern, "*")
+		switch {
+		case open && prefix != "":
+			all = append(all, name+" STARTS_WITH "+quote(prefix))
+		case !open && pattern != "":
+			all = append(all, name+" = "+quote(pattern))
 		}
 	}
 	const open = `WorkflowType = "` + event.ProcessEvent + `"`
@@ -84,14 +92,12 @@ func (f Filter) query() string {
 		all = append(all, `WorkflowType IN ("`+event.ProcessEvent+`", "`+event.DeadLetter+`", "`+typeDiscarded+`")`,
 			`ExecutionStatus != "ContinuedAsNew"`)
 	}
-	equal(event.AttributeSource, f.Source)
-	equal(event.AttributeSubject, f.Subject)
-	if prefix, ok := strings.CutSuffix(f.Type, "*"); ok {
-		if prefix != "" {
-			all = append(all, event.AttributeType+" STARTS_WITH "+quote(prefix))
-		}
-	} else {
-		equal(event.AttributeType, f.Type)
+	like(event.AttributeSource, f.Source)
+	like(event.AttributeSubject, f.Subject)
+	like(event.AttributeType, f.Type)
+	if !f.Changed.IsZero() {
+		at := quote(f.Changed.UTC().Format(time.RFC3339Nano))
+		all = append(all, "(StartTime >= "+at+" OR CloseTime >= "+at+")")
 	}
 	if !f.Since.IsZero() {
 		all = append(all, "StartTime >= "+quote(f.Since.UTC().Format(time.RFC3339Nano)))
@@ -128,6 +134,8 @@ type Row struct {
 	Routes   []string `json:"routes,omitempty"`
 	Attempts int      `json:"attempts,omitempty"`
 	Replays  int      `json:"replays,omitempty"`
+	// LastFailed is when a dead letter last failed, where its memo says so.
+	LastFailed time.Time `json:"last_failed,omitzero"`
 }
 
 // Log reads events. Make one with New.
@@ -184,12 +192,14 @@ func (l *Log) List(ctx context.Context, f Filter) (rows []Row, more bool, err er
 	}
 }
 
-// says tells whether a row is dead as the filter means. The memo of its run says
-// so in every namespace, the search attributes only where they are set up.
+// says tells what the query can't: the rest of a pattern, and whether a row is dead as the
+// filter means. The memo of its run says that in every namespace, the search attributes
+// only where they are set up.
 func (f Filter) says(r Row) bool {
-	return (f.Route == "" || slices.Contains(r.Routes, f.Route) || r.Route == f.Route) &&
-		(f.Reason == "" || r.Reason == f.Reason) &&
-		(f.Error == "" || strings.Contains(strings.ToLower(r.Error+" "+r.Reason), strings.ToLower(f.Error)))
+	like := func(pattern, value string) bool { return pattern == "" || event.Match(pattern, value) }
+	return like(f.Source, r.Source) && like(f.Type, r.Type) && like(f.Subject, r.Subject) && like(f.Reason, r.Reason) &&
+		(f.Route == "" || slices.ContainsFunc(r.Routes, func(route string) bool { return event.Match(f.Route, route) }) || r.Route == f.Route) &&
+		(f.Error == "" || strings.Contains(strings.ToLower(r.Error), strings.ToLower(f.Error)))
 }
 
 // Count counts runs, at most one of each event that is not under replay.
@@ -261,7 +271,7 @@ func (r *Row) outline(p *commonpb.Payload) {
 		return
 	}
 	r.Reason, r.Error, r.Routes, r.Attempts, r.Replays = o.Reason, o.Error, o.Routes, o.Attempts, o.Replays
-	r.Route = strings.Join(o.Routes, ", ")
+	r.Route, r.LastFailed = strings.Join(o.Routes, ", "), o.Last
 }
 
 func stateOf(x *workflowpb.WorkflowExecutionInfo) State {

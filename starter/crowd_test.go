@@ -108,7 +108,7 @@ func serves(t *testing.T, w *doorway) {
 					r := send(t, tr, "http://"+w.addr+"/webhooks/zoom", body, append(signZoom(body, w.now.time(), goodSecret), s.headers...)...)
 					r.taken(t)
 					// What a loaded machine needs to run the test at all is not the door's.
-					require.Less(t, time.Since(began), 5*time.Second)
+					require.Less(t, time.Since(began), time.Minute)
 				}
 			}
 		})

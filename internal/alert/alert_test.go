@@ -81,7 +81,7 @@ func cases() map[string]struct {
 	}{
 		alert.EventsFail:      {alert.Facts{Handled: 9, Failed: 2}, "EventsFail", "2 of the 11 events of the last 15m failed (18 %)"},
 		alert.DeadLettersGrow: {alert.Facts{Dead: &dead}, "DeadLettersGrow", "30 dead letters, 25 more than an hour ago; most of them: crm: 503"},
-		alert.OldDeadLetter:   {alert.Facts{Dead: &old}, "OldDeadLetter", "the oldest dead letter waits since 1d6h; most of them: crm: 503"},
+		alert.OldDeadLetter:   {alert.Facts{Dead: &old}, "OldDeadLetter", "the oldest dead letter has waited for 1d6h; most of them: crm: 503"},
 		alert.DeadLetterExpires: {
 			alert.Facts{Dead: &expiring}, "DeadLetterExpires", "Temporal deletes a dead letter in 2d2h; most of them: crm: 503",
 		},

@@ -184,7 +184,7 @@ func (l Limits) dead(f Facts) []Finding {
 		found = append(found, Finding{Rule: DeadLettersGrow, Text: fmt.Sprintf("%d dead letters, %d more than an hour ago%s", d.Count, d.Count-d.Before, worst)})
 	}
 	if age := f.Now.Sub(d.Oldest); l.DeadLetterAge > 0 && !d.Oldest.IsZero() && age > l.DeadLetterAge {
-		found = append(found, Finding{Rule: OldDeadLetter, Text: "the oldest dead letter waits since " + Ago(age) + worst})
+		found = append(found, Finding{Rule: OldDeadLetter, Text: "the oldest dead letter has waited for " + Ago(age) + worst})
 	}
 	if !d.Expires.IsZero() && l.Expiry > 0 && d.Expires.Sub(f.Now) < l.Expiry {
 		found = append(found, Finding{Rule: DeadLetterExpires, Text: "Temporal deletes a dead letter in " + Ago(d.Expires.Sub(f.Now)) + worst})

@@ -2,16 +2,20 @@ package app
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net"
+	"net/http"
 	"slices"
 	"time"
 
 	"go.temporal.io/sdk/converter"
 
 	"github.com/grapnel/grapnel/internal/admin"
+	"github.com/grapnel/grapnel/internal/config"
 	"github.com/grapnel/grapnel/internal/console"
 	"github.com/grapnel/grapnel/internal/deadletter"
+	"github.com/grapnel/grapnel/internal/destination"
 	"github.com/grapnel/grapnel/internal/engine"
 	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/eventlog"
@@ -34,14 +38,15 @@ type processStatus struct {
 
 // console makes the operations page.
 func (p *process) console(w *watch, log *eventlog.Log, store *deadletter.Store, at processStatus) (*console.Console, error) {
-	ui := ""
+	ui := p.env.UIOrigin
 	if p.engine != nil {
 		ui = p.engine.UI
 	}
 	return console.New(console.Options{
-		Series: p.observer.flow.Series(), Fleet: fleet.New(func() string { return w.file.inForce().Console.Prometheus }, nil), Events: log, Letters: w.counter.Last, Alerts: w.alerts,
+		Series: p.observer.flow.Series(), Events: log,
+		Fleet: fleet.New(fleet.Options{Address: func() string { return w.file.inForce().Console.Prometheus }}), Letters: w.counter.Last, Alerts: w.alerts,
 		Sources:       func() []console.Source { return p.sourceStates(w.file, at.receiver) },
-		Destinations:  p.destinationStates,
+		Destinations:  func() []console.Destination { return p.pageDestinations(w.file.inForce()) },
 		Configuration: func(ctx context.Context) console.Configuration { return p.configurationState(ctx, w.file, at.ready) },
 		Rejections:    p.observer.rejections,
 		Operator:      operator{store},
@@ -68,38 +73,59 @@ func (p *process) sourceStates(file *reloader, receiver net.Addr) []console.Sour
 				x.URL = ReceiverURL(c, receiver.String()) + x.URL
 			}
 		}
+		if why, paused := p.pauses.Get(event.PauseSource, name); paused {
+			x.Paused, x.Why = why.Since, pause.Reason(event.PauseSource, name, why)
+		}
 		all = append(all, x)
 	}
 	return all
 }
 
-// destinationStates are the targets as the page, the metrics and the alerts see
-// them.
+// destinationStates are the targets that this process delivers to, as the page, the metrics
+// and the alerts see them.
 func (p *process) destinationStates() []console.Destination {
 	var all []console.Destination
 	for _, d := range p.destinations.States() {
-		x := console.Destination{
-			Name: d.Name, Kind: d.Kind, Target: d.Target, Events: d.Events, State: "works", Since: d.Since, Until: d.Until, Why: d.Reason,
-		}
-		switch d.Circuit {
-		case "open":
-			x.State = "open"
-		case "half-open":
-			x.State = "trying"
-		}
-		if why, paused := p.pauses.Get(event.PauseDestination, d.Name); paused {
-			x.State, x.Since, x.Until, x.Why = "paused", why.Since, time.Time{}, pause.Reason(event.PauseDestination, d.Name, why)
-		}
-		all = append(all, x)
+		all = append(all, p.destinationState(d))
 	}
 	return all
 }
 
-// pause stops or starts a destination for the page.
-func (p *process) pause(ctx context.Context, name string, paused bool, actor, reason string) error {
-	return p.pauses.Set(ctx, event.PauseDestination, name, event.PauseChange{
-		Paused: paused, Pause: event.Pause{Since: time.Now().UTC(), Actor: actor, Reason: reason},
-	})
+// pageDestinations are the targets as the page shows them: in a process without a worker
+// they have no state, but that somebody has paused one is known to all.
+func (p *process) pageDestinations(c *config.Config) []console.Destination {
+	var all []console.Destination
+	for _, d := range p.states(c) {
+		all = append(all, p.destinationState(d))
+	}
+	return all
+}
+
+func (p *process) destinationState(d destination.State) console.Destination {
+	x := console.Destination{
+		Name: d.Name, Kind: d.Kind, Target: d.Target, Events: d.Events, State: "works", Since: d.Since, Until: d.Until, Why: d.Reason,
+	}
+	switch d.Circuit {
+	case "open":
+		x.State = "open"
+	case "half-open":
+		x.State = "trying"
+	case "unknown":
+		x.State = ""
+	}
+	if why, paused := p.pauses.Get(event.PauseDestination, d.Name); paused {
+		x.State, x.Since, x.Until, x.Why = "paused", why.Since, time.Time{}, pause.Reason(event.PauseDestination, d.Name, why)
+	}
+	return x
+}
+
+// pause stops or starts a source or a destination for the page.
+func (p *process) pause(ctx context.Context, kind, name string, change event.PauseChange) error {
+	err := p.pauses.Set(ctx, kind, name, change)
+	if errors.Is(err, pause.ErrUnconfirmed) {
+		return console.Fault(http.StatusAccepted, err.Error()+".")
+	}
+	return err
 }
 
 // readyWithin is how long the parts are given to say whether they work.
@@ -117,6 +143,12 @@ func (p *process) configurationState(ctx context.Context, file *reloader, ready 
 	for _, t := range targetsUnder(file.inForce(), p.work) {
 		if t.Fault != "" {
 			c.Unreachable = append(c.Unreachable, t.String()+": "+t.Fault)
+		}
+	}
+	if p.spool != nil {
+		s := p.spool.Stats()
+		c.Spool = &console.Spool{
+			Depth: s.Depth, Refused: s.Refused, Oldest: time.Duration(s.OldestAge), Bytes: s.Bytes, Max: s.MaxBytes, Drain: s.DrainRate,
 		}
 	}
 	return c

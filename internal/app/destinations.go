@@ -14,6 +14,7 @@ import (
 	"github.com/grapnel/grapnel/internal/destination"
 	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/pause"
+	"github.com/grapnel/grapnel/internal/telemetry/series"
 )
 
 // openDestinations makes the set of destinations and the board of what is paused.
@@ -63,6 +64,19 @@ func (c circuits) Changed(to destination.Change) {
 	}
 	c.log.Warn("a circuit breaker has changed", fields...)
 	c.metrics.CircuitChanged(to.Destination, to.To)
+	c.flow.Shut(to.Destination, shutBy(to.To))
+}
+
+// shutBy is a state of a circuit breaker as the series keep it.
+func shutBy(circuit string) int {
+	switch circuit {
+	case "open":
+		return series.ShutOpen
+	case "half-open":
+		return series.ShutTrying
+	default:
+		return series.ShutNot
+	}
 }
 
 // Deferred implements destination.Observer.

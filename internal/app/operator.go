@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/grapnel/grapnel/internal/console"
 	"github.com/grapnel/grapnel/internal/deadletter"
@@ -78,6 +79,53 @@ func (o operator) Operation(ctx context.Context, id string) (console.Operation, 
 	return shownOperation(s), err
 }
 
+// itemsAtOnce is how many items are read to find those of one outcome.
+const itemsAtOnce = 2000
+
+// Items implements console.Operator.
+func (o operator) Items(ctx context.Context, id, key string, from, most int) (found []console.Item, next int, err error) {
+	for {
+		items, err := o.store.Items(ctx, id, from, itemsAtOnce)
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, x := range items {
+			if len(found) == most {
+				return found, from, nil
+			}
+			from++
+			if key == "" || key == string(x.Became) {
+				found = append(found, console.Item{ID: x.ID, Outcome: outcome(x.Became), Why: x.Why, At: x.At})
+			}
+		}
+		if len(items) < itemsAtOnce {
+			return found, 0, nil
+		}
+	}
+}
+
+// outcome writes what became of an item for people.
+func outcome(b event.Became) string {
+	switch b {
+	case event.BecameNothing:
+		return "not begun"
+	case event.BecameStarted:
+		return "being handled"
+	case event.BecameSame:
+		return "failed again, for the same reason"
+	case event.BecameOther:
+		return "failed for another reason"
+	case event.BecameGone:
+		return "no dead letter any more"
+	case event.BecameEnded:
+		return "ended by hand"
+	case event.BecameError:
+		return "could not be begun"
+	default:
+		return string(b)
+	}
+}
+
 // Control implements console.Operator.
 func (o operator) Control(ctx context.Context, id, verb, actor string) error {
 	return o.store.Control(ctx, id, event.Control{Do: verb, Deed: event.Deed{Actor: actor, Reason: "on the page"}})
@@ -97,7 +145,7 @@ func shownOperation(s deadletter.Status) console.Operation {
 		if became.Failed() {
 			op.Failed += n
 		}
-		op.Results = append(op.Results, console.Result{Outcome: strings.ReplaceAll(string(became), "_", " "), Count: n})
+		op.Results = append(op.Results, console.Result{Outcome: outcome(became), Key: string(became), Count: n})
 	}
 	return op
 }
@@ -111,6 +159,12 @@ func filterText(f event.Filter) string {
 		if x.value != "" {
 			all = append(all, x.name+" is "+x.value)
 		}
+	}
+	if !f.Since.IsZero() {
+		all = append(all, "last failed since "+f.Since.UTC().Format(time.RFC3339))
+	}
+	if !f.Until.IsZero() {
+		all = append(all, "last failed before "+f.Until.UTC().Format(time.RFC3339))
 	}
 	if n := len(f.IDs); n > 0 {
 		all = append(all, fmt.Sprintf("%d chosen by hand", n))

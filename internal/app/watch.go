@@ -135,6 +135,9 @@ func (w *watch) look(ctx context.Context) {
 		set.Level(series.Running, float64(census.Unsettled))
 		set.Most(series.RunningAge, w.age(census.Oldest))
 	}
+	for _, d := range w.p.destinationStates() {
+		w.p.observer.flow.Shut(d.Name, map[string]int{"trying": series.ShutTrying, "open": series.ShutOpen, "paused": series.ShutPaused}[d.State])
+	}
 	if w.p.spool != nil {
 		s := w.p.spool.Stats()
 		set.Most(series.Spool, float64(s.Depth))

@@ -29,6 +29,7 @@ import (
 
 	"github.com/grapnel/grapnel/internal/admin"
 	"github.com/grapnel/grapnel/internal/alert"
+	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/eventlog"
 	"github.com/grapnel/grapnel/internal/telemetry/fleet"
 	"github.com/grapnel/grapnel/internal/telemetry/series"
@@ -51,9 +52,10 @@ type Options struct {
 	Destinations  func() []Destination
 	Configuration func(ctx context.Context) Configuration
 	Rejections    *admin.Rejections
-	// Operator acts on dead letters; Pause stops and starts a destination.
+	// Operator acts on dead letters.
 	Operator Operator
-	Pause    func(ctx context.Context, name string, paused bool, actor, reason string) error
+	// Pause stops and starts a source or a destination, which kind says.
+	Pause func(ctx context.Context, kind, name string, change event.PauseChange) error
 	// WebUI is the address of Temporal's Web UI; empty where it is not known.
 	WebUI     string
 	Namespace string
@@ -74,6 +76,9 @@ type Events interface {
 type Source struct {
 	Name, Provider, URL string
 	Last                time.Time
+	// Paused is since when it is paused, and Why by whom and why; zero is not.
+	Paused time.Time
+	Why    string
 }
 
 // Destination is a target as the pages show it.
@@ -97,6 +102,19 @@ type Configuration struct {
 	Unreachable []string
 	// Checks are the parts that were looked at, by name.
 	Checks map[string]admin.Check
+	// Spool is what waits on disk; nil without a spool.
+	Spool *Spool
+}
+
+// Spool is the disk queue as the pages show it.
+type Spool struct {
+	// Depth events wait, of which the oldest has for so long, and Refused are set aside
+	// because Temporal refuses them for good.
+	Depth, Refused int
+	Oldest         time.Duration
+	Bytes, Max     int64
+	// Drain is how many it starts a second.
+	Drain float64
 }
 
 // Request is what an operator asks to be done to dead letters.
@@ -132,8 +150,15 @@ type Operation struct {
 
 // Result counts items of an operation.
 type Result struct {
-	Outcome string
-	Count   int
+	// Outcome is in words, Key what the link to its items names it by.
+	Outcome, Key string
+	Count        int
+}
+
+// Item is one dead letter of an operation, and what became of it.
+type Item struct {
+	ID, Outcome, Why string
+	At               time.Time
 }
 
 // Operator acts on dead letters.
@@ -143,6 +168,9 @@ type Operator interface {
 	Start(ctx context.Context, r Request) (string, error)
 	Operations(ctx context.Context) ([]Operation, error)
 	Operation(ctx context.Context, id string) (Operation, error)
+	// Items gives the items of one from a number on, those of an outcome where its key is
+	// not empty, at most so many, and the number to go on from; 0 is the end.
+	Items(ctx context.Context, id, key string, from, most int) (items []Item, next int, err error)
 	// Control pauses, resumes or cancels one.
 	Control(ctx context.Context, id, verb, actor string) error
 }
@@ -209,7 +237,8 @@ func (c *Console) route() {
 		c.mux.Handle("POST /operations/{id}", c.act(c.control))
 	}
 	if c.Pause != nil {
-		c.mux.Handle("POST /destinations/{name}", c.act(c.pause))
+		c.mux.Handle("POST /destinations/{name}", c.act(c.pause(event.PauseDestination)))
+		c.mux.Handle("POST /sources/{name}", c.act(c.pause(event.PauseSource)))
 	}
 	c.mux.HandleFunc("GET /login", func(w http.ResponseWriter, r *http.Request) { c.show(w, r, "login", c.loginPage) })
 	c.mux.HandleFunc("POST /login", c.login)
@@ -248,8 +277,8 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Patterns are what the console answers of the listener.
 func (c *Console) Patterns() []string {
 	return []string{
-		"/{$}", "/events", "/events/", "/dead-letters", "/dead-letters/", "/operations", "/operations/", "/sources", "/destinations",
-		"/destinations/", "/configuration", "/alerts", "/runbooks/", "/login", "/logout", "/static/",
+		"/{$}", "/events", "/events/", "/dead-letters", "/dead-letters/", "/operations", "/operations/", "/sources", "/sources/",
+		"/destinations", "/destinations/", "/configuration", "/alerts", "/runbooks/", "/login", "/logout", "/static/",
 	}
 }
 
@@ -294,6 +323,9 @@ type fault struct {
 
 func (f fault) Error() string { return f.text }
 
+// faultData is what the page of a fault says.
+type faultData struct{ Title, Text string }
+
 // Fault is an error that the page shows with a status.
 func Fault(status int, text string) error { return fault{status, text} }
 
@@ -314,7 +346,10 @@ func (c *Console) show(w http.ResponseWriter, r *http.Request, name string, p pa
 		case errors.Is(err, eventlog.ErrUnknown):
 			status = http.StatusNotFound
 		}
-		name, data = "fault", err.Error()
+		name, data = "fault", faultData{"That did not work", err.Error()}
+		if status < http.StatusBadRequest {
+			data = faultData{"Not yet", err.Error()}
+		}
 	}
 	f := frame{
 		Page: name, Path: r.URL.Path, Now: c.Now(), Role: c.Sessions.Role(r), User: c.Sessions.needed(), CSRF: c.Sessions.csrf(r),

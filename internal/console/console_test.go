@@ -68,7 +68,11 @@ func (w *world) Operations(context.Context) ([]console.Operation, error) {
 }
 
 func (w *world) Operation(context.Context, string) (console.Operation, error) {
-	return console.Operation{ID: "op-1", Action: "replay", State: "running", Actor: hostile, Reason: hostile, Started: noon, Total: 3, Done: 1}, nil
+	return console.Operation{ID: "op-1", Action: "replay", State: "running", Actor: hostile, Reason: hostile, Started: noon, Total: 3, Done: 1, Results: []console.Result{{Outcome: "failed same", Key: "failed_same", Count: 1}}}, nil
+}
+
+func (w *world) Items(context.Context, string, string, int, int) ([]console.Item, int, error) {
+	return []console.Item{{ID: anID, Outcome: "failed same", Why: hostile, At: noon}}, 100, nil
 }
 
 func (w *world) Control(_ context.Context, id, verb, _ string) error {
@@ -110,16 +114,16 @@ func options(t *testing.T, w *world) console.Options {
 		Series: set, Events: w, Alerts: watch, Operator: w, Rejections: rejections,
 		Letters: func() eventlog.Census { return eventlog.Census{At: noon, Count: 1, Rows: w.rows} },
 		Sources: func() []console.Source {
-			return []console.Source{{Name: "zoom", Provider: "zoom", URL: "https://x.example/webhooks/zoom"}}
+			return []console.Source{{Name: "zoom", Provider: "zoom", URL: "https://x.example/webhooks/zoom", Paused: noon, Why: hostile}}
 		},
 		Destinations: func() []console.Destination {
 			return []console.Destination{{Name: "crm", Kind: "http", Target: hostile, State: "open", Why: hostile, Since: noon, Events: []string{hostile}}}
 		},
 		Configuration: func(context.Context) console.Configuration {
-			return console.Configuration{Path: "grapnel.yaml", Fault: hostile, Warnings: []string{hostile}}
+			return console.Configuration{Path: "grapnel.yaml", Fault: hostile, Warnings: []string{hostile}, Unreachable: []string{"destination " + hostile}}
 		},
-		Pause: func(_ context.Context, name string, paused bool, _, reason string) error {
-			w.paused = append(w.paused, name+" "+map[bool]string{true: "paused", false: "resumed"}[paused]+" "+reason)
+		Pause: func(_ context.Context, kind, name string, c event.PauseChange) error {
+			w.paused = append(w.paused, kind+" "+name+" "+map[bool]string{true: "paused", false: "resumed"}[c.Paused]+" "+c.Pause.Reason)
 			return nil
 		},
 		WebUI: "http://127.0.0.1:8233", Namespace: "default", Version: "grapnel v0.0.0", Log: zap.NewNop(), Now: fixed, Sessions: console.NewSessions("", "", fixed),
@@ -146,7 +150,13 @@ func get(t *testing.T, c http.Handler, path string, cookies ...*http.Cookie) *ht
 
 func post(t *testing.T, c http.Handler, path string, form url.Values, cookies ...*http.Cookie) *httptest.ResponseRecorder {
 	t.Helper()
+	return postFrom(t, c, "192.0.2.1:1234", path, form, cookies...)
+}
+
+func postFrom(t *testing.T, c http.Handler, from, path string, form url.Values, cookies ...*http.Cookie) *httptest.ResponseRecorder {
+	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader(form.Encode()))
+	r.RemoteAddr = from
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	for _, k := range cookies {
 		r.AddCookie(k)
@@ -161,7 +171,7 @@ func paths() []string {
 	return []string{
 		"/", "/?range=24h", "/events", "/events?state=dead&type=" + url.QueryEscape(hostile) + "&since=2h", "/events/" + anID, "/dead-letters",
 		"/dead-letters?by=type&reason=" + url.QueryEscape(hostile), "/dead-letters/confirm?action=replay&ids=" + anID,
-		"/dead-letters/confirm?action=discard&reason=" + url.QueryEscape(hostile), "/operations", "/operations/op-1", "/sources",
+		"/dead-letters/confirm?action=discard&reason=" + url.QueryEscape(hostile), "/operations", "/operations/op-1", "/operations/op-1?became=failed_same", "/sources",
 		"/destinations", "/configuration", "/alerts", "/runbooks/CircuitOpen",
 	}
 }
@@ -251,7 +261,11 @@ func TestFormsActOnceTheyComeFromAPageOfOurs(t *testing.T) {
 
 	require.Equal(t, http.StatusSeeOther, post(t, c, "/destinations/crm", url.Values{"csrf": {csrf}, "verb": {"pause"}, "why": {"down"}}).Code)
 	require.Equal(t, http.StatusSeeOther, post(t, c, "/destinations/crm", url.Values{"csrf": {csrf}, "verb": {"resume"}}).Code)
-	require.Equal(t, []string{"crm paused down", "crm resumed "}, w.paused)
+	require.Equal(t, http.StatusSeeOther, post(t, c, "/sources/zoom", url.Values{"csrf": {csrf}, "verb": {"pause"}, "why": {"wrong"}}).Code)
+	require.Equal(t, []string{"destination crm paused down", "destination crm resumed ", "source zoom paused wrong"}, w.paused)
+	for _, path := range []string{"/destinations/zoom", "/sources/crm", "/sources/%3Cscript%3E"} {
+		require.Equal(t, http.StatusNotFound, post(t, c, path, url.Values{"csrf": {csrf}, "verb": {"pause"}, "why": {"x"}}).Code, path)
+	}
 	require.Equal(t, http.StatusSeeOther, post(t, c, "/operations/op-1", url.Values{"csrf": {csrf}, "verb": {"cancel"}}).Code)
 	require.Equal(t, http.StatusBadRequest, post(t, c, "/operations/op-1", url.Values{"csrf": {csrf}, "verb": {"burn"}}).Code)
 	require.Equal(t, []string{"op-1 cancel"}, w.verbs)
@@ -342,7 +356,7 @@ func TestWhoGuessesTokensHasToWait(t *testing.T) {
 
 func TestAllIsWellOnlyWhereNothingWaits(t *testing.T) {
 	quiet := options(t, &world{})
-	quiet.Alerts = nil
+	quiet.Alerts, quiet.Sources = nil, nil
 	quiet.Letters = func() eventlog.Census { return eventlog.Census{At: noon} }
 	state := "works"
 	quiet.Destinations = func() []console.Destination {
@@ -350,7 +364,7 @@ func TestAllIsWellOnlyWhereNothingWaits(t *testing.T) {
 	}
 	well := func() string { return get(t, page(t, quiet), "/").Body.String() }
 	require.Contains(t, well(), "All is well.")
-	for next, text := range map[string]string{"paused": "crm is paused since 1h.", "open": "crm keeps failing", "trying": "crm is tried out"} {
+	for next, text := range map[string]string{"paused": "crm has been paused for 1h.", "open": "crm keeps failing", "trying": "crm has failed for some time and is tried again"} {
 		state = next
 		require.Contains(t, well(), text)
 		require.NotContains(t, well(), "All is well")
@@ -359,11 +373,15 @@ func TestAllIsWellOnlyWhereNothingWaits(t *testing.T) {
 	quiet.Letters = func() eventlog.Census {
 		return eventlog.Census{At: noon, Count: 2, Rows: []eventlog.Row{{Ended: noon.Add(-2 * time.Hour)}, {Ended: noon}}}
 	}
-	require.Contains(t, well(), "2 dead letters wait, the oldest since 2h.")
+	require.Contains(t, well(), "2 dead letters wait, the oldest for 2h.")
 	require.NotContains(t, well(), "All is well")
 	quiet.Letters = func() eventlog.Census { return eventlog.Census{At: noon, Fault: "no connection"} }
 	require.NotContains(t, well(), "All is well")
 	quiet.Letters = func() eventlog.Census { return eventlog.Census{At: noon} }
 	quiet.Series.Level(series.Spool, 3)
 	require.Contains(t, well(), "3 events wait on disk")
+	quiet.Series = series.New(fixed)
+	quiet.Sources = func() []console.Source { return []console.Source{{Name: "zoom", Paused: noon.Add(-time.Hour)}} }
+	require.Contains(t, well(), "Source zoom has been paused for 1h.")
+	require.NotContains(t, well(), "All is well")
 }

@@ -13,6 +13,9 @@ type figures interface {
 	ByMinute(name string, n int) []series.Point
 	Quantile(name string, q float64, n int) []series.Point
 	Names(prefix string) []string
+	// Source is what was heard of a source, and Tries how many attempts deliveries took.
+	Source(name string) series.Heard
+	Tries(n int) []series.Tried
 }
 
 // figuresOwner says whose figures a page shows.
@@ -46,6 +49,16 @@ func sumOf(from figures, prefix string, minutes int) []series.Point {
 		all = append(all, from.ByMinute(prefix+name, minutes))
 	}
 	return addSeries(all...)
+}
+
+// heard is what was heard of a source; of our own process the source itself knows when
+// its last event came in.
+func heard(from figures, s Source) series.Heard {
+	h := from.Source(s.Name)
+	if s.Last.After(h.Last) {
+		h.Last = s.Last
+	}
+	return h
 }
 
 // latestValue is the last value that is known.

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -53,7 +54,7 @@ func TestThePageSaysWhoseFiguresItShows(t *testing.T) {
 				defer s.Close()
 				address = s.URL
 			}
-			o.Fleet = fleet.New(func() string { return address }, fixed)
+			o.Fleet = fleet.New(fleet.Options{Address: func() string { return address }, Within: time.Minute, Now: fixed})
 			c := page(t, o)
 			got := get(t, c, "/")
 			require.Equal(t, http.StatusOK, got.Code)

@@ -100,6 +100,10 @@ func (c *company) minute(ago time.Duration) {
 		}
 		c.set.Took(series.Answer, time.Duration(3+20*c.dice.Float64())*time.Millisecond)
 	}
+	c.set.Most(series.Shut+"billing", series.ShutNot)
+	c.set.Most(series.Shut+"crm", map[bool]float64{true: series.ShutOpen}[crmDown])
+	c.set.Most(series.Shut+"warehouse", map[bool]float64{true: series.ShutPaused}[ago < 40*time.Minute])
+	c.set.Most(series.Shut+"search-index", map[bool]float64{true: series.ShutTrying}[ago < 2*time.Minute])
 	c.set.Took(series.Answer, time.Duration(50+300*c.dice.Float64())*time.Millisecond)
 	c.set.Level(series.DeadLetters, 40)
 	c.set.Most(series.DeadAge, 86400-ago.Seconds()/2)
@@ -218,7 +222,7 @@ func (c *company) Start(context.Context, console.Request) (string, error) { retu
 
 func (c *company) ops() []console.Operation {
 	return []console.Operation{
-		{ID: "replay-20260304-115500-4f2a", Action: "replay", State: "running", Actor: "ann@laptop", Reason: "the CRM is back since 11:50", Filter: "route is crm, reason is 503 Service Unavailable", Started: noon.Add(-5 * time.Minute), Total: 1240, Done: 730, Failed: 3, Results: []console.Result{{Outcome: "handled", Count: 727}, {Outcome: "failed again", Count: 3}, {Outcome: "being handled", Count: 12}}},
+		{ID: "replay-20260304-115500-4f2a", Action: "replay", State: "running", Actor: "ann@laptop", Reason: "the CRM is back since 11:50", Filter: "route is crm, reason is 503 Service Unavailable", Started: noon.Add(-5 * time.Minute), Total: 1240, Done: 730, Failed: 3, Results: []console.Result{{Outcome: "handled", Key: "handled", Count: 727}, {Outcome: "failed again, for the same reason", Key: "failed_same", Count: 3}, {Outcome: "being handled", Key: "started", Count: 12}}},
 		{ID: "replay-20260304-090000-11aa", Action: "replay", State: "stopped", Actor: "bob@laptop", Reason: "first try", Note: "stopped: 20 of 20 failed again with the same reason", Started: noon.Add(-3 * time.Hour), Total: 1300, Done: 20, Failed: 20},
 		{ID: "discard-20260301-090000-77c0", Action: "discard", State: "done", Actor: "ann@laptop", Reason: "test data of the vendor", Started: noon.Add(-75 * time.Hour), Ended: noon.Add(-74 * time.Hour), Total: 12, Done: 12, Results: []console.Result{{Outcome: "discarded", Count: 12}}},
 	}
@@ -230,6 +234,18 @@ func (c *company) Operations(context.Context) ([]console.Operation, error) { ret
 // Operation implements console.Operator.
 func (c *company) Operation(context.Context, string) (console.Operation, error) {
 	return c.ops()[0], nil
+}
+
+// Items implements console.Operator.
+func (c *company) Items(context.Context, string, string, int, int) (items []console.Item, next int, err error) {
+	for i, r := range c.dead[:30] {
+		x := console.Item{ID: r.ID, Outcome: "handled", At: c.now.Add(-time.Duration(i) * time.Second)}
+		if i%9 == 4 {
+			x.Outcome, x.Why = "failed again, for the same reason", r.Error
+		}
+		items = append(items, x)
+	}
+	return items, 30, nil
 }
 
 // Control implements console.Operator.
@@ -286,10 +302,14 @@ func (c *company) options(t *testing.T) console.Options {
 			var all []console.Source
 			for _, name := range []string{"github", "shopify-eu-production", "slack", "stripe", "zoom"} {
 				last := c.now.Add(-20 * time.Second)
-				if name == "slack" {
-					last = c.now.Add(-2 * time.Hour)
+				one := console.Source{Name: name, Provider: strings.TrimSuffix(name, "-eu-production"), URL: "https://hooks.example.com/webhooks/" + name, Last: last}
+				switch name {
+				case "slack":
+					one.Last = c.now.Add(-2 * time.Hour)
+				case "github":
+					one.Paused, one.Why = c.now.Add(-20*time.Minute), "source github is paused by ann@laptop: a bot floods it"
 				}
-				all = append(all, console.Source{Name: name, Provider: strings.TrimSuffix(name, "-eu-production"), URL: "https://hooks.example.com/webhooks/" + name, Last: last})
+				all = append(all, one)
 			}
 			return all
 		},
@@ -300,12 +320,13 @@ func (c *company) options(t *testing.T) console.Options {
 				Fault:       "/etc/grapnel/grapnel.yaml:41:5: destinations.crm.http.url: is not an address: give https://host/path",
 				Warnings:    []string{"sources.zoom.secrets: it is the one that everyone knows, from the example: replace it"},
 				Unreachable: []string{"destination search-index: no source of the configuration sends what it takes: there is no source githbu; did you mean github?"},
+				Spool:       &console.Spool{Depth: 1204, Oldest: 40 * time.Second, Refused: 2, Bytes: 3 << 20, Max: 1 << 30, Drain: 820},
 				Checks: map[string]admin.Check{
 					"temporal": {OK: true}, "worker": {OK: true}, "spool": {OK: true}, "process": {OK: true},
 				},
 			}
 		},
-		Pause: func(context.Context, string, bool, string, string) error { return nil },
+		Pause: func(context.Context, string, string, event.PauseChange) error { return nil },
 		WebUI: "http://127.0.0.1:8233", Namespace: "default", Version: "grapnel v0.9.0", Log: zap.NewNop(), Now: func() time.Time { return c.now },
 		Sessions: console.NewSessions("", "", func() time.Time { return c.now }),
 	}

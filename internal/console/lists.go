@@ -10,9 +10,13 @@ import (
 	"os"
 	"os/user"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
+	"github.com/grapnel/grapnel/internal/admin"
 	"github.com/grapnel/grapnel/internal/eventlog"
 )
 
@@ -48,7 +52,7 @@ func queryOf(f eventlog.Filter) []string {
 	}
 	for name, at := range map[string]time.Time{"since": f.Since, "until": f.Until} {
 		if !at.IsZero() {
-			pairs = append(pairs, name, at.UTC().Format(time.RFC3339))
+			pairs = append(pairs, name, at.UTC().Format(time.RFC3339Nano))
 		}
 	}
 	return pairs
@@ -92,8 +96,9 @@ func (c *Console) events(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if d.More {
+		// Those that began at the same time as the last one are shown twice rather than never.
 		older := f
-		older.Until = d.Rows[len(d.Rows)-1].Started
+		older.Until = d.Rows[len(d.Rows)-1].Started.Add(time.Microsecond)
 		d.Next = linkTo("/events", append(queryOf(older), "state", string(f.State))...)
 	}
 	return d, nil
@@ -172,6 +177,8 @@ type lettersData struct {
 	Query   map[string]string
 	Rows    []eventlog.Row
 	Matched int
+	// Newer and Next lead to the letters before and after those that are shown.
+	Newer, Next string
 	// Filtered is set when not all are shown.
 	Filtered bool
 	Sources  []string
@@ -212,8 +219,21 @@ func (c *Console) letters(r *http.Request) (any, error) {
 	for _, g := range eventlog.Groups(matched, d.By) {
 		d.Groups = append(d.Groups, groupLine{Group: g, Share: 100 * g.Count / max(len(matched), 1), Href: c.narrow(f, d.By, g.Key)})
 	}
-	d.Rows = matched[:min(len(matched), pageSize)]
 	pairs := queryOf(f)
+	from := 0
+	if text := q.Get("from"); text != "" {
+		if from, err = strconv.Atoi(text); err != nil || from < 0 {
+			return nil, fault{http.StatusBadRequest, "from: that is no number of a letter."}
+		}
+	}
+	from = min(from, len(matched))
+	d.Rows = matched[from:min(len(matched), from+pageSize)]
+	if from > 0 {
+		d.Newer = linkTo("/dead-letters", append(slices.Clone(pairs), "by", d.By, "from", strconv.Itoa(max(from-pageSize, 0)))...)
+	}
+	if next := from + pageSize; next < len(matched) {
+		d.Next = linkTo("/dead-letters", append(slices.Clone(pairs), "by", d.By, "from", strconv.Itoa(next))...)
+	}
 	d.Kinds, d.Tabs = []string{eventlog.ByReason, eventlog.ByRoute, eventlog.BySource, eventlog.ByType, eventlog.ByDay}, map[string]string{}
 	for _, by := range d.Kinds {
 		d.Tabs[by] = linkTo("/dead-letters", append(slices.Clone(pairs), "by", by)...)
@@ -223,8 +243,11 @@ func (c *Console) letters(r *http.Request) (any, error) {
 	return d, nil
 }
 
-// narrow is the link that adds a group to a filter.
+// narrow is the link that adds a group to a filter; empty where no filter can say it.
 func (c *Console) narrow(f eventlog.Filter, by, key string) string {
+	if key == "" {
+		return ""
+	}
 	next := eventlog.ByRoute
 	switch by {
 	case eventlog.ByRoute:
@@ -315,21 +338,51 @@ func (c *Console) begin(r *http.Request) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	req.Actor = cmp.Or(req.Actor, defaultActor())
+	admin.Audit(r.Context(), zap.String("action", req.Action), zap.String("actor", req.Actor), zap.String("reason", req.Reason),
+		zap.Any("filter", req.Filter), zap.Strings("ids", req.IDs))
 	if req.Reason == "" {
 		return "", fault{http.StatusBadRequest, "Say why: it stands in the record of the operation and of each event."}
 	}
-	req.Actor = cmp.Or(req.Actor, defaultActor())
 	id, err := c.Operator.Start(r.Context(), req)
 	if err != nil {
 		return "", fmt.Errorf("start the operation: %w", err)
 	}
+	admin.Audit(r.Context(), zap.String("operation", id))
 	return "/operations/" + url.PathEscape(id), nil
 }
 
 func (c *Console) operations(r *http.Request) (any, error) { return c.Operator.Operations(r.Context()) }
 
+// operationData is one operation with some of its items.
+type operationData struct {
+	Operation
+
+	Items []Item
+	// Became is the outcome whose items are shown, or empty, and Next leads to more.
+	Became, Next string
+}
+
 func (c *Console) operation(r *http.Request) (any, error) {
-	return c.Operator.Operation(r.Context(), r.PathValue("id"))
+	ctx, cancel := context.WithTimeout(r.Context(), askWithin)
+	defer cancel()
+	id, became := r.PathValue("id"), r.URL.Query().Get("became")
+	from, err := strconv.Atoi(cmp.Or(r.URL.Query().Get("from"), "0"))
+	if err != nil || from < 0 {
+		return nil, fault{http.StatusBadRequest, "from: that is no number of an item."}
+	}
+	d := operationData{Became: became}
+	if d.Operation, err = c.Operator.Operation(ctx, id); err != nil {
+		return nil, err
+	}
+	var next int
+	if d.Items, next, err = c.Operator.Items(ctx, id, became, from, pageSize); err != nil {
+		return nil, err
+	}
+	if next > 0 {
+		d.Next = linkTo("/operations/"+url.PathEscape(id), "became", became, "from", strconv.Itoa(next))
+	}
+	return d, nil
 }
 
 // control pauses, resumes or cancels an operation.
@@ -339,5 +392,6 @@ func (c *Console) control(r *http.Request) (string, error) {
 		return "", fault{http.StatusBadRequest, "An operation is paused, resumed or cancelled."}
 	}
 	id := r.PathValue("id")
+	admin.Audit(r.Context(), zap.String("operation", id), zap.String("verb", verb), zap.String("actor", defaultActor()))
 	return "/operations/" + url.PathEscape(id), c.Operator.Control(r.Context(), id, verb, defaultActor())
 }

@@ -16,13 +16,20 @@ type note struct {
 }
 
 // notes are what keeps all from being well, besides what the alerts say: dead letters
-// that are open, destinations that are paused or left alone, events on disk, and a
+// that are open, destinations and sources that are paused or left alone, events on disk, and a
 // Temporal that can't be asked.
 func (c *Console) notes(on []alert.Alert) []note {
 	said := func(subject string, rules ...string) bool {
 		return slices.ContainsFunc(on, func(a alert.Alert) bool { return slices.Contains(rules, a.Rule) && a.Subject == subject })
 	}
 	all := append(c.deadNotes(said), c.destinationNotes(said)...)
+	for _, s := range c.sourceList() {
+		if !s.Paused.IsZero() {
+			all = append(all, note{
+				"Source " + s.Name + " has been paused for " + alert.Ago(c.Now().Sub(s.Paused)) + ".", s.Why, "/sources#" + s.Name, "Look at " + s.Name,
+			})
+		}
+	}
 	if n := c.onDisk(); n > 0 && !said("", alert.SpoolStuck, alert.SpoolNearlyFull) {
 		all = append(all, note{fmt.Sprintf("%s events wait on disk for Temporal.", numberText(n)), "", "/configuration", "Look at the parts"})
 	}
@@ -44,7 +51,7 @@ func (c *Console) deadNotes(said func(subject string, rules ...string) bool) (al
 			text = numberOf(dead.Count) + " dead letters wait"
 		}
 		if oldest := dead.OldestDeath(); !oldest.IsZero() && many {
-			text += ", the oldest since " + alert.Ago(c.Now().Sub(oldest))
+			text += ", the oldest for " + alert.Ago(c.Now().Sub(oldest))
 		}
 		all = append(all, note{text + ".", "", "/dead-letters", "Look at the dead letters"})
 	}
@@ -60,7 +67,7 @@ func (c *Console) destinationNotes(said func(subject string, rules ...string) bo
 		at := note{Why: d.Why, Href: "/destinations#" + d.Name, Do: "Look at " + d.Name}
 		switch {
 		case d.State == "paused":
-			at.Text = d.Name + " is paused since " + alert.Ago(c.Now().Sub(d.Since)) + "."
+			at.Text = d.Name + " has been paused for " + alert.Ago(c.Now().Sub(d.Since)) + "."
 		case d.State == "open" && !said(d.Name, alert.CircuitOpen):
 			at.Text = d.Name + " keeps failing and gets no events for now."
 		case d.State == "trying":

@@ -2,8 +2,9 @@ package console
 
 import (
 	"fmt"
+	"math"
 	"net/http"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/grapnel/grapnel/internal/eventlog"
@@ -27,14 +28,12 @@ const binsOf = 60
 
 // overviewData is what the first page shows.
 type overviewData struct {
-	Range  string
-	Whose  figuresOwner
-	Flow   Plot
-	Totals []flowFigure
-	Ages   Plot
-	Answer Plot
-	// Limit is the share of answers over a second.
-	Slow     string
+	Range    string
+	Whose    figuresOwner
+	Flow     Plot
+	Totals   []flowFigure
+	Ages     Plot
+	Answer   Plot
 	Silence  []sourceSilence
 	Matrix   deadMatrix
 	Tries    Plot
@@ -63,8 +62,8 @@ func (c *Console) overview(r *http.Request) (any, error) {
 		d.Matrix = matrixOf(d.Letters.Rows)
 	}
 	c.ages(&d, from, minutes)
-	c.tries(&d, minutes)
-	d.Silence = c.silence()
+	c.tries(&d, from, minutes)
+	d.Silence = c.silence(from)
 	d.Routes = c.routes(from, minutes)
 	if c.Operator != nil {
 		if ops, err := c.Operator.Operations(r.Context()); err == nil {
@@ -74,43 +73,53 @@ func (c *Console) overview(r *http.Request) (any, error) {
 	return d, nil
 }
 
+// during makes a link to what a list has of a stretch of time.
+func during(path string, from, until time.Time, pairs ...string) string {
+	return linkTo(path, append(pairs, "since", from.Format(time.RFC3339), "until", until.Format(time.RFC3339))...)
+}
+
 // flow draws what came in and what became of it.
 func (c *Console) flow(d *overviewData, from figures, minutes int) {
+	// A repeat and a refused request are no events: the list of those of the same time, and
+	// the refusals by their cause, are nearest to them.
 	kinds := []struct {
-		name, class, state string
-		points             []series.Point
+		name, class, path, state string
+		points                   []series.Point
 	}{
-		{"handled", "good", "handled", sumOf(from, series.Handled, minutes)},
-		{"duplicate", "calm", "", addSeries(from.ByMinute(series.Outcome+"duplicate", minutes), from.ByMinute(series.Outcome+"abandoned", minutes))},
-		{"refused", "warn", "", sumOf(from, series.Refused, minutes)},
-		{"dead", "bad", "dead", sumOf(from, series.Died, minutes)},
+		{"handled", "good", "/events", "handled", sumOf(from, series.Handled, minutes)},
+		{
+			"duplicate", "calm", "/events", "",
+			addSeries(from.ByMinute(series.Outcome+"duplicate", minutes), from.ByMinute(series.Outcome+"abandoned", minutes)),
+		},
+		{"refused", "warn", "/sources", "", sumOf(from, series.Refused, minutes)},
+		{"dead", "bad", "/dead-letters", "", sumOf(from, series.Died, minutes)},
 	}
-	received := sumOf(from, series.Received, minutes)
-	d.Totals = append(d.Totals, flowFigure{"received", "", "/events", sumPoints(received)})
+	received, step := sumOf(from, series.Received, minutes), time.Duration(minutes/binsOf)*time.Minute
+	d.Totals = append(d.Totals, flowFigure{"received", "", linkTo("/events", "since", d.Range), sumPoints(received)})
 	var stacked []plotBar
-	for i, b := range binPoints(received, binsOf, false) {
-		end := b.Time.Add(time.Duration(minutes/binsOf) * time.Minute)
-		stacked = append(stacked, plotBar{
-			gap:   !b.Known,
-			href:  linkTo("/events", "since", b.Time.Format(time.RFC3339), "until", end.Format(time.RFC3339)),
-			title: fmt.Sprintf("%s: received %s", clockText(b.Time, c.Now()), numberText(b.Value)),
-		})
-		if !b.Known {
-			stacked[i].title = clockText(b.Time, c.Now()) + ": not known"
+	for _, b := range binPoints(received, binsOf, false) {
+		one := plotBar{gap: !b.Known, title: clockText(b.Time, c.Now()) + ": not known"}
+		if b.Known {
+			one.href = during("/events", b.Time, b.Time.Add(step))
+			one.title = fmt.Sprintf("%s: received %s", clockText(b.Time, c.Now()), numberText(b.Value))
 		}
+		stacked = append(stacked, one)
 	}
 	for _, k := range kinds {
-		href := "/sources"
-		if k.state != "" {
-			href = linkTo("/events", "state", k.state)
+		all := flowFigure{k.name, k.class, linkTo(k.path, "state", k.state, "since", d.Range), sumPoints(k.points)}
+		if k.path == "/sources" {
+			all.Href = k.path
 		}
-		if k.state == "dead" {
-			href = "/dead-letters"
-		}
-		d.Totals = append(d.Totals, flowFigure{k.name, k.class, href, sumPoints(k.points)})
+		d.Totals = append(d.Totals, all)
 		for i, b := range binPoints(k.points, binsOf, false) {
-			stacked[i].parts = append(stacked[i].parts, barPart{k.class, b.Value})
-			stacked[i].title += fmt.Sprintf(", %s %s", k.name, numberText(b.Value))
+			href := during(k.path, b.Time, b.Time.Add(step), "state", k.state)
+			if k.path == "/sources" {
+				href = k.path
+			}
+			stacked[i].parts = append(stacked[i].parts, barPart{k.class, b.Value, href})
+			if b.Known {
+				stacked[i].title += fmt.Sprintf(", %s %s", k.name, numberText(b.Value))
+			}
 		}
 	}
 	d.Flow = barPlot("Events by the minute: handled, duplicate, refused and dead", stacked).span(received, c.Now())
@@ -119,68 +128,114 @@ func (c *Console) flow(d *overviewData, from figures, minutes int) {
 // ages draws what waits, and how fast senders are answered. What is under way is
 // counted in Temporal, for all processes, so that our own series tells it.
 func (c *Console) ages(d *overviewData, from figures, minutes int) {
-	dead := from.ByMinute(series.DeadAge, minutes)
-	d.Ages = linePlot("Age of the oldest: dead letter, event under way, event on disk", 0, secondsText,
-		plotLine{"bad", dead}, plotLine{"good", c.Series.ByMinute(series.RunningAge, minutes)},
-		plotLine{"warn", from.ByMinute(series.SpoolAge, minutes)}).span(dead, c.Now())
-	half := from.Quantile(series.Answer, .5, minutes)
-	d.Answer = linePlot("Answer time: half of the answers, and 99 of 100, against the second that the most impatient senders give", 1, secondsText,
-		plotLine{"good", half}, plotLine{"warn", from.Quantile(series.Answer, .99, minutes)}).span(half, c.Now())
+	level := func(points []series.Point) []series.Point { return binPoints(points, binsOf, true) }
+	step := time.Duration(minutes/binsOf) * time.Minute
+	say := func(p series.Point) string {
+		switch {
+		case !p.Known:
+			return "not known"
+		case p.Value == 0:
+			return "none"
+		default:
+			return secondsText(p.Value)
+		}
+	}
+	dead, spooled := level(from.ByMinute(series.DeadAge, minutes)), level(from.ByMinute(series.SpoolAge, minutes))
+	running := level(c.Series.ByMinute(series.RunningAge, minutes))
+	ages := curve{
+		label: "Age of the oldest: dead letter, event under way, event on disk", show: secondsText,
+		lines: []plotLine{{"bad", dead}, {"good", running}, {"warn", spooled}},
+	}
+	for i, p := range dead {
+		ages.columns = append(ages.columns, column{
+			fmt.Sprintf("%s: oldest dead letter %s, under way %s, on disk %s", clockText(p.Time, c.Now()), say(p), say(running[i]), say(spooled[i])),
+			linkTo("/dead-letters", "until", p.Time.Add(step).Format(time.RFC3339)),
+		})
+	}
+	d.Ages = ages.plot().span(dead, c.Now())
+
+	half, most := level(from.Quantile(series.Answer, .5, minutes)), level(from.Quantile(series.Answer, .99, minutes))
+	answer := curve{
+		label: "Answer time: half of the answers, and 99 of 100, against the second that the most impatient senders give",
+		limit: 1, show: secondsText, lines: []plotLine{{"good", half}, {"warn", most}},
+	}
+	for i, p := range half {
+		text := "no answer"
+		if p.Known {
+			text = fmt.Sprintf("half of the answers within %s, 99 of 100 within %s", secondsText(p.Value), secondsText(most[i].Value))
+		}
+		answer.columns = append(answer.columns, column{clockText(p.Time, c.Now()) + ": " + text, during("/events", p.Time, p.Time.Add(step))})
+	}
+	d.Answer = answer.plot().span(half, c.Now())
 	if d.Spool = c.onDisk(); d.Whose.All {
 		d.Spool = latestValue(from.ByMinute(series.Spool, minutes))
 	}
 }
 
-// tries draws how many attempts deliveries took. The buckets of the metric are
-// coarser than the bars, so it is of this process always.
-func (c *Console) tries(d *overviewData, minutes int) {
+// tries draws how many attempts deliveries took. Temporal's list doesn't know that of an
+// event, so the bars lead to all that were handled.
+func (c *Console) tries(d *overviewData, from figures, minutes int) {
 	var tries []plotBar
-	for n := 1; n <= 10; n++ {
-		v := c.Series.Total(series.Tries+strconv.Itoa(n), minutes)
-		class := "good"
-		if n > 1 {
-			class = "warn"
+	all := from.Tries(minutes)
+	for i, t := range all {
+		class, attempts := "good", "1 attempt"
+		if i > 0 {
+			class, attempts = "warn", t.Attempts+" attempts"
 		}
-		tries = append(tries, plotBar{title: fmt.Sprintf("%d attempts: %s deliveries", n, numberText(v)), parts: []barPart{{class, v}}})
+		href := linkTo("/events", "state", "handled", "since", d.Range)
+		tries = append(tries, plotBar{
+			title: fmt.Sprintf("%s: %s", attempts, pluralOf(int(math.Round(t.Count)), "delivery", "deliveries")), href: href,
+			parts: []barPart{{class, t.Count, href}},
+		})
 	}
 	d.Tries = barPlot("Attempts until success", tries)
-	d.Tries.Left, d.Tries.Right = "1 attempt", "10 or more"
+	if len(all) > 0 {
+		d.Tries.Left, d.Tries.Right = "1 attempt", all[len(all)-1].Attempts
+	}
 }
 
 // sourceSilence compares a source with itself a week ago.
 type sourceSilence struct {
-	Name       string
-	Hour, Week float64
-	// Known is unset where the process did not run a week ago.
-	Known bool
-	Last  time.Time
+	Source
+	series.Heard
+	Last time.Time
 	// Quiet marks a source that should have sent.
 	Quiet bool
 	Line  Plot
 }
 
-func (c *Console) silence() []sourceSilence {
-	if c.Sources == nil {
-		return nil
-	}
+// usual is how many events an hour of last week must have had for this one to be called
+// silent. The alert has a limit of its own.
+const usual = 20
+
+func (c *Console) silence(from figures) []sourceSilence {
 	var all []sourceSilence
-	for _, s := range c.Sources() {
-		hours := c.Series.ByHour(series.Received+s.Name, 7*24+2)
-		x := sourceSilence{Name: s.Name, Last: s.Last, Hour: c.Series.Total(series.Received+s.Name, 60), Week: hours[1].Value, Known: hours[1].Known}
-		x.Quiet = x.Known && x.Hour == 0 && x.Week >= 20
-		day := hours[len(hours)-24:]
-		x.Line = linePlot(s.Name+" by the hour of the last day", 0, numberText, plotLine{"good", day})
+	for _, s := range c.sourceList() {
+		h := heard(from, s)
+		x := sourceSilence{Source: s, Heard: h, Last: h.Last}
+		x.Quiet = x.WeekKnown && math.Round(x.Hour) == 0 && x.Week >= usual
+		x.Line = c.byHour(s.Name, x.Day)
 		all = append(all, x)
 	}
 	return all
+}
+
+// byHour draws a source by the hour. The whole leads to one list: a link for each bar of a
+// hundred sources would be most of the page.
+func (c *Console) byHour(name string, hours []series.Point) Plot {
+	var all []plotBar
+	for _, h := range hours {
+		all = append(all, plotBar{gap: !h.Known, parts: []barPart{{class: "good", value: h.Value}}})
+	}
+	return barPlot(name+" by the hour of the last day", all)
 }
 
 // deadMatrix is the dead letters by reason and source.
 type deadMatrix struct {
 	Sources []string
 	Rows    []matrixRow
-	// Rest is how many are in reasons that are not shown.
-	Rest int
+	// Rest is how many are in reasons that are not shown, Others how many sources are not.
+	Rest, Others int
 }
 
 type matrixRow struct {
@@ -205,9 +260,11 @@ const (
 func matrixOf(rows []eventlog.Row) deadMatrix {
 	var m deadMatrix
 	for _, g := range eventlog.Groups(rows, eventlog.BySource) {
-		if len(m.Sources) < maxSources {
-			m.Sources = append(m.Sources, g.Key)
+		if len(m.Sources) == maxSources {
+			m.Others++
+			continue
 		}
+		m.Sources = append(m.Sources, g.Key)
 	}
 	counts := map[[2]string]int{}
 	most := 0
@@ -272,7 +329,7 @@ func (c *Console) routes(from figures, minutes int) []routeLine {
 	for _, name := range sortedKeys(names) {
 		d, isDestination := destinations[name]
 		l := routeLine{Name: name, Destination: isDestination, State: d.State, Why: d.Why, Since: d.Since}
-		l.routeFigures = c.routeFigures(from, name, minutes)
+		l.routeFigures = c.routeFigures(from, name, patternOf(name, d.Events), minutes)
 		all = append(all, l)
 	}
 	return all
@@ -284,16 +341,20 @@ var attemptResults = [...]struct{ result, class string }{
 	{"done", "good"}, {"deferred", "calm"}, {"failed", "warn"}, {"timeout", "warn"}, {"permanent", "bad"}, {"panic", "bad"},
 }
 
-func (c *Console) routeFigures(from figures, name string, minutes int) routeFigures {
-	alive := binPoints(sumOf(from, series.Outcome, minutes), binsOf/2, false)
+// routeFigures are those of a route, whose events a filter says.
+func (c *Console) routeFigures(from figures, name string, filter []string, minutes int) routeFigures {
+	alive, step := binPoints(sumOf(from, series.Outcome, minutes), binsOf/2, false), time.Duration(minutes*2/binsOf)*time.Minute
 	stack := make([]plotBar, len(alive))
 	for i, p := range alive {
-		stack[i] = plotBar{gap: !p.Known, title: clockText(p.Time, c.Now())}
+		stack[i] = plotBar{gap: true, title: clockText(p.Time, c.Now()) + ": not known"}
+		if p.Known {
+			stack[i] = plotBar{title: clockText(p.Time, c.Now()), href: during("/events", p.Time, p.Time.Add(step), filter...)}
+		}
 	}
 	f := routeFigures{Slow: slowAttempts(from, name, minutes)}
 	for _, r := range attemptResults {
 		for i, p := range binPoints(from.ByMinute(series.Attempt+r.result+":"+name, minutes), binsOf/2, false) {
-			stack[i].parts = append(stack[i].parts, barPart{r.class, p.Value})
+			stack[i].parts = append(stack[i].parts, barPart{class: r.class, value: p.Value})
 			if p.Value > 0 {
 				stack[i].title += fmt.Sprintf(", %s %s", r.result, numberText(p.Value))
 			}
@@ -307,11 +368,51 @@ func (c *Console) routeFigures(from figures, name string, minutes int) routeFigu
 			}
 		}
 	}
-	f.Plot = barPlot("Attempts at "+name, stack)
+	for i, p := range binPoints(from.ByMinute(series.Shut+name, minutes), binsOf/2, true) {
+		class, text := shutAs(p.Value)
+		if stack[i].band = class; class != "" {
+			stack[i].title += ", " + text
+		}
+	}
+	f.Plot = barPlot("Attempts at "+name+", and when it was kept from them", stack)
 	return f
 }
 
-// slowAttempts is the time within which 99 of 100 attempts at a route ended.
+// shutAs is the class and the name of what kept a destination from its events; empty is
+// nothing.
+func shutAs(v float64) (class, text string) {
+	switch {
+	case v >= series.ShutPaused:
+		return "warn", "paused"
+	case v >= series.ShutOpen:
+		return "bad", "circuit open"
+	case v >= series.ShutTrying:
+		return "calm", "tried again"
+	default:
+		return "", ""
+	}
+}
+
+// patternOf is the filter for the events that a route takes, as far as one can say it.
+func patternOf(name string, events []string) []string {
+	pattern := strings.Join(events, " ")
+	if source, typ, ok := strings.Cut(name, "/"); len(events) == 0 && ok {
+		pattern = source + "/" + strings.ReplaceAll(typ, "/", "*") // A handler is named so, without dots.
+	}
+	source, typ, ok := strings.Cut(pattern, "/")
+	if !ok || len(events) > 1 {
+		return nil
+	}
+	free := func(s string) string {
+		if s == "*" {
+			return ""
+		}
+		return s
+	}
+	return []string{"source", free(source), "type", free(typ)}
+}
+
+// slow is the time within which 99 of 100 attempts at a route ended.
 func slowAttempts(from figures, route string, minutes int) string {
 	worst := 0.0
 	for _, p := range from.Quantile(series.Route+route, .99, minutes) {

@@ -6,8 +6,8 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
-	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -97,14 +97,18 @@ func (s *Sessions) Role(r *http.Request) string {
 }
 
 // guesses counts the logins that have failed from the address of a request. The tokens
-// are too long to be guessed; this keeps a guesser from filling the log.
+// are too long to be guessed; this keeps a guesser from filling the log. Who has an IPv6
+// address has 2^64 of them, so that those count as one.
 func (s *Sessions) guesses(r *http.Request) *rate.Limiter {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
+	from := r.RemoteAddr
+	if at, err := netip.ParseAddrPort(from); err == nil {
+		from = at.Addr().Unmap().String()
+		if at.Addr().Unmap().Is6() {
+			from = netip.PrefixFrom(at.Addr().WithZone(""), 64).Masked().String()
+		}
 	}
 	mine := rate.NewLimiter(rate.Every(wrongEvery), maxWrong)
-	if known, ok, _ := s.wrong.PeekOrAdd(host, mine); ok {
+	if known, ok, _ := s.wrong.PeekOrAdd(from, mine); ok {
 		return known
 	}
 	return mine

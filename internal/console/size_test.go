@@ -53,8 +53,8 @@ func crowd(t *testing.T) console.Options {
 	return o
 }
 
-// The bound is ten times what is promised, for machines that do other things too; what it
-// took is printed.
+// What it took is printed; the bound is a hundred times what is promised, for machines that do
+// other things too: it tells a mistake of an order, and no more.
 func TestThePagesStayQuickWithManyDeadLetters(t *testing.T) {
 	c := page(t, crowd(t))
 	for _, path := range []string{"/", "/?range=24h", "/events", "/dead-letters", "/dead-letters?by=type&route=destination-03", "/sources", "/destinations"} {
@@ -63,6 +63,7 @@ func TestThePagesStayQuickWithManyDeadLetters(t *testing.T) {
 		took := time.Since(began)
 		require.Equal(t, http.StatusOK, w.Code, path)
 		t.Logf("%-45s %4d ms, %d KB", path, took.Milliseconds(), w.Body.Len()>>10)
-		require.Less(t, took, 3*time.Second, path)
+		require.Less(t, took, 30*time.Second, path)
+		require.Less(t, w.Body.Len(), 300<<10, path)
 	}
 }

@@ -4,12 +4,18 @@ import (
 	"html"
 	"html/template"
 	"net/http"
+	"net/url"
 	"regexp"
+	"slices"
 	"strings"
+	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/grapnel/grapnel/docs/runbooks"
 	"github.com/grapnel/grapnel/internal/admin"
 	"github.com/grapnel/grapnel/internal/alert"
+	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/eventlog"
 	"github.com/grapnel/grapnel/internal/telemetry/series"
 )
@@ -17,9 +23,12 @@ import (
 // sourceLine is one sender.
 type sourceLine struct {
 	Source
-	Hour, Day float64
-	Refused   []refusalGroup
-	Line      Plot
+	series.Heard
+	Last time.Time
+	// DayCount is the number of events of the last day.
+	DayCount float64
+	Refused  []refusalGroup
+	Line     Plot
 }
 
 // refusalGroup are the refused requests of one cause, with the latest as example.
@@ -30,7 +39,8 @@ type refusalGroup struct {
 	Body    string
 }
 
-func (c *Console) sources(*http.Request) (any, error) {
+func (c *Console) sources(r *http.Request) (any, error) {
+	from, whose := c.figures(r.Context(), 60)
 	refused := map[string]map[string]*refusalGroup{}
 	order := map[string][]string{}
 	for _, x := range c.rejections() {
@@ -53,13 +63,10 @@ func (c *Console) sources(*http.Request) (any, error) {
 	}
 	var all []sourceLine
 	for _, s := range c.sourceList() {
-		hours := c.Series.ByHour(series.Received+s.Name, 24)
-		all = append(all, sourceLine{
-			Source: s, Hour: c.Series.Total(series.Received+s.Name, 60), Day: sumPoints(hours), Refused: groups(s.Name),
-			Line: linePlot(s.Name+" by the hour of the last day", 0, numberText, plotLine{"good", hours}),
-		})
+		h := heard(from, s)
+		all = append(all, sourceLine{Source: s, Heard: h, Last: h.Last, DayCount: sumPoints(h.Day), Refused: groups(s.Name), Line: c.byHour(s.Name, h.Day)})
 	}
-	return map[string]any{"Sources": all, "Strangers": groups("")}, nil
+	return map[string]any{"Sources": all, "Strangers": groups(""), "Whose": whose, "CanPause": c.Pause != nil}, nil
 }
 
 func (c *Console) rejections() []admin.Rejection {
@@ -77,6 +84,9 @@ type destinationLine struct {
 	Dead int
 	// Failure is what most of those failed with.
 	Failure string
+	// Running and Lately lead to its events, as far as a filter can say which those are:
+	// to those under way, and to those of the last hour.
+	Running, Lately string
 }
 
 func (c *Console) destinations(r *http.Request) (any, error) {
@@ -98,6 +108,9 @@ func (c *Console) destinations(r *http.Request) (any, error) {
 	}
 	show := func(d Destination) destinationLine {
 		one := destinationLine{Destination: d, routeFigures: lines[d.Name].routeFigures, Dead: len(dead[d.Name])}
+		pattern := patternOf(d.Name, d.Events)
+		one.Running = linkTo("/events", append(slices.Clone(pattern), "state", "running")...)
+		one.Lately = linkTo("/events", append(pattern, "since", "1h")...)
 		if groups := eventlog.Groups(dead[d.Name], eventlog.ByReason); len(groups) > 0 {
 			one.Failure = groups[0].Key
 		}
@@ -116,14 +129,29 @@ func (c *Console) destinations(r *http.Request) (any, error) {
 	return map[string]any{"Destinations": all, "Handlers": handlers, "CanPause": c.Pause != nil, "Running": running, "Whose": whose}, nil
 }
 
-// pause stops or starts a destination.
-func (c *Console) pause(r *http.Request) (string, error) {
-	paused := r.PostForm.Get("verb") == "pause"
-	reason := strings.TrimSpace(r.PostForm.Get("why"))
-	if paused && reason == "" {
-		return "", fault{http.StatusBadRequest, "Say why: whoever looks next will ask."}
+// pause stops or starts a source or a destination.
+func (c *Console) pause(kind string) func(r *http.Request) (string, error) {
+	return func(r *http.Request) (string, error) {
+		name, paused, reason := r.PathValue("name"), r.PostForm.Get("verb") == "pause", strings.TrimSpace(r.PostForm.Get("why"))
+		admin.Audit(r.Context(), zap.String(kind, name), zap.Bool("paused", paused), zap.String("reason", reason), zap.String("actor", defaultActor()))
+		if paused && reason == "" {
+			return "", fault{http.StatusBadRequest, "Say why: whoever looks next will ask."}
+		}
+		if !c.has(kind, name) {
+			return "", fault{http.StatusNotFound, "There is no such " + kind + "."}
+		}
+		return "/" + kind + "s#" + url.PathEscape(name), c.Pause(r.Context(), kind, name, event.PauseChange{
+			Paused: paused, Pause: event.Pause{Since: c.Now().UTC(), Actor: defaultActor(), Reason: reason},
+		})
 	}
-	return "/destinations", c.Pause(r.Context(), r.PathValue("name"), paused, defaultActor(), reason)
+}
+
+// has tells whether there is a source or a destination of that name.
+func (c *Console) has(kind, name string) bool {
+	if kind == event.PauseSource {
+		return slices.ContainsFunc(c.sourceList(), func(s Source) bool { return s.Name == name })
+	}
+	return c.Destinations != nil && slices.ContainsFunc(c.Destinations(), func(d Destination) bool { return d.Name == name })
 }
 
 func (c *Console) configuration(r *http.Request) (any, error) {

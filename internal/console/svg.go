@@ -35,60 +35,110 @@ type plotBar struct {
 	href  string
 	// gap is set where nothing is known.
 	gap bool
+	// band is the class of a strip at the upper edge: what held in that time.
+	band string
 }
 
 type barPart struct {
 	class string
 	value float64
+	// href leads to what the part counts; empty is where its whole column leads.
+	href string
 }
+
+// bandHeight is that of the strip and the space below it.
+const bandHeight = 22.0
 
 // barPlot draws stacked bars.
 func barPlot(label string, all []plotBar) Plot {
-	top := 0.0
+	top, highest, known := 0.0, plotHeight, false
 	for _, b := range all {
 		sum := 0.0
 		for _, p := range b.parts {
 			sum += p.value
 		}
 		top = max(top, sum)
+		if b.band != "" {
+			highest, known = plotHeight-bandHeight, true
+		}
 	}
-	plot := Plot{Label: label, Empty: top == 0, Top: numberText(niceTop(top))}
+	plot := Plot{Label: label, Empty: top == 0 && !known, Top: numberText(niceTop(top))}
 	top = max(niceTop(top), 1)
 	width := plotWidth / float64(max(len(all), 1))
 	var s strings.Builder
 	openSVG(&s, label)
+	through := shapes{}
 	for i, b := range all {
 		x := float64(i) * width
 		if b.gap {
-			fmt.Fprintf(&s, `<rect class="gap" x="%.2f" y="0" width="%.2f" height="%g"><title>%s</title></rect>`,
-				x, width, plotHeight, template.HTMLEscapeString(b.title))
-			continue
+			through.add("gap", x, 0, width, plotHeight)
+			rect(&s, mark{class: "column", title: b.title, x: x, width: width, height: plotHeight})
+		} else if b.title != "" {
+			// The whole column can be pointed at, however low its bar is.
+			rect(&s, mark{class: "column", title: b.title, href: b.href, x: x, width: width, height: plotHeight})
 		}
-		if b.href != "" {
-			// The keyboard leaves them out: sixty stops on the way to the rest of the page,
-			// which the search of the list does as well.
-			fmt.Fprintf(&s, `<a href="%s" tabindex="-1">`, template.HTMLEscapeString(b.href))
+		if b.band != "" {
+			through.add(b.band, x, 0, width, bandHeight-8)
 		}
-		// The whole column can be pointed at, however low its bar is.
-		fmt.Fprintf(&s, `<rect class="column" x="%.2f" y="0" width="%.2f" height="%g"><title>%s</title></rect>`,
-			x, width, plotHeight, template.HTMLEscapeString(b.title))
 		y := plotHeight
 		for _, p := range b.parts {
-			h := p.value / top * plotHeight
+			h := p.value / top * highest
 			if h <= 0 {
 				continue
 			}
 			h = max(h, 1)
 			y -= h
-			fmt.Fprintf(&s, `<rect class="%s" x="%.2f" y="%.2f" width="%.2f" height="%.2f"/>`, p.class, x+width*.1, y, width*.8, h)
-		}
-		if b.href != "" {
-			s.WriteString("</a>")
+			if p.href == "" {
+				through.add(p.class, x+width*.1, y, width*.8, h)
+				continue
+			}
+			rect(&s, mark{class: p.class, title: b.title, href: p.href, x: x + width*.1, y: y, width: width * .8, height: h})
 		}
 	}
+	through.draw(&s)
 	s.WriteString("</svg>")
-	plot.SVG = template.HTML(s.String()) //nolint:gosec // G203: numbers, our own classes, and text that is escaped above.
+	plot.SVG = template.HTML(s.String()) //nolint:gosec // G203: numbers, our own classes, and text that is escaped in rect.
 	return plot
+}
+
+// mark is one rectangle of a plot.
+type mark struct {
+	class, title, href  string
+	x, y, width, height float64
+}
+
+// rect draws one that can be pointed at, as a link where it leads somewhere. The keyboard
+// leaves it out: sixty stops on the way to the rest of the page, which the search of the
+// list does as well.
+func rect(s *strings.Builder, m mark) {
+	shape := fmt.Sprintf(`<rect class="%s" x="%.2f" y="%.2f" width="%.2f" height="%.2f"><title>%s</title></rect>`,
+		m.class, m.x, m.y, m.width, m.height, template.HTMLEscapeString(m.title))
+	switch {
+	case m.href != "":
+		fmt.Fprintf(s, `<a href="%s" tabindex="-1">%s</a>`, template.HTMLEscapeString(m.href), shape)
+	case m.title != "":
+		s.WriteString(shape)
+	default: // There is nothing to point at.
+	}
+}
+
+// shapes are rectangles that let the pointer through to their columns, by class: one path of
+// each class is a tenth of as many elements.
+type shapes map[string]*strings.Builder
+
+func (all shapes) add(class string, x, y, width, height float64) {
+	path := all[class]
+	if path == nil {
+		path = &strings.Builder{}
+		all[class] = path
+	}
+	fmt.Fprintf(path, "M%.1f %.1fh%.1fv%.1fh-%.1fz", x, y, width, height, width)
+}
+
+func (all shapes) draw(s *strings.Builder) {
+	for _, class := range sortedKeys(all) {
+		fmt.Fprintf(s, `<path class="%s in" d="%s"/>`, class, all[class])
+	}
 }
 
 // plotLine is one line of a plot.
@@ -97,29 +147,47 @@ type plotLine struct {
 	points []series.Point
 }
 
-// linePlot draws lines over time, broken where nothing is known, with a limit that
-// is drawn across; 0 is none.
-func linePlot(label string, limit float64, show func(float64) string, all ...plotLine) Plot {
-	top := limit * 1.2
+// column is a stretch of a plot of lines that can be pointed at.
+type column struct{ title, href string }
+
+// curve is a plot of lines over time.
+type curve struct {
+	label string
+	// limit is drawn across; 0 is none.
+	limit float64
+	// show writes a value.
+	show  func(float64) string
+	lines []plotLine
+	// columns share the width of the plot.
+	columns []column
+}
+
+// plot draws the lines, broken where nothing is known.
+func (c curve) plot() Plot {
+	top := c.limit * 1.2
 	known := false
-	for _, l := range all {
+	for _, l := range c.lines {
 		for _, p := range l.points {
 			if p.Known {
 				known, top = true, max(top, p.Value)
 			}
 		}
 	}
-	plot := Plot{Label: label, Empty: !known, Top: show(top)}
+	plot := Plot{Label: c.label, Empty: !known, Top: c.show(top)}
 	if top == 0 {
 		top = 1
 	}
 	var s strings.Builder
-	openSVG(&s, label)
-	y := func(v float64) float64 { return plotHeight - v/top*(plotHeight-4) - 2 }
-	if limit > 0 {
-		fmt.Fprintf(&s, `<line class="limit" x1="0" x2="%g" y1="%.2f" y2="%.2f"/>`, plotWidth, y(limit), y(limit))
+	openSVG(&s, c.label)
+	width := plotWidth / float64(max(len(c.columns), 1))
+	for i, col := range c.columns {
+		rect(&s, mark{class: "column", title: col.title, href: col.href, x: float64(i) * width, width: width, height: plotHeight})
 	}
-	for _, l := range all {
+	y := func(v float64) float64 { return plotHeight - v/top*(plotHeight-4) - 2 }
+	if c.limit > 0 {
+		fmt.Fprintf(&s, `<line class="limit" x1="0" x2="%g" y1="%.2f" y2="%.2f"/>`, plotWidth, y(c.limit), y(c.limit))
+	}
+	for _, l := range c.lines {
 		n := float64(max(len(l.points)-1, 1))
 		var path strings.Builder
 		pen := "M"

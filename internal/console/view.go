@@ -24,24 +24,49 @@ func (c *Console) funcs() template.FuncMap {
 			}
 			return alert.Ago(c.Now().Sub(t))
 		},
-		"until": func(t time.Time) string { return alert.Ago(t.Sub(c.Now())) },
-		"past":  func(t time.Time) bool { return t.Before(c.Now()) },
-		"stamp": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") + " UTC" },
-		"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"short": func(id string) string { return id[:min(len(id), 10)] },
-		"num":   func(n any) string { return numberOf(n) },
-		"took":  func(d time.Duration) string { return secondsText(d.Seconds()) },
-		"link":  linkTo,
-		"plural": func(n int, one, many string) string {
-			if n == 1 {
-				return "1 " + one
-			}
-			return numberOf(n) + " " + many
-		},
+		"until":     func(t time.Time) string { return alert.Ago(t.Sub(c.Now())) },
+		"past":      func(t time.Time) bool { return t.Before(c.Now()) },
+		"stamp":     func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") + " UTC" },
+		"iso":       func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"short":     func(id string) string { return id[:min(len(id), 10)] },
+		"num":       func(n any) string { return numberOf(n) },
+		"took":      func(d time.Duration) string { return secondsText(d.Seconds()) },
+		"link":      linkTo,
+		"size":      func(n int64) string { return strconv.FormatFloat(float64(n)/(1<<20), 'f', 1, 64) + " MiB" },
+		"plural":    pluralOf,
+		"alertHref": alertHref,
 		"workflow": func(id, run string) string {
 			return c.WebUI + "/namespaces/" + url.PathEscape(c.Namespace) + "/workflows/" + url.PathEscape(id) + "/" + url.PathEscape(run) + "/history"
 		},
 		"operate": func(role string) bool { return role == RoleOperate },
+	}
+}
+
+// pluralOf counts things in words.
+func pluralOf(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return numberOf(n) + " " + many
+}
+
+// alertHref is where to look at what an alert is about.
+func alertHref(a alert.Alert) string {
+	switch a.Rule {
+	case alert.CircuitOpen:
+		return "/destinations#" + url.PathEscape(a.Subject)
+	case alert.SourceSilent:
+		return "/sources#" + url.PathEscape(a.Subject)
+	case alert.EventsFail:
+		return "/dead-letters?since=15m"
+	case alert.DeadLettersGrow:
+		return "/dead-letters?since=1h"
+	case alert.HandlerPanics:
+		return linkTo("/dead-letters", "route", a.Subject)
+	case alert.OldDeadLetter, alert.DeadLetterExpires:
+		return "/dead-letters?by=day"
+	default: // The spool and the workers are parts of the process.
+		return "/configuration"
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -30,8 +31,12 @@ type failing struct {
 	taken atomic.Int32
 }
 
-func newFailing(t *testing.T) *failing {
+// newFailing makes one; more are lines of the destination's configuration.
+func newFailing(t *testing.T, more ...string) *failing {
 	t.Helper()
+	if len(more) == 0 {
+		more = []string{"breaker: {failure_ratio: 0}"}
+	}
 	o := &failing{}
 	crm := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -47,7 +52,8 @@ func newFailing(t *testing.T) *failing {
 		}
 	}))
 	t.Cleanup(crm.Close)
-	file := yaml("destinations:", to("crm", crm.URL, "attempts: 2, schedule: [100ms]", "breaker: {failure_ratio: 0}"))
+	file := yaml("destinations:", to("crm", crm.URL, "attempts: 2, schedule: [100ms]", more...),
+		strings.Replace(to("search", crm.URL, "attempts: 2"), "zoom/*", "zom/*", 1))
 	h := newHome(t, strings.Replace(file, "examples: [meetings]\n", "", 1),
 		"GRAPNEL_ADMIN_TOKEN="+operateToken, "GRAPNEL_ADMIN_READ_TOKEN="+readToken)
 	o.program = h.start(t, "up")
@@ -132,6 +138,9 @@ func TestAnOperatorFindsMendsAndReplaysOnThePage(t *testing.T) {
 	b.Open(t, "/")
 	b.See(t, "that all is well", "All is well.")
 	judge(t, b)
+	b.Open(t, "/configuration")
+	b.See(t, "what no source reaches", "destination search", "there is no source zom; did you mean zoom?")
+	judge(t, b)
 
 	// What all of this left in the metrics, those of Temporal's SDK among them.
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, o.admin+"/metrics", http.NoBody)
@@ -143,6 +152,93 @@ func TestAnOperatorFindsMendsAndReplaysOnThePage(t *testing.T) {
 	require.NoError(t, errors.Join(err, res.Body.Close()))
 	require.Contains(t, string(scrape), "grapnel_received_total")
 	require.Less(t, len(scrape), 60<<10, "a scrape stays small where there is one source")
+}
+
+// Somebody who has never seen the page is told that the CRM gets no events: four clicks find
+// the cause, the extent and the cure. By REST and by command it is as short.
+func TestAnOutageIsUnderstoodAndEndedInFourClicks(t *testing.T) {
+	t.Parallel()
+	o := newFailing(t, "breaker: {failure_ratio: 0.5, min_calls: 6, window: 5m, open: 2s}")
+	s := o.system(t)
+	s.secret = secret
+	const dead, waiting = 3, 2
+	for i := range dead {
+		s.dead(t, s.send(t, zoomOf(fmt.Sprint("meeting ", i), "meeting.started")).EventID)
+	}
+	for i := range waiting {
+		s.send(t, zoomOf(fmt.Sprint("another meeting ", i), "meeting.started"))
+	}
+	rest := func(method, path, body string) string {
+		req, err := http.NewRequestWithContext(t.Context(), method, o.admin+"/api/v1"+path, strings.NewReader(body))
+		require.NoError(t, err)
+		req.Header.Set("Authorization", "Bearer "+operateToken)
+		req.Header.Set("Content-Type", "application/json")
+		res, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		text, err := io.ReadAll(res.Body)
+		require.NoError(t, errors.Join(err, res.Body.Close()))
+		require.Equal(t, 2, res.StatusCode/100, "%s", text)
+		return string(text)
+	}
+
+	// By REST: the cause, the extent, and what the cure would do.
+	until(t, "REST tells the cause", func() bool {
+		text := rest(http.MethodGet, "/destinations", "")
+		return strings.Contains(text, "answered 503 Service Unavailable") && regexp.MustCompile(`"circuit":"(open|half-open)"`).MatchString(text)
+	})
+	until(t, "REST tells the extent", func() bool {
+		return strings.Contains(rest(http.MethodGet, "/dead-letters/groups?route=crm", ""), fmt.Sprintf(`"total":%d`, dead)) &&
+			strings.Count(rest(http.MethodGet, "/events?state=running", ""), `"id":`) == waiting
+	})
+	require.Contains(t, rest(http.MethodPost, "/operations", `{"action":"replay","filter":{"route":"crm"},"dry_run":true}`), fmt.Sprintf(`"total":%d`, dead))
+
+	// By command.
+	out, code := o.home.run(t, "dlq", "list", "--route", "crm", "--group-by", "reason")
+	require.Zero(t, code, out)
+	require.Regexp(t, `(?m)^ *3 .*answered 503 Service Unavailable|answered 503 Service Unavailable.* 3\b`, out)
+	out, code = o.home.run(t, "events", "list", "--state", "running", "--json")
+	require.Zero(t, code, out)
+	require.Equal(t, waiting, strings.Count(out, `"state":"running"`), out)
+	out, code = o.home.run(t, "dlq", "replay", "--route", "crm", "--dry-run")
+	require.Zero(t, code, out)
+	require.Contains(t, out, "3")
+
+	// On the page.
+	b := browsertest.New(t, o.admin)
+	o.logIn(t, b, operateToken)
+	b.See(t, "that something is wrong, and where to look", "crm", "Look at crm")
+	clicks := 0
+	click := func(in, text string) {
+		clicks++
+		b.Click(t, in, text)
+	}
+	click("main", "Look at crm")
+	b.See(t, "the cause", "answered 503 Service Unavailable", "the database is away", "3 dead letters", "2 events are under way")
+	require.Equal(t, "/destinations#crm", b.Path(t))
+	b.Shoot(t, "outage-1-cause")
+	judge(t, b)
+	click("section[@id='crm']", "answered 503 Service Unavailable")
+	b.See(t, "the extent", "3 open", "answered 503 Service Unavailable", "zoom meeting.started")
+	b.Shoot(t, "outage-2-extent")
+	judge(t, b)
+	o.mended.Store(true) // Its owner has been told.
+	click("main", "Replay all 3")
+	b.See(t, "what the cure would do", "Replay 3 dead letters?")
+	b.Shoot(t, "outage-3-cure")
+	b.Type(t, "input[name=why]", "the database of the CRM is back")
+	click("main", "Replay 3")
+	b.See(t, "the end", "Replay of 3 dead letters done", "3 handled")
+	b.Shoot(t, "outage-4-end")
+	require.Equal(t, 4, clicks)
+	until(t, "what had waited is delivered too", func() bool { return o.taken.Load() == dead+waiting })
+
+	// The operation's items lead on to each event.
+	click("main", "handled")
+	b.See(t, "the items", "Those of one outcome")
+	require.Contains(t, rest(http.MethodGet, "/operations", ""), "the database of the CRM is back")
+	out, code = o.home.run(t, "ops", "list")
+	require.Zero(t, code, out)
+	require.Contains(t, out, "the database of the CRM is back")
 }
 
 // judge fails on whatever the browser or the audit complains of.

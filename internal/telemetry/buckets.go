@@ -22,8 +22,9 @@ func shortBuckets() []float64 { return []float64{.05, .25, 1, 3, 10} }
 
 // sdkViews keep the SDK's own metrics small: all of them together were most of a
 // scrape. Its timers, which are in seconds too, get few buckets. Those that time
-// what our own metrics time, or how long a poll waited, are left out, and so are
-// the labels that multiply them or always say the same.
+// what our own metrics time, or how long a poll waited, are left out, and what counts
+// attempts beside requests, and so are the labels that multiply them or always say the
+// same: a process works in one namespace, and its own timers on one task queue.
 func sdkViews() []sdkmetric.View {
 	sdk := instrumentation.Scope{Name: sdkScope}
 	drop := func(name string) sdkmetric.View {
@@ -33,6 +34,10 @@ func sdkViews() []sdkmetric.View {
 		drop("temporal_long_request_latency"),
 		drop("temporal_long_request_latency_attempt"),
 		drop("temporal_request_latency_attempt"),
+		drop("temporal_request_attempt"),
+		drop("temporal_request_failure_attempt"),
+		drop("temporal_long_request_attempt"),
+		drop("temporal_long_request_failure_attempt"),
 		drop("temporal_workflow_task_replay_latency"),
 		drop("temporal_workflow_endtoend_latency"),
 		drop("temporal_activity_execution_latency"),
@@ -47,15 +52,16 @@ func sdkViews() []sdkmetric.View {
 		views = append(views, sdkmetric.NewView(
 			sdkmetric.Instrument{Name: name, Kind: sdkmetric.InstrumentKindHistogram, Scope: sdk},
 			sdkmetric.Stream{
-				Aggregation:     sdkmetric.AggregationExplicitBucketHistogram{Boundaries: []float64{.01, .1, 1, 10}},
-				AttributeFilter: attribute.NewDenyKeysFilter("client_name", "workflow_type", "activity_type", "worker_type"),
+				Aggregation: sdkmetric.AggregationExplicitBucketHistogram{Boundaries: []float64{.01, .1, 1, 10}},
+				AttributeFilter: attribute.NewDenyKeysFilter(
+					"client_name", "namespace", "task_queue", "workflow_type", "activity_type", "worker_type"),
 			},
 		))
 	}
 	for _, kind := range []sdkmetric.InstrumentKind{sdkmetric.InstrumentKindCounter, sdkmetric.InstrumentKindGauge} {
 		views = append(views, sdkmetric.NewView(
 			sdkmetric.Instrument{Name: "*", Kind: kind, Scope: sdk},
-			sdkmetric.Stream{AttributeFilter: attribute.NewDenyKeysFilter("client_name")},
+			sdkmetric.Stream{AttributeFilter: attribute.NewDenyKeysFilter("client_name", "namespace")},
 		))
 	}
 	return views

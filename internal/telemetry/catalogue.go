@@ -31,6 +31,7 @@ type Metric struct {
 // The names of grapnel's metrics, by which the code makes and fills them.
 const (
 	MetricReceived         = "grapnel_received_total"
+	MetricRefused          = "grapnel_refused_total"
 	MetricAnswer           = "grapnel_answer_duration_seconds"
 	MetricInFlight         = "grapnel_requests_in_flight"
 	MetricStart            = "grapnel_start_duration_seconds"
@@ -75,7 +76,8 @@ const (
 func Catalogue() []Metric {
 	source := []string{"source"}
 	return []Metric{
-		{MetricReceived, Counter, []string{"source", "outcome"}, "Requests at the door, by how they were answered.", "Requests by outcome"},
+		{MetricReceived, Counter, []string{"source", "outcome"}, "Requests at the door, by how they were answered; those that were refused are one outcome of a source, however many causes it meets.", "Requests by outcome"},
+		{MetricRefused, Counter, []string{"cause"}, "Refused requests of all sources, by why; /rejections and the page have those of each source.", "Refusals by cause"},
 		{MetricAnswer, Histogram, nil, "From a request's header to its answer; senders give one to three seconds.", "Answer time"},
 		{MetricInFlight, Gauge, nil, "Requests at the door that are not answered yet.", ""},
 		{MetricStart, Histogram, []string{"outcome"}, "How long a request took in which Temporal took an event.", ""},

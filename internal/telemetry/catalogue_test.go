@@ -30,7 +30,9 @@ func full(t *testing.T, sources int) *telemetry.Metrics {
 		flow.Received(s, "started", time.Millisecond)
 		flow.Repeated(s, "duplicate", time.Millisecond)
 		flow.Refused(s, "signature", time.Millisecond)
-		flow.Refused(s, "timestamp-too-old", time.Millisecond)
+		for _, cause := range []string{"timestamp-too-old", "method", "too-large", "rate"} {
+			flow.Refused(s, cause, time.Millisecond)
+		}
 		flow.Handled(s, "invoice.paid", time.Second)
 	}
 	failing := names[:(sources+1)/2]

@@ -39,7 +39,8 @@ func (f *Flow) Series() *series.Set { return f.series }
 
 // Refused counts a request that the door refused.
 func (f *Flow) Refused(source, outcome string, took time.Duration) {
-	f.answered(source, outcome, took)
+	f.metrics.Refused(source, outcome, took)
+	f.answeredIn(outcome, took)
 	f.series.Add(series.Refused+f.metrics.labels.Load().source(source), 1)
 }
 
@@ -65,6 +66,10 @@ func (f *Flow) Repeated(source, outcome string, took time.Duration) {
 
 func (f *Flow) answered(source, outcome string, took time.Duration) {
 	f.metrics.Received(source, outcome, took)
+	f.answeredIn(outcome, took)
+}
+
+func (f *Flow) answeredIn(outcome string, took time.Duration) {
 	f.series.Add(series.Outcome+outcome, 1)
 	f.series.Took(series.Answer, took)
 }
@@ -116,9 +121,12 @@ func (f *Flow) Attempted(route, result string, n int, took time.Duration) {
 	f.series.Took(series.Route+route, took)
 	if result == "done" {
 		f.metrics.Attempts(n)
-		f.series.Add(series.Tries+strconv.Itoa(min(n, maxTries)), 1)
+		f.series.Add(series.Tries+strconv.Itoa(min(n, series.MaxTries)), 1)
 	}
 }
 
-// maxTries is the number of attempts from which on they are counted as one.
-const maxTries = 10
+// Shut keeps what keeps a destination from its events; shut is one of the values of
+// package series.
+func (f *Flow) Shut(destination string, shut int) {
+	f.series.Most(series.Shut+destination, float64(shut))
+}

@@ -28,12 +28,13 @@ type Metrics struct {
 	meter    metric.Meter
 	labels   atomic.Pointer[knownLabels]
 
-	received, processed, failed, deadLetters metric.Int64Counter
-	replays, collisions, abandoned           metric.Int64Counter
-	deliveries, alerts, circuits, deferrals  metric.Int64Counter
-	processing, start, answer                metric.Float64Histogram
-	delivery, attempts                       metric.Float64Histogram
-	inFlight                                 metric.Int64UpDownCounter
+	received, refused                       metric.Int64Counter
+	processed, failed, deadLetters          metric.Int64Counter
+	replays, collisions, abandoned          metric.Int64Counter
+	deliveries, alerts, circuits, deferrals metric.Int64Counter
+	processing, start, answer               metric.Float64Histogram
+	delivery, attempts                      metric.Float64Histogram
+	inFlight                                metric.Int64UpDownCounter
 }
 
 // NewMetrics makes the instruments on a registry of their own. Faults that the
@@ -89,6 +90,7 @@ func (m *Metrics) instruments() error {
 		faults = append(faults, err)
 	}
 	count(&m.received, MetricReceived)
+	count(&m.refused, MetricRefused)
 	count(&m.processed, MetricProcessed)
 	count(&m.failed, MetricFailed)
 	count(&m.deadLetters, MetricDeadLetters)
@@ -143,9 +145,19 @@ func (m *Metrics) Observe(name string, read func(say func(value float64, labels 
 // Shutdown ends the collecting.
 func (m *Metrics) Shutdown(ctx context.Context) error { return m.shutdown(ctx) }
 
-// Received counts one request by how the door answered it: started, duplicate,
-// invalid_signature and so on, and how long it took to. The outcome has to be one
-// of the code's own words.
+// Refused counts a request that the door refused, and why. The cause has to be one of the
+// code's own words. It is no label beside the source: eighty sources times all causes would
+// be most of a scrape.
+func (m *Metrics) Refused(source, cause string, took time.Duration) {
+	m.Received(source, outcomeRefused, took)
+	m.refused.Add(context.Background(), 1, m.labels.Load().option(labelKey{label: "cause", value: cause}))
+}
+
+// outcomeRefused is the outcome of every refused request.
+const outcomeRefused = "refused"
+
+// Received counts one request by how the door answered it: started, duplicate and so on,
+// and how long it took to. The outcome has to be one of the code's own words.
 func (m *Metrics) Received(source, outcome string, took time.Duration) {
 	m.received.Add(context.Background(), 1, m.labels.Load().set(source, "outcome", outcome))
 	m.answer.Record(context.Background(), max(took, 0).Seconds())

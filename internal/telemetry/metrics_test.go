@@ -125,10 +125,10 @@ func TestTheSDKCountsOnTheSameEndpoint(t *testing.T) {
 	lines := scrape(t, m)
 	for _, want := range []string{
 		"# TYPE temporal_request_total counter",
-		`temporal_request_total{namespace="default"} 3`,
-		`temporal_request_latency_seconds_bucket{namespace="default",le="0.01"} 0`,
-		`temporal_request_latency_seconds_bucket{namespace="default",le="0.1"} 1`,
-		`temporal_worker_task_slots_available{namespace="default"} 7`,
+		`temporal_request_total 3`,
+		`temporal_request_latency_seconds_bucket{le="0.01"} 0`,
+		`temporal_request_latency_seconds_bucket{le="0.1"} 1`,
+		`temporal_worker_task_slots_available 7`,
 	} {
 		require.Contains(t, lines, want)
 	}

@@ -3,6 +3,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -47,14 +48,23 @@ type keptAnswer struct {
 	err     error
 }
 
-// New makes a reader of the Prometheus at an address, which is asked for anew each
-// time: the configuration may change. An empty one is none. A nil clock is the
-// system's.
-func New(address func() string, now func() time.Time) *Reader {
-	if now == nil {
-		now = time.Now
+// Options is what a Reader works with.
+type Options struct {
+	// Address is that of the Prometheus, which is asked for anew each time: the
+	// configuration may change. An empty one is none.
+	Address func() string
+	// Within is how long it has to answer; 0 is as long as a page can wait.
+	Within time.Duration
+	// Now is the clock; nil is the system's.
+	Now func() time.Time
+}
+
+// New makes a reader.
+func New(o Options) *Reader {
+	if o.Now == nil {
+		o.Now = time.Now
 	}
-	return &Reader{address: address, client: newClient(), within: answersWithin, now: now, kept: map[int]*keptAnswer{}}
+	return &Reader{address: o.Address, client: newClient(), within: cmp.Or(o.Within, answersWithin), now: o.Now, kept: map[int]*keptAnswer{}}
 }
 
 // Figures gives what all processes did in the latest minutes, at most a minute old.
@@ -90,12 +100,12 @@ func (r *Reader) ask(ctx context.Context, address string, minutes int) (*Figures
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.within)
 	defer cancel()
 	f := newFigures(r.now(), minutes)
-	all := queries(f.step)
+	all := append(queries(f.step), onceQueries(minutes)...)
 	answers := make([][]apiSeries, len(all))
 	g, ctx := errgroup.WithContext(ctx)
 	for i, q := range all {
 		g.Go(func() (err error) {
-			answers[i], err = r.queryRange(ctx, address, q.text, f)
+			answers[i], err = r.queryRange(ctx, address, q.text, f.window(q))
 			return err
 		})
 	}
@@ -104,6 +114,10 @@ func (r *Reader) ask(ctx context.Context, address string, minutes int) (*Figures
 	}
 	for i, q := range all {
 		for _, one := range answers[i] {
+			if q.take != nil {
+				q.take(f, one.Metric, hoursOf(one, f.window(q)))
+				continue
+			}
 			f.put(q, one)
 		}
 	}
@@ -121,6 +135,13 @@ type Figures struct {
 	// alive tells at which points some process lived.
 	alive [Points]bool
 	rows  map[string]*figureRow
+	// sources are what was heard of each, hours in how many processes lived in each of the
+	// last day's, and weekKnown whether one did a week ago.
+	sources   map[string]*series.Heard
+	hours     []series.Point
+	weekKnown bool
+	// tries are the deliveries that took so many attempts at the most.
+	tries map[string]float64
 }
 
 type figureRow struct {
@@ -132,7 +153,89 @@ type figureRow struct {
 func newFigures(now time.Time, minutes int) *Figures {
 	step := time.Duration(max(minutes/Points, 1)) * time.Minute
 	end := now.UTC().Truncate(time.Minute)
-	return &Figures{start: end.Add(-(Points - 1) * step), step: step, rows: map[string]*figureRow{}}
+	return &Figures{
+		start: end.Add(-(Points - 1) * step), step: step, rows: map[string]*figureRow{},
+		sources: map[string]*series.Heard{}, tries: map[string]float64{},
+	}
+}
+
+// window is which points a query is asked for.
+func (f *Figures) window(q figureQuery) window {
+	if q.take == nil {
+		return window{f.start, f.step, Points}
+	}
+	end := window{f.start, f.step, Points}.end()
+	return window{end.Add(-time.Duration(q.span-1) * time.Hour), time.Hour, q.span}
+}
+
+// hoursOf are the points of an answer by the hour; what Prometheus says of a time is about
+// the hour before it.
+func hoursOf(from apiSeries, w window) []series.Point {
+	out := make([]series.Point, w.points)
+	for i := range out {
+		out[i].Time = w.start.Add(time.Duration(i-1) * w.step)
+	}
+	for _, s := range from.Values {
+		i := int(math.Round(s.at.Sub(w.start).Seconds() / w.step.Seconds()))
+		if i >= 0 && i < w.points && !math.IsNaN(s.value) && !math.IsInf(s.value, 0) {
+			out[i].Value, out[i].Known = s.value, true
+		}
+	}
+	return out
+}
+
+// Source gives what was heard of a source. An hour in which some process lived and counted
+// none of its events is one of silence.
+func (f *Figures) Source(name string) series.Heard {
+	h := series.Heard{}
+	if known := f.sources[name]; known != nil {
+		h = *known
+	}
+	h.WeekKnown = f.weekKnown
+	w := f.window(figureQuery{take: func(*Figures, map[string]string, []series.Point) {}, span: 24})
+	day := hoursOf(apiSeries{}, w)
+	for i := range day {
+		if i < len(h.Day) {
+			day[i] = h.Day[i]
+		}
+		day[i].Known = day[i].Known || i < len(f.hours) && f.hours[i].Value > 0
+	}
+	h.Day = day
+	return h
+}
+
+// Tries gives how many attempts deliveries took, in the steps that the metric has.
+func (f *Figures) Tries(int) []series.Tried {
+	type bound struct {
+		le    float64
+		count float64
+	}
+	var bounds []bound
+	for le, count := range f.tries {
+		if v, err := strconv.ParseFloat(le, 64); err == nil {
+			bounds = append(bounds, bound{v, count})
+		}
+	}
+	slices.SortFunc(bounds, func(a, b bound) int { return cmp.Compare(a.le, b.le) })
+	var all []series.Tried
+	below, from := 0.0, 1
+	for _, b := range bounds {
+		one := series.Tried{Count: max(b.count-below, 0)}
+		switch {
+		case math.IsInf(b.le, 1):
+			one.Attempts = strconv.Itoa(from) + " or more"
+		case int(b.le) == from:
+			one.Attempts = strconv.Itoa(from)
+		default:
+			one.Attempts = strconv.Itoa(from) + " to " + strconv.Itoa(int(b.le))
+		}
+		all = append(all, one)
+		below = b.count
+		if !math.IsInf(b.le, 1) {
+			from = int(b.le) + 1
+		}
+	}
+	return all
 }
 
 // put takes one series of an answer in.
@@ -218,5 +321,5 @@ func quantile(name string, q float64) string {
 }
 
 func isLevel(name string) bool {
-	return strings.HasPrefix(name, "quantile ") || name == series.DeadAge || name == series.SpoolAge || name == series.Spool
+	return strings.HasPrefix(name, series.Shut) || strings.HasPrefix(name, "quantile ") || name == series.DeadAge || name == series.SpoolAge || name == series.Spool
 }

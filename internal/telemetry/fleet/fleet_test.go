@@ -64,7 +64,9 @@ func serve(t *testing.T, h http.Handler) (r *fleet.Reader, clock *time.Time) {
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
 	now := noon
-	return fleet.New(func() string { return s.URL + "/" }, func() time.Time { return now }), &now
+	return fleet.New(fleet.Options{
+		Address: func() string { return s.URL + "/" }, Within: time.Minute, Now: func() time.Time { return now },
+	}), &now
 }
 
 func sum(points []series.Point) (total float64) {
@@ -152,7 +154,7 @@ func TestWhatPrometheusIsAsked(t *testing.T) {
 			for _, asked := range p.asked {
 				q := asked.URL.Query()
 				require.Equal(t, "/api/v1/query_range", asked.URL.Path)
-				require.Equal(t, want.step, q.Get("step"))
+				require.Contains(t, []string{want.step, "3600"}, q.Get("step"), "by the points of a plot, or by the hour")
 				require.Equal(t, strconv.FormatInt(noon.Truncate(time.Minute).Unix(), 10), q.Get("end"))
 				require.Empty(t, asked.Header.Get("Authorization"))
 				require.Empty(t, asked.Header.Get("Cookie"))
@@ -162,6 +164,79 @@ func TestWhatPrometheusIsAsked(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestWhatAllProcessesHeardOfASource(t *testing.T) {
+	hourly, week := `[1h]))`, `[1h] offset 1w))`
+	p := &prometheus{matrices: map[string]string{
+		"count(grapnel_build_info)":                       "[" + one(`{}`, map[int]string{0: "2"}) + "]",
+		"count(max_over_time(grapnel_build_info" + hourly: "[" + one(`{}`, map[int]string{0: "2", 60: "2", 120: "2"}) + "]",
+		"count(max_over_time(grapnel_build_info" + week:   "[" + one(`{}`, map[int]string{0: "1"}) + "]",
+		verified + hourly:                                 "[" + one(`{"source":"zoom"}`, map[int]string{0: "3", 60: "7"}) + "]",
+		verified + week:                                   "[" + one(`{"source":"zoom"}`, map[int]string{0: "31"}) + "," + one(`{"source":"slack"}`, map[int]string{0: "12"}) + "]",
+		"grapnel_source_last_event_timestamp_seconds":     "[" + one(`{"source":"zoom"}`, map[int]string{0: strconv.FormatInt(noon.Add(-5*time.Minute).Unix(), 10)}) + "]",
+	}}
+	r, _ := serve(t, p)
+	f, err := r.Figures(t.Context(), 60)
+	require.NoError(t, err)
+	zoom := f.Source("zoom")
+	require.InDelta(t, 3, zoom.Hour, 0)
+	require.InDelta(t, 31, zoom.Week, 0)
+	require.True(t, zoom.WeekKnown)
+	require.Equal(t, noon.Add(-5*time.Minute), zoom.Last.UTC())
+	require.Len(t, zoom.Day, 24)
+	require.Equal(t, series.Point{Time: noon.Truncate(time.Minute).Add(-time.Hour), Value: 3, Known: true}, zoom.Day[23])
+	require.InDelta(t, 7, zoom.Day[22].Value, 0)
+	require.True(t, zoom.Day[21].Known, "an hour of silence is known where a process lived")
+	require.False(t, zoom.Day[20].Known)
+	slack := f.Source("slack")
+	require.InDelta(t, 12, slack.Week, 0)
+	require.Zero(t, slack.Hour)
+	require.True(t, slack.Last.IsZero())
+	require.Len(t, f.Source("never heard of").Day, 24)
+}
+
+const verified = `grapnel_received_total{outcome=~"started|replayed|queued|duplicate|abandoned|changed"}`
+
+func TestWithoutAWeekOfPrometheusNobodyKnowsIt(t *testing.T) {
+	p := &prometheus{matrices: map[string]string{"count(grapnel_build_info)": "[" + one(`{}`, map[int]string{0: "2"}) + "]"}}
+	r, _ := serve(t, p)
+	f, err := r.Figures(t.Context(), 60)
+	require.NoError(t, err)
+	require.False(t, f.Source("zoom").WeekKnown)
+}
+
+func TestHowManyAttemptsTheDeliveriesOfAllProcessesTook(t *testing.T) {
+	var buckets []string
+	for le, count := range map[string]string{"1.0": "40", "2.0": "45", "3.0": "45", "5.0": "46", "+Inf": "48"} {
+		buckets = append(buckets, one(`{"le":"`+le+`"}`, map[int]string{0: count}))
+	}
+	p := &prometheus{matrices: map[string]string{
+		"count(grapnel_build_info)":  "[" + one(`{}`, map[int]string{0: "2"}) + "]",
+		"grapnel_delivery_attempts_": "[" + strings.Join(buckets, ",") + "]",
+	}}
+	r, _ := serve(t, p)
+	f, err := r.Figures(t.Context(), 360)
+	require.NoError(t, err)
+	require.Equal(t, []series.Tried{
+		{Attempts: "1", Count: 40}, {Attempts: "2", Count: 5}, {Attempts: "3"}, {Attempts: "4 to 5", Count: 1}, {Attempts: "6 or more", Count: 2},
+	}, f.Tries(360))
+}
+
+func TestWhatKeptADestinationOfSomeProcess(t *testing.T) {
+	p := &prometheus{matrices: map[string]string{
+		"count(grapnel_build_info)":        "[" + one(`{}`, map[int]string{0: "2"}) + "]",
+		"grapnel_destination_breaker_open": "[" + one(`{"destination":"crm"}`, map[int]string{0: "0", 1: "2", 2: "2"}) + "]",
+		"grapnel_destination_paused":       "[" + one(`{"destination":"crm"}`, map[int]string{0: "0", 1: "0", 2: "3"}) + "]",
+	}}
+	r, _ := serve(t, p)
+	f, err := r.Figures(t.Context(), 60)
+	require.NoError(t, err)
+	points := f.ByMinute(series.Shut+"crm", 60)
+	require.InDelta(t, series.ShutNot, points[59].Value, 0)
+	require.InDelta(t, series.ShutOpen, points[58].Value, 0)
+	require.GreaterOrEqual(t, points[57].Value, float64(series.ShutPaused))
+	require.False(t, points[50].Known)
 }
 
 func TestPrometheusIsAskedOnceAMinute(t *testing.T) {
@@ -185,7 +260,7 @@ func TestAnotherAddressCountsAtOnce(t *testing.T) {
 	s := httptest.NewServer(p)
 	defer s.Close()
 	address := ""
-	r := fleet.New(func() string { return address }, func() time.Time { return noon })
+	r := fleet.New(fleet.Options{Address: func() string { return address }, Within: time.Minute, Now: func() time.Time { return noon }})
 	f, err := r.Figures(t.Context(), 60)
 	require.NoError(t, err)
 	require.Nil(t, f)

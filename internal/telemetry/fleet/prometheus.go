@@ -69,11 +69,20 @@ func (s *apiSample) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// queryRange asks for the points of figures.
-func (r *Reader) queryRange(ctx context.Context, address, text string, f *Figures) ([]apiSeries, error) {
+// window is which points of time a query is asked for.
+type window struct {
+	start  time.Time
+	step   time.Duration
+	points int
+}
+
+func (w window) end() time.Time { return w.start.Add(time.Duration(w.points-1) * w.step) }
+
+// queryRange asks for the points of a window.
+func (r *Reader) queryRange(ctx context.Context, address, text string, w window) ([]apiSeries, error) {
 	values := url.Values{
-		"query": {text}, "step": {fmt.Sprintf("%.0f", f.step.Seconds())},
-		"start": {strconv.FormatInt(f.start.Unix(), 10)}, "end": {strconv.FormatInt(f.start.Add((Points-1)*f.step).Unix(), 10)},
+		"query": {text}, "step": {fmt.Sprintf("%.0f", w.step.Seconds())},
+		"start": {strconv.FormatInt(w.start.Unix(), 10)}, "end": {strconv.FormatInt(w.end().Unix(), 10)},
 		"timeout": {fmt.Sprintf("%.0fs", answersWithin.Seconds())},
 	}
 	at := strings.TrimSuffix(address, "/") + "/api/v1/query_range?" + values.Encode()

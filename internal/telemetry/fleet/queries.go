@@ -16,6 +16,10 @@ type figureQuery struct {
 	name, also func(labels map[string]string) string
 	// level is set where no answer is not known, rather than zero.
 	level bool
+	// take, where it is set, takes the answer instead, and span is how long it covers, in
+	// hours, one point each.
+	take func(f *Figures, labels map[string]string, hours []series.Point)
+	span int
 }
 
 // rateWindow is the least time over which a rate is taken: Prometheus reads once a
@@ -60,6 +64,62 @@ func queries(step time.Duration) []figureQuery {
 		},
 		{text: "max(" + telemetry.MetricSpoolAge + ")", name: is(series.SpoolAge), level: true},
 		{text: "sum(" + telemetry.MetricSpoolDepth + ")", name: is(series.Spool), level: true},
+		shut(telemetry.MetricBreakerOpen, series.ShutOpen, step),
+		shut(telemetry.MetricPaused, series.ShutPaused, step),
+	}
+}
+
+// shut asks when a gauge of destinations was 1: of each, in some process.
+func shut(metric string, as int, step time.Duration) figureQuery {
+	return figureQuery{
+		text:  fmt.Sprintf("%d * max by (destination) (max_over_time(%s[%.0fs]))", as, metric, step.Seconds()),
+		name:  func(l map[string]string) string { return series.Shut + l["destination"] },
+		level: true,
+	}
+}
+
+// verified matches the outcomes of verified events.
+const verified = `{outcome=~"started|replayed|queued|duplicate|abandoned|changed"}`
+
+// onceQueries are what the pages tell besides: of each source by the hour, and how many
+// attempts deliveries took in the whole of the stretch of time.
+func onceQueries(minutes int) []figureQuery {
+	last := func(hours []series.Point) float64 { return hours[len(hours)-1].Value }
+	bySource := func(take func(h *series.Heard, hours []series.Point)) func(*Figures, map[string]string, []series.Point) {
+		return func(f *Figures, l map[string]string, hours []series.Point) {
+			h := f.sources[l["source"]]
+			if h == nil {
+				h = &series.Heard{}
+				f.sources[l["source"]] = h
+			}
+			take(h, hours)
+		}
+	}
+	return []figureQuery{
+		{
+			text: "sum by (source) (increase(" + telemetry.MetricReceived + verified + "[1h]))", span: 24,
+			take: bySource(func(h *series.Heard, hours []series.Point) { h.Day, h.Hour = hours, last(hours) }),
+		},
+		{
+			text: "count(max_over_time(" + telemetry.MetricBuild + "[1h]))", span: 24,
+			take: func(f *Figures, _ map[string]string, hours []series.Point) { f.hours = hours },
+		},
+		{
+			text: "sum by (source) (increase(" + telemetry.MetricReceived + verified + "[1h] offset 1w))", span: 1,
+			take: bySource(func(h *series.Heard, hours []series.Point) { h.Week = last(hours) }),
+		},
+		{
+			text: "count(max_over_time(" + telemetry.MetricBuild + "[1h] offset 1w))", span: 1,
+			take: func(f *Figures, _ map[string]string, hours []series.Point) { f.weekKnown = last(hours) > 0 },
+		},
+		{
+			text: "max by (source) (max_over_time(" + telemetry.MetricLastEvent + "[1d]))", span: 1,
+			take: bySource(func(h *series.Heard, hours []series.Point) { h.Last = time.Unix(int64(last(hours)), 0) }),
+		},
+		{
+			text: fmt.Sprintf("sum by (le) (increase(%s_bucket[%dm]))", telemetry.MetricAttempts, minutes), span: 1,
+			take: func(f *Figures, l map[string]string, hours []series.Point) { f.tries[l["le"]] = last(hours) },
+		},
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -263,6 +264,8 @@ const (
 	Reason = "reason:"
 	// Attempt counts attempts at a route that ended in a result: "attempt:done:crm".
 	Attempt = "attempt:"
+	// Shut is what kept a destination from its events: one of the values below.
+	Shut = "shut:"
 	// Tries counts deliveries by how many attempts they took.
 	Tries = "tries:"
 	// Answer is the spread of answer times, Route that of the attempts at a route.
@@ -279,3 +282,52 @@ const (
 	Running    = "running"
 	RunningAge = "running age"
 )
+
+// The values of Shut, the worse the higher.
+const (
+	ShutNot    = 0 // it works
+	ShutTrying = 1 // its circuit breaker tries it out
+	ShutOpen   = 2 // its circuit breaker is open
+	ShutPaused = 3 // somebody has paused it
+)
+
+// MaxTries is the number of attempts from which on they are counted as one.
+const MaxTries = 10
+
+// Tried is how many deliveries took so many attempts.
+type Tried struct {
+	// Attempts says how many, as people write it.
+	Attempts string
+	Count    float64
+}
+
+// Tries gives how many attempts the deliveries of the n latest minutes took.
+func (s *Set) Tries(n int) []Tried {
+	var all []Tried
+	for k := 1; k <= MaxTries; k++ {
+		one := Tried{Attempts: strconv.Itoa(k), Count: s.Total(Tries+strconv.Itoa(k), n)}
+		if k == MaxTries {
+			one.Attempts += " or more"
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// Heard is what was heard of a source.
+type Heard struct {
+	// Hour is the number of events of the last hour, Week that of the same hour a week
+	// ago; WeekKnown is unset where nobody counted then.
+	Hour, Week float64
+	WeekKnown  bool
+	// Day are the hours of the last day.
+	Day []Point
+	// Last is when its last event came in, where that is known here.
+	Last time.Time
+}
+
+// Source gives what was heard of a source, apart from Last.
+func (s *Set) Source(name string) Heard {
+	hours := s.ByHour(Received+name, 7*24+2)
+	return Heard{Hour: s.Total(Received+name, 60), Week: hours[1].Value, WeekKnown: hours[1].Known, Day: hours[len(hours)-24:]}
+}

@@ -1,15 +1,8 @@
 package starter_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -20,59 +13,16 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 
+	"github.com/grapnel/grapnel/internal/certtest"
 	"github.com/grapnel/grapnel/internal/config"
 	"github.com/grapnel/grapnel/starter"
 )
 
-// authority signs certificates for tests.
-type authority struct {
-	key  *ecdsa.PrivateKey
-	cert *x509.Certificate
-	pool *x509.CertPool
-	pem  []byte
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	a := &authority{pool: x509.NewCertPool()}
-	var err error
-	a.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, Subject: pkix.Name{CommonName: rand.Text()},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &a.key.PublicKey, a.key)
-	require.NoError(t, err)
-	a.cert, err = x509.ParseCertificate(der)
-	require.NoError(t, err)
-	a.pool.AddCert(a.cert)
-	a.pem = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	return a
-}
-
-// issue makes a certificate for loopback, of a serial number.
-func (a *authority) issue(t *testing.T, serial int64) (cert, key []byte) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(serial), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}, a.cert, &private.PublicKey, a.key)
-	require.NoError(t, err)
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
-	require.NoError(t, err)
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
-}
-
-// files writes the listener's files.
-func (a *authority) files(t *testing.T, dir string, serial int64, clients []byte) *config.TLS {
+// filesOf writes the listener's files.
+func filesOf(t *testing.T, a *certtest.Authority, dir string, serial int64, clients []byte) *config.TLS {
 	t.Helper()
 	f := &config.TLS{CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem")}
-	cert, key := a.issue(t, serial)
+	cert, key := a.Issue(t, "localhost", serial)
 	require.NoError(t, os.WriteFile(f.CertFile, cert, 0o600))
 	require.NoError(t, os.WriteFile(f.KeyFile, key, 0o600))
 	if clients != nil {
@@ -92,27 +42,27 @@ func openTLSDoor(t *testing.T, files *config.TLS, yaml string) *doorway {
 	})
 }
 
-// transport trusts the authority and shows the certificates, if any.
-func (a *authority) transport(highest uint16, own ...tls.Certificate) *http.Transport {
+// transportOf trusts the authority and shows the certificates, if any.
+func transportOf(a *certtest.Authority, highest uint16, own ...tls.Certificate) *http.Transport {
 	return &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
-		RootCAs: a.pool, Certificates: own, MinVersion: tls.VersionTLS10, MaxVersion: highest,
+		RootCAs: a.Pool, Certificates: own, MinVersion: tls.VersionTLS10, MaxVersion: highest,
 	}}
 }
 
 func TestOwnTLS(t *testing.T) {
-	ours := newAuthority(t)
-	w := openTLSDoor(t, ours.files(t, t.TempDir(), 1, nil), "sources:\n"+source("a", "require_https: true"))
+	ours := certtest.New(t)
+	w := openTLSDoor(t, filesOf(t, ours, t.TempDir(), 1, nil), "sources:\n"+source("a", "require_https: true"))
 	url := "https://" + w.addr + "/webhooks/a"
-	require.Equal(t, http.StatusOK, send(t, ours.transport(0), url, "{}", token()...).status, "it counts as https")
+	require.Equal(t, http.StatusOK, send(t, transportOf(ours, 0), url, "{}", token()...).status, "it counts as https")
 
 	for name, version := range map[string]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11} {
 		t.Run("TLS "+name+" is refused", func(t *testing.T) {
-			_, err := tls.Dial("tcp", w.addr, ours.transport(version).TLSClientConfig)
+			_, err := tls.Dial("tcp", w.addr, transportOf(ours, version).TLSClientConfig)
 			require.Error(t, err)
 		})
 	}
 	t.Run("a client that does not shake hands is cut off", func(t *testing.T) {
-		slow := openTLSDoor(t, ours.files(t, t.TempDir(), 1, nil), "timeouts: {header: 200ms, read: 400ms}\nsources:\n"+source("a"))
+		slow := openTLSDoor(t, filesOf(t, ours, t.TempDir(), 1, nil), "timeouts: {header: 200ms, read: 400ms}\nsources:\n"+source("a"))
 		c, err := net.Dial("tcp", slow.addr)
 		require.NoError(t, err)
 		defer func() { _ = c.Close() }()
@@ -122,10 +72,10 @@ func TestOwnTLS(t *testing.T) {
 }
 
 func TestCertificateIsReadAgain(t *testing.T) {
-	ours, dir := newAuthority(t), t.TempDir()
-	w := openTLSDoor(t, ours.files(t, dir, 1, nil), "sources:\n"+source("a"))
+	ours, dir := certtest.New(t), t.TempDir()
+	w := openTLSDoor(t, filesOf(t, ours, dir, 1, nil), "sources:\n"+source("a"))
 	serial := func() int64 {
-		c, err := tls.Dial("tcp", w.addr, ours.transport(0).TLSClientConfig)
+		c, err := tls.Dial("tcp", w.addr, transportOf(ours, 0).TLSClientConfig)
 		require.NoError(t, err)
 		defer func() { _ = c.Close() }()
 		return c.ConnectionState().PeerCertificates[0].SerialNumber.Int64()
@@ -138,25 +88,25 @@ func TestCertificateIsReadAgain(t *testing.T) {
 		return w.logs.FilterMessageSnippet("new certificate can't be used").Len() == 1
 	}, time.Minute, 20*time.Millisecond)
 
-	ours.files(t, dir, 2, nil)
+	filesOf(t, ours, dir, 2, nil)
 	require.Eventually(t, func() bool { return serial() == 2 }, time.Minute, 20*time.Millisecond)
 }
 
 func TestClientCertificates(t *testing.T) {
-	ours, theirs := newAuthority(t), newAuthority(t)
-	w := openTLSDoor(t, ours.files(t, t.TempDir(), 1, theirs.pem), "sources:\n"+source("a"))
+	ours, theirs := certtest.New(t), certtest.New(t)
+	w := openTLSDoor(t, filesOf(t, ours, t.TempDir(), 1, theirs.PEM), "sources:\n"+source("a"))
 	url := "https://" + w.addr + "/webhooks/a"
-	good, err := tls.X509KeyPair(theirs.issue(t, 7))
+	good, err := tls.X509KeyPair(theirs.Issue(t, "localhost", 7))
 	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, send(t, ours.transport(0, good), url, "{}", token()...).status)
+	require.Equal(t, http.StatusOK, send(t, transportOf(ours, 0, good), url, "{}", token()...).status)
 
-	other, err := tls.X509KeyPair(ours.issue(t, 7))
+	other, err := tls.X509KeyPair(ours.Issue(t, "localhost", 7))
 	require.NoError(t, err)
 	for name, own := range map[string][]tls.Certificate{"none": nil, "one of another authority": {other}} {
 		t.Run(name+" is refused", func(t *testing.T) {
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, http.NoBody)
 			require.NoError(t, err)
-			res, err := ours.transport(0, own...).RoundTrip(req)
+			res, err := transportOf(ours, 0, own...).RoundTrip(req)
 			if err == nil {
 				_ = res.Body.Close()
 			}
@@ -166,17 +116,17 @@ func TestClientCertificates(t *testing.T) {
 }
 
 func TestListenSaysWhatIsWrong(t *testing.T) {
-	ours := newAuthority(t)
+	ours := certtest.New(t)
 	for _, test := range []struct {
 		name  string
 		spoil func(*config.TLS)
 	}{
 		{"no certificate", func(f *config.TLS) { f.CertFile += "x" }},
-		{"the key is another's", func(f *config.TLS) { f.KeyFile = ours.files(t, t.TempDir(), 1, nil).KeyFile }},
+		{"the key is another's", func(f *config.TLS) { f.KeyFile = filesOf(t, ours, t.TempDir(), 1, nil).KeyFile }},
 		{"authorities that are none", func(f *config.TLS) { f.ClientCA = f.KeyFile }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			files := ours.files(t, t.TempDir(), 1, nil)
+			files := filesOf(t, ours, t.TempDir(), 1, nil)
 			test.spoil(files)
 			_, err := starter.Listen(t.Context(), "127.0.0.1:0", files, zap.NewNop())
 			require.Error(t, err)

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -110,21 +111,28 @@ func statsHandler(o Options) http.Handler {
 
 func rejectionsHandler(o Options) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		limit := 0
-		if s := r.URL.Query().Get("limit"); s != "" {
-			n, err := strconv.Atoi(s)
-			if err != nil || n < 1 {
-				writeError(w, http.StatusBadRequest, "limit has to be a number of at least 1")
-				return
-			}
-			limit = n
-		}
 		list := o.Rejections.List(r.URL.Query().Get("source"))
-		if limit > 0 && limit < len(list) {
-			list = list[:limit]
+		limit, err := Limit(r, len(list))
+		if err != nil {
+			writeError(w, http.StatusBadRequest, err.Error())
+			return
 		}
+		list = list[:min(limit, len(list))]
 		writeJSON(w, http.StatusOK, map[string][]Rejection{"rejections": list})
 	})
+}
+
+// Limit reads how many a request wants listed, or gives the fallback where it does not say.
+func Limit(r *http.Request, fallback int) (int, error) {
+	text := r.URL.Query().Get("limit")
+	if text == "" {
+		return fallback, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return 0, errors.New("limit has to be a number of at least 1")
+	}
+	return n, nil
 }
 
 // writeJSON answers v for people to read.

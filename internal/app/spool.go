@@ -119,9 +119,10 @@ func spoolRoutes(s *spool.Spool) []admin.Route {
 		return nil
 	}
 	list := func(w http.ResponseWriter, r *http.Request) {
-		limit, err := strconv.Atoi(r.URL.Query().Get("limit"))
+		limit, err := admin.Limit(r, DefaultSpoolLimit)
 		if err != nil {
-			limit = DefaultSpoolLimit
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
 		}
 		entries, err := ListSpool(s, limit)
 		if err != nil {

@@ -8,14 +8,17 @@ import (
 	"os"
 	"os/user"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/grapnel/grapnel/internal/deadletter"
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/eventlog"
 )
 
 func dlqCommand(p Program) *cobra.Command {
@@ -92,7 +95,7 @@ func (f *filterFlags) add(p Program, c *cobra.Command, reason string) {
 	fl.StringVar(&f.filter.Error, "error", "", "only those whose error has this text in it")
 	fl.StringVar(&f.since, "since", "", "only those that failed last at this time or later: 2h, 3d, 2026-11-26 or 2026-11-26T08:00:00Z")
 	fl.StringVar(&f.until, "until", "", "only those that failed last before this time")
-	fl.IntVar(&f.filter.Limit, "limit", 0, "at most so many; 0 is all")
+	limitFlag(fl, &f.filter.Limit, 0, "at most so many; 0 is all")
 	for _, flag := range []struct{ name, key string }{{"source", "source"}, {"type", "type"}, {"route", "route"}, {reason, "reason"}} {
 		_ = c.RegisterFlagCompletionFunc(flag.name, p.completeValues(flag.key)) // The flag was added above.
 	}
@@ -127,40 +130,51 @@ func (p Program) completeValues(key string) cobra.CompletionFunc {
 // read gives the filter, with times read.
 func (f *filterFlags) read(now time.Time) (event.Filter, error) {
 	var err error
-	if f.filter.Since, err = timeOrAgo(f.since, now); err != nil {
+	if f.filter.Since, err = timeOf(f.since, now); err != nil {
 		return f.filter, &usageError{fmt.Errorf("--since: %w", err)}
 	}
-	if f.filter.Until, err = timeOrAgo(f.until, now); err != nil {
+	if f.filter.Until, err = timeOf(f.until, now); err != nil {
 		return f.filter, &usageError{fmt.Errorf("--until: %w", err)}
-	}
-	if f.filter.Limit < 0 {
-		return f.filter, &usageError{fmt.Errorf("--limit is %d and can't be negative", f.filter.Limit)}
 	}
 	return f.filter, nil
 }
 
-// timeOrAgo reads a time, or how long ago it was.
-func timeOrAgo(s string, now time.Time) (time.Time, error) {
+// timeOf reads a time, or how long ago it was; without a text it is the zero time.
+func timeOf(s string, now time.Time) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}
-	for _, layout := range []string{time.RFC3339Nano, time.DateTime, time.DateOnly} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t, nil
-		}
+	return eventlog.ParseTime(s, now)
+}
+
+// limitFlag declares a flag that says how many are listed; only one whose default is 0 may be 0.
+func limitFlag(f *pflag.FlagSet, to *int, fallback int, usage string) {
+	*to = fallback
+	f.Var(&limitValue{to, min(fallback, 1)}, "limit", usage)
+}
+
+// limitValue is such a flag: a number of least at least.
+type limitValue struct {
+	to    *int
+	least int
+}
+
+func (l *limitValue) String() string {
+	if l.to == nil {
+		return "0"
 	}
-	text := s
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		var n int
-		if _, err := fmt.Sscanf(days, "%d", &n); err == nil {
-			text = fmt.Sprintf("%dh", 24*n)
-		}
+	return strconv.Itoa(*l.to)
+}
+
+func (l *limitValue) Type() string { return "int" }
+
+func (l *limitValue) Set(text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < l.least {
+		return fmt.Errorf("it has to be a number of at least %d", l.least)
 	}
-	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 {
-		return time.Time{}, fmt.Errorf("%q is neither a time, as 2026-11-26T08:00:00Z, nor how long ago, as 2h or 3d", s)
-	}
-	return now.Add(-d), nil
+	*l.to = n
+	return nil
 }
 
 // actor is who works here, as user@host.
@@ -209,7 +223,7 @@ replays. With --group-by, a line for each reason, route, source, type or day.`,
 }
 
 func (p Program) dlqList(ctx context.Context, s *deadletter.Store, f event.Filter, by string, asJSON bool) error {
-	if by != "" && !contains(deadletter.GroupKeys(), by) {
+	if by != "" && !slices.Contains(deadletter.GroupKeys(), by) {
 		return &usageError{fmt.Errorf("--group-by %s: %sit is one of %s", by, didYouMean(by, deadletter.GroupKeys()), strings.Join(deadletter.GroupKeys(), ", "))}
 	}
 	listing, err := s.List(ctx, f)
@@ -238,10 +252,6 @@ func (p Program) dlqList(ctx context.Context, s *deadletter.Store, f event.Filte
 		_, _ = fmt.Fprintf(p.Stdout, "There are more: about %d are listed in all. --limit and filters say which are shown.\n", n)
 	}
 	return nil
-}
-
-func contains(all []string, one string) bool {
-	return slices.Contains(all, one)
 }
 
 // shortID is how much of an ID is shown in a line; a command takes it as well.

@@ -77,10 +77,7 @@ func (f *eventsFlags) filter(now time.Time) (eventlog.Filter, error) {
 		name, text string
 		to         *time.Time
 	}{{"--since", f.since, &out.Since}, {"--until", f.until, &out.Until}} {
-		if one.text == "" {
-			continue
-		}
-		at, err := eventlog.ParseTime(one.text, now)
+		at, err := timeOf(one.text, now)
 		if err != nil {
 			return out, &usageError{fmt.Errorf("%s: %w", one.name, err)}
 		}
@@ -144,7 +141,7 @@ func eventsList(p Program) *cobra.Command {
 	f.add(c)
 	c.Flags().StringVar(&f.since, "since", "", "only those that began since then: 2h, 3d, 2026-01-31 or RFC 3339")
 	c.Flags().StringVar(&f.until, "until", "", "only those that began before then")
-	c.Flags().IntVar(&f.Limit, "limit", 50, "how many to list at the most")
+	limitFlag(c.Flags(), &f.Limit, 50, "how many to list at the most")
 	return c
 }
 
@@ -229,7 +226,7 @@ func printEvent(w io.Writer, f *eventlog.Story, now time.Time) {
 		}
 		say("%s  %s", s.Time.Local().Format("2006-01-02 15:04:05"), event.Clean(text, 400))
 		if s.Stack != "" {
-			say("%s", s.Stack)
+			say("%s", legible(s.Stack))
 		}
 	}
 	for _, r := range f.Runs {

@@ -57,7 +57,7 @@ Web UI shows too; a worker must be running to answer for them.`,
 			return listMeetings(cmd, c, limit, asJSON)
 		},
 	}
-	cmd.Flags().IntVar(&limit, "limit", 20, "how many meetings to list at the most")
+	limitFlag(cmd.Flags(), &limit, 20, "how many meetings to list at the most")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }

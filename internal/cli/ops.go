@@ -58,7 +58,7 @@ func opsListCommand(p Program) *cobra.Command {
 			return t.Flush()
 		},
 	}
-	c.Flags().IntVar(&limit, "limit", 50, "at most so many")
+	limitFlag(c.Flags(), &limit, 50, "at most so many")
 	c.Flags().BoolVar(&asJSON, "json", false, "write JSON")
 	return c
 }

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -217,28 +216,18 @@ func printRouting(w io.Writer, r app.Routing) {
 		}
 		say("\n%s  %s %s: %s", word, v.Kind, v.Name, v.Why)
 		if v.When != "" {
-			say("       when: %s", printable(strings.TrimSpace(v.When)))
+			say("       when: %s", legible(strings.TrimSpace(v.When)))
 		}
 		if v.Error != "" {
-			say("       %s", printable(v.Error))
+			say("       %s", legible(v.Error))
 		}
 		if v.Sends == nil {
 			continue
 		}
-		say("       %s", printable(v.Sends.Does))
+		say("       %s", legible(v.Sends.Does))
 		for _, name := range slices.Sorted(maps.Keys(v.Sends.Headers)) {
-			say("       %s: %s", name, printable(v.Sends.Headers[name]))
+			say("       %s: %s", name, legible(v.Sends.Headers[name]))
 		}
-		say("\n%s", printable(v.Body))
+		say("\n%s", legible(v.Body))
 	}
-}
-
-// printable is a text without what would move a terminal's cursor.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\n' && r != '\t' || r == unicode.ReplacementChar {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
 }

@@ -1,49 +1,23 @@
 package cli_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
-)
 
-// issue writes a certificate for a name, signed by itself, and its key.
-func issue(t *testing.T, dir, file, name string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{name}, BasicConstraintsValid: true, IsCA: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	require.NoError(t, err)
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(t, err)
-	for name, block := range map[string]*pem.Block{
-		file + ".pem": {Type: "CERTIFICATE", Bytes: der}, file + ".key": {Type: "PRIVATE KEY", Bytes: private},
-	} {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600))
-	}
-}
+	"github.com/grapnel/grapnel/internal/certtest"
+)
 
 // tlsOf is the line of a configuration with TLS; more are settings of it.
 func tlsOf(more string) string { return "tls: {cert_file: own.pem, key_file: own.key" + more + "}\n" }
 
 func TestSendSpeaksAsTheReceiverListens(t *testing.T) {
 	dir := t.TempDir()
-	issue(t, dir, "own", "hooks.example.com")
-	issue(t, dir, "other", "other.example.com")
+	certtest.WriteSelfSigned(t, dir, "own", "hooks.example.com")
+	certtest.WriteSelfSigned(t, dir, "other", "other.example.com")
 	in := func(name string) string { return filepath.Join(dir, name) }
 	secure := receiveIn(t, dir, tlsOf("")+zoomOnly)
 	closed := receiveIn(t, makeDir(t, dir), strings.ReplaceAll(tlsOf(", client_ca: ../other.pem"), "own.", "../own.")+zoomOnly)

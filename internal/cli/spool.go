@@ -56,7 +56,7 @@ directory is read, and left as it is.`,
 		},
 	}
 	list.Flags().BoolVar(&asJSON, "json", false, "write JSON")
-	list.Flags().IntVar(&limit, "limit", app.DefaultSpoolLimit, "how many to list at the most")
+	limitFlag(list.Flags(), &limit, app.DefaultSpoolLimit, "how many to list at the most")
 	export := &cobra.Command{
 		Use: "export", Short: "Write everything with bodies, as JSON lines", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

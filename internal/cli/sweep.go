@@ -112,7 +112,7 @@ func sweepName(parts ...string) string {
 // sweep sweeps once, or has a schedule do it.
 func (p Program) sweep(ctx context.Context, s event.Sweep, o sweepOptions) error {
 	now := time.Now()
-	since, err := timeOrAgo(o.since, now)
+	since, err := timeOf(o.since, now)
 	switch {
 	case err != nil:
 		return &usageError{fmt.Errorf("--since: %w", err)}

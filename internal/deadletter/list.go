@@ -238,7 +238,7 @@ func visibilityQuery(f event.Filter) string {
 	q := Query
 	exact := func(name, value string) {
 		if value != "" && !strings.Contains(value, "*") {
-			q += " AND " + name + " = " + quote(value)
+			q += " AND " + name + " = " + event.QueryValue(value)
 		}
 	}
 	exact(event.AttributeSource, f.Source)
@@ -253,7 +253,7 @@ func visibilityQuery(f event.Filter) string {
 func quoted(values []string) string {
 	out := make([]string, len(values))
 	for i, v := range values {
-		out[i] = quote(v)
+		out[i] = event.QueryValue(v)
 	}
 	return strings.Join(out, ", ")
 }

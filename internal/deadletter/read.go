@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -110,7 +109,7 @@ func (s *Store) Resolve(ctx context.Context, id string) (string, error) {
 	}
 	r, err := s.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
 		Namespace: s.namespace, PageSize: 20,
-		Query: `WorkflowId STARTS_WITH ` + quote(id) + ` AND WorkflowType IN ("DeadLetter", "Discarded")`,
+		Query: `WorkflowId STARTS_WITH ` + event.QueryValue(id) + ` AND WorkflowType IN ("DeadLetter", "Discarded")`,
 	})
 	if err != nil {
 		return "", fmt.Errorf("look up %s: %w", id, err)
@@ -147,9 +146,4 @@ func stateText(info *workflowpb.WorkflowExecutionInfo) string {
 	default:
 		return "ended by hand"
 	}
-}
-
-// quote writes a value for a query of Temporal's list.
-func quote(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\x00", "\uFFFD").Replace(strings.ToValidUTF8(s, "\uFFFD")) + `"`
 }

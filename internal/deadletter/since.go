@@ -69,7 +69,7 @@ func (s *Store) runs(ctx context.Context, id, self string) ([]*workflowpb.Workfl
 	end := time.Now().Add(seenWithin)
 	for {
 		r, err := s.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-			Namespace: s.namespace, Query: "WorkflowId = " + quote(id), PageSize: 200,
+			Namespace: s.namespace, Query: "WorkflowId = " + event.QueryValue(id), PageSize: 200,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("list the runs of event %s: %w", id, err)

@@ -11,14 +11,14 @@ import (
 	"strings"
 
 	"github.com/grapnel/grapnel/internal/secret"
+	"github.com/grapnel/grapnel/internal/verify"
 )
 
 // The Standard Webhooks specification, "Signature scheme": a secret is
-// serialised as base64 behind this prefix and has 24 to 64 bytes.
+// serialised as base64 behind whsec_ and has 24 to 64 bytes.
 const (
-	secretPrefix = "whsec_"
-	minKey       = 24
-	maxKey       = 64
+	minKey = 24
+	maxKey = 64
 )
 
 func decodeSecrets(secrets []secret.Secret) ([][]byte, error) {
@@ -38,11 +38,10 @@ func decodeSecrets(secrets []secret.Secret) ([][]byte, error) {
 // decodeSecret never says what the secret is: not even the position that the
 // decoder complains of.
 func decodeSecret(s string) ([]byte, error) {
-	text, ok := strings.CutPrefix(s, secretPrefix)
-	if !ok {
+	if !strings.HasPrefix(s, verify.WhsecPrefix) {
 		return nil, errors.New("does not begin with whsec_, make one with: echo whsec_$(openssl rand -base64 32)")
 	}
-	key, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(text, "="))
+	key, err := verify.DecodeWhsec(s)
 	if err != nil {
 		return nil, errors.New("is not base64 behind its whsec_")
 	}

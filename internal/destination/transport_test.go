@@ -2,67 +2,22 @@ package destination_test
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"io"
 	"log"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/grapnel/grapnel/internal/certtest"
 	"github.com/grapnel/grapnel/internal/destination"
 	"github.com/grapnel/grapnel/internal/secret"
 )
-
-// authority makes certificates.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pem  []byte
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	a := &authority{cert: &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"}, IsCA: true, BasicConstraintsValid: true,
-		NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}}
-	var err error
-	a.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	der, err := x509.CreateCertificate(rand.Reader, a.cert, a.cert, &a.key.PublicKey, a.key)
-	require.NoError(t, err)
-	a.cert, err = x509.ParseCertificate(der)
-	require.NoError(t, err)
-	a.pem = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	return a
-}
-
-// issue makes a certificate of a name, and its key, as PEM.
-func (a *authority) issue(t *testing.T, name string) (cert, private []byte) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, NotAfter: time.Now().Add(time.Hour),
-	}, a.cert, &key.PublicKey, a.key)
-	require.NoError(t, err)
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(t, err)
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
-}
 
 // fileOf writes a file and names it as the configuration does.
 func fileOf(t *testing.T, dir, name string, content []byte) secret.File {
@@ -73,38 +28,36 @@ func fileOf(t *testing.T, dir, name string, content []byte) secret.File {
 }
 
 // guarded is a server that asks for a certificate of an authority, and says whose it saw.
-func guarded(t *testing.T, a *authority, names chan<- string) *httptest.Server {
+func guarded(t *testing.T, a *certtest.Authority, names chan<- string) *httptest.Server {
 	t.Helper()
-	cert, key := a.issue(t, "crm.internal")
+	cert, key := a.Issue(t, "crm.internal", 2)
 	pair, err := tls.X509KeyPair(cert, key)
 	require.NoError(t, err)
-	pool := x509.NewCertPool()
-	pool.AddCert(a.cert)
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		names <- r.TLS.PeerCertificates[0].Subject.CommonName
 		w.Header().Set("Connection", "close")
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
-	srv.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12}
+	srv.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: a.Pool, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12}
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
 	return srv
 }
 
 func TestACertificateIsShownAndRenewedWithoutAReload(t *testing.T) {
-	a, dir, names := newAuthority(t), t.TempDir(), make(chan string, 4)
+	a, dir, names := certtest.New(t), t.TempDir(), make(chan string, 4)
 	srv := guarded(t, a, names)
-	cert, key := a.issue(t, "first")
+	cert, key := a.Issue(t, "first", 2)
 	shown := &destination.ClientTLS{
-		CertFile: fileOf(t, dir, "cert.pem", cert), KeyFile: fileOf(t, dir, "key.pem", key), CAFile: fileOf(t, dir, "ca.pem", a.pem),
+		CertFile: fileOf(t, dir, "cert.pem", cert), KeyFile: fileOf(t, dir, "key.pem", key), CAFile: fileOf(t, dir, "ca.PEM", a.PEM),
 		ServerName: "crm.internal",
 	}
 	d := asking(t, srv.URL, func(h *destination.HTTP) { h.TLS = shown })
 	require.Equal(t, "certificate", d.Spec.HTTP.Auth())
 	require.NoError(t, d.Deliver(t.Context(), sample, nil, 1))
 	require.Equal(t, "first", <-names)
-	cert, key = a.issue(t, "second")
+	cert, key = a.Issue(t, "second", 3)
 	fileOf(t, dir, "cert.pem", cert)
 	require.NoError(t, d.Deliver(t.Context(), sample, nil, 1), "half renewed")
 	require.Equal(t, "first", <-names)
@@ -116,7 +69,7 @@ func TestACertificateIsShownAndRenewedWithoutAReload(t *testing.T) {
 		"no certificate": {CAFile: shown.CAFile, ServerName: "crm.internal"},
 		"another name":   {CAFile: shown.CAFile, CertFile: shown.CertFile, KeyFile: shown.KeyFile},
 		"another authority": {
-			CAFile: fileOf(t, dir, "other.pem", newAuthority(t).pem), ServerName: "crm.internal", CertFile: shown.CertFile, KeyFile: shown.KeyFile,
+			CAFile: fileOf(t, dir, "other.pem", certtest.New(t).PEM), ServerName: "crm.internal", CertFile: shown.CertFile, KeyFile: shown.KeyFile,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -168,14 +121,14 @@ func TestDeliveriesGoThroughAProxy(t *testing.T) {
 	asked, names := make(chan string, 4), make(chan string, 4)
 	through := proxy(t, asked)
 	plain, requests := answer(t, ok)
-	a, dir := newAuthority(t), t.TempDir()
+	a, dir := certtest.New(t), t.TempDir()
 	secure := guarded(t, a, names)
-	cert, key := a.issue(t, "me")
+	cert, key := a.Issue(t, "me", 2)
 	with := func(password string) func(*destination.HTTP) {
 		return func(h *destination.HTTP) {
 			h.Proxy = secret.New("http://u:" + password + "@" + through.Listener.Addr().String())
 			h.TLS = &destination.ClientTLS{
-				CertFile: fileOf(t, dir, "cert.pem", cert), KeyFile: fileOf(t, dir, "key.pem", key), CAFile: fileOf(t, dir, "ca.pem", a.pem),
+				CertFile: fileOf(t, dir, "cert.pem", cert), KeyFile: fileOf(t, dir, "key.pem", key), CAFile: fileOf(t, dir, "ca.PEM", a.PEM),
 				ServerName: "crm.internal",
 			}
 		}

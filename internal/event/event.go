@@ -90,6 +90,12 @@ func Clean(s string, n int) string {
 	return b.String()
 }
 
+// QueryValue writes a text as a value in a query of Temporal's lists. Two characters are replaced
+// that Temporal takes in no query, as they are in the search attributes: NUL and what is no UTF-8.
+func QueryValue(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\x00", "\uFFFD").Replace(strings.ToValidUTF8(s, "\uFFFD")) + `"`
+}
+
 // isClean tells whether s already is what Clean would make of it.
 func isClean(s string, n int) bool {
 	if len(s) > n {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -71,9 +72,9 @@ func (f Filter) query() string {
 		prefix, _, open := strings.Cut(pattern, "*")
 		switch {
 		case open && prefix != "":
-			all = append(all, name+" STARTS_WITH "+quote(prefix))
+			all = append(all, name+" STARTS_WITH "+event.QueryValue(prefix))
 		case !open && pattern != "":
-			all = append(all, name+" = "+quote(pattern))
+			all = append(all, name+" = "+event.QueryValue(pattern))
 		}
 	}
 	const open = `WorkflowType = "` + event.ProcessEvent + `"`
@@ -96,21 +97,16 @@ func (f Filter) query() string {
 	like(event.AttributeSubject, f.Subject)
 	like(event.AttributeType, f.Type)
 	if !f.Changed.IsZero() {
-		at := quote(f.Changed.UTC().Format(time.RFC3339Nano))
+		at := event.QueryValue(f.Changed.UTC().Format(time.RFC3339Nano))
 		all = append(all, "(StartTime >= "+at+" OR CloseTime >= "+at+")")
 	}
 	if !f.Since.IsZero() {
-		all = append(all, "StartTime >= "+quote(f.Since.UTC().Format(time.RFC3339Nano)))
+		all = append(all, "StartTime >= "+event.QueryValue(f.Since.UTC().Format(time.RFC3339Nano)))
 	}
 	if !f.Until.IsZero() {
-		all = append(all, "StartTime < "+quote(f.Until.UTC().Format(time.RFC3339Nano)))
+		all = append(all, "StartTime < "+event.QueryValue(f.Until.UTC().Format(time.RFC3339Nano)))
 	}
 	return strings.Join(all, " AND ")
-}
-
-// quote writes a value for a query of Temporal's list.
-func quote(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
 // Row is one event of a list.
@@ -306,7 +302,8 @@ func ParseTime(s string, now time.Time) (time.Time, error) {
 	text := s
 	var days int
 	if n, rest, ok := strings.Cut(s, "d"); ok {
-		if _, err := fmt.Sscanf(n, "%d", &days); err != nil || days < 0 {
+		var err error
+		if days, err = strconv.Atoi(n); err != nil || days < 0 {
 			return time.Time{}, fmt.Errorf("%q is no time; write 2026-01-31, 2026-01-31T15:04:05Z, or how long ago: 90m, 12h, 3d", s)
 		}
 		text = rest

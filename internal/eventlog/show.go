@@ -92,7 +92,7 @@ func (l *Log) Show(ctx context.Context, id string) (*Story, error) {
 // others are the runs of an event besides one.
 func (l *Log) others(ctx context.Context, not Row) ([]Row, error) {
 	page, err := l.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-		Namespace: l.namespace, Query: "WorkflowId = " + quote(not.ID) + ` AND ExecutionStatus != "ContinuedAsNew"`, PageSize: 100,
+		Namespace: l.namespace, Query: "WorkflowId = " + event.QueryValue(not.ID) + ` AND ExecutionStatus != "ContinuedAsNew"`, PageSize: 100,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list the runs of event %s: %w", not.ID, err)

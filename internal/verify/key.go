@@ -99,7 +99,7 @@ func decodeKey(kind, text string) ([]byte, error) {
 	case keyBase64URL:
 		b, err = base64.RawURLEncoding.Strict().DecodeString(strings.TrimRight(text, "="))
 	case keyWhsec:
-		b, err = decodeBase64(strings.TrimPrefix(text, "whsec_"))
+		b, err = DecodeWhsec(text)
 	case keyWhpk:
 		b, err = decodeBase64(strings.TrimPrefix(text, "whpk_"))
 	case keySPKI:
@@ -114,6 +114,19 @@ func decodeKey(kind, text string) ([]byte, error) {
 	}
 	if len(b) == 0 {
 		return nil, errEmptyKey
+	}
+	return b, nil
+}
+
+// WhsecPrefix begins a secret of Standard Webhooks.
+const WhsecPrefix = "whsec_"
+
+// DecodeWhsec reads a secret of Standard Webhooks: base64, with its padding or without, behind the
+// prefix, which may be missing. The error quotes nothing.
+func DecodeWhsec(text string) ([]byte, error) {
+	b, err := decodeBase64(strings.TrimPrefix(text, WhsecPrefix))
+	if err != nil {
+		return nil, errKey
 	}
 	return b, nil
 }

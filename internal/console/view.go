@@ -2,6 +2,8 @@ package console
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"html/template"
@@ -33,6 +35,7 @@ func (c *Console) funcs() template.FuncMap {
 		"took":      func(d time.Duration) string { return secondsText(d.Seconds()) },
 		"link":      linkTo,
 		"size":      func(n int64) string { return strconv.FormatFloat(float64(n)/(1<<20), 'f', 1, 64) + " MiB" },
+		"asset":     assetPath,
 		"plural":    pluralOf,
 		"alertHref": alertHref,
 		"workflow": func(id, run string) string {
@@ -40,6 +43,17 @@ func (c *Console) funcs() template.FuncMap {
 		},
 		"operate": func(role string) bool { return role == RoleOperate },
 	}
+}
+
+// assetPath is where a browser finds a file of ours. It names the content, so that nobody
+// looks at a new page with the style sheet of the old one that the browser has kept.
+func assetPath(name string) (string, error) {
+	text, err := files.ReadFile("static/" + name)
+	if err != nil {
+		return "", fmt.Errorf("a file of the pages: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return "/static/" + name + "?v=" + hex.EncodeToString(sum[:6]), nil
 }
 
 // pluralOf counts things in words.

@@ -174,6 +174,24 @@ func TestARestartTellsNothingTwice(t *testing.T) {
 	require.Equal(t, "-EventsFail", f.look(t))
 }
 
+// A circuit breaker lives in its process. A restart is no proof that the destination is back.
+func TestARestartGivesNoAllClearForACircuit(t *testing.T) {
+	f := newFixture(t)
+	crm := alert.Destination{Name: "crm", Open: true, Cause: "503"}
+	f.facts = alert.Facts{Destinations: []alert.Destination{crm}}
+	require.Empty(t, f.look(t))
+	f.now = f.now.Add(time.Minute)
+	require.Equal(t, "+CircuitOpen:crm", f.look(t))
+	f.open(t)
+	f.facts.Destinations[0] = alert.Destination{Name: "crm", Unproven: true}
+	require.Empty(t, f.look(t))
+	require.Len(t, f.watch.Active(), 1)
+	f.facts.Destinations[0] = alert.Destination{Name: "crm"}
+	require.Equal(t, "-CircuitOpen:crm", f.look(t))
+	f.facts.Destinations[0] = alert.Destination{Name: "crm", Unproven: true}
+	require.Empty(t, f.look(t), "what was not on does not begin")
+}
+
 // mailbox is a target that refuses the first tries.
 type mailbox struct {
 	mu     sync.Mutex

@@ -82,6 +82,9 @@ type Destination struct {
 	// Open is set while its breaker is, Cause says why.
 	Open  bool
 	Cause string
+	// Unproven is set where nothing has been delivered since the process began, and nothing
+	// has failed: a circuit that was open before may be so still.
+	Unproven bool
 }
 
 // Spool is the state of the disk queue.
@@ -100,6 +103,15 @@ type Source struct {
 	// last week; negative when that is not known.
 	Hour, Usual int
 	Last        time.Time
+}
+
+// unproven are the keys of the findings of which nobody knows yet whether they hold.
+func (f Facts) unproven() map[string]bool {
+	keys := map[string]bool{}
+	for _, d := range f.Destinations {
+		keys[Finding{Rule: CircuitOpen, Subject: d.Name}.Key()] = d.Unproven
+	}
+	return keys
 }
 
 // Finding is a rule that does not hold, about one subject.

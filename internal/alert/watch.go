@@ -144,7 +144,7 @@ func (w *Watch) Past() []Alert {
 func (w *Watch) Look(ctx context.Context) []Change {
 	facts := w.o.Facts(ctx)
 	facts.Now = w.o.Now()
-	changes := w.changes(Judge(w.inForce().Limits, facts), facts.Now)
+	changes := w.changes(Judge(w.inForce().Limits, facts), facts.unproven(), facts.Now)
 	for _, c := range changes {
 		w.tell(ctx, c)
 	}
@@ -156,8 +156,8 @@ func (w *Watch) Look(ctx context.Context) []Change {
 	return changes
 }
 
-// changes brings what is on up to what is found.
-func (w *Watch) changes(findings []Finding, now time.Time) []Change {
+// changes brings what is on up to what is found. What is on stays so while it is unproven.
+func (w *Watch) changes(findings []Finding, unproven map[string]bool, now time.Time) []Change {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var changes []Change
@@ -188,7 +188,7 @@ func (w *Watch) changes(findings []Finding, now time.Time) []Change {
 		}
 	}
 	for key, a := range w.on {
-		if still[key] {
+		if still[key] || unproven[key] {
 			continue
 		}
 		delete(w.on, key)

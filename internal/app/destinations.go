@@ -65,6 +65,9 @@ func (c circuits) Changed(to destination.Change) {
 	c.log.Warn("a circuit breaker has changed", fields...)
 	c.metrics.CircuitChanged(to.Destination, to.To)
 	c.flow.Shut(to.Destination, shutBy(to.To))
+	if to.To == "closed" {
+		c.proven.Store(to.Destination, true)
+	}
 }
 
 // shutBy is a state of a circuit breaker as the series keep it.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -30,6 +31,8 @@ type observer struct {
 	// failures chooses which failed attempts are logged, by route: a destination that is
 	// down fails thousands in a minute.
 	failures *telemetry.Sample[string]
+	// proven are the routes that have worked since the process began.
+	proven sync.Map
 }
 
 func newObserver(c *config.Config, log *zap.Logger) (*observer, error) {
@@ -129,6 +132,9 @@ func (o *observer) Died(e event.Event, letter event.Letter) {
 // Attempted implements worker.Observer.
 func (o *observer) Attempted(a worker.Attempt) {
 	o.flow.Attempted(a.Route, a.Result, a.Number, a.Took)
+	if a.Result == "done" {
+		o.proven.Store(a.Route, true)
+	}
 	if !a.Again {
 		return // What became of the event is told by another line.
 	}

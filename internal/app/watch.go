@@ -226,7 +226,10 @@ func (w *watch) facts(context.Context) alert.Facts {
 		}
 	}
 	for _, d := range w.p.destinationStates() {
-		f.Destinations = append(f.Destinations, alert.Destination{Name: d.Name, Open: circuitShut(d), Cause: d.Why})
+		_, proven := w.p.observer.proven.Load(d.Name)
+		f.Destinations = append(f.Destinations, alert.Destination{
+			Name: d.Name, Open: circuitShut(d), Cause: d.Why, Unproven: d.State == "works" && !proven,
+		})
 	}
 	last := w.p.observer.flow.LastEvents()
 	for name := range w.file.inForce().Sources {

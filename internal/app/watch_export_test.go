@@ -41,7 +41,7 @@ func NewWatched(c client.Client, cfg *config.Config, s *spool.Spool, log *zap.Lo
 	}
 	p := &process{
 		config: cfg, log: log, observer: o, client: c, spool: s, env: config.Env{TaskQueue: "events", AdminListen: "127.0.0.1:9090"},
-		destinations: destination.NewSet(destination.Deps{}), pauses: pause.New(pause.Options{Temporal: c}),
+		destinations: destination.NewSet(destination.Deps{Observer: circuits{o}}), pauses: pause.New(pause.Options{Temporal: c}),
 	}
 	if p.work, err = p.activities(); err != nil {
 		return nil, err

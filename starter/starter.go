@@ -152,8 +152,8 @@ func New(o Options) (*Starter, error) {
 		DisableStartupMessage: true,
 		// We read the body ourselves, after the checks that need none.
 		StreamRequestBody: true,
-		// Else fasthttp reads a form before those checks, into files, and its bytes are
-		// lost.
+		// Otherwise fasthttp reads a form into files before those checks, and the bytes that
+		// the signature covers are lost.
 		DisablePreParseMultipartForm: true,
 		ReadBufferSize:               headerBytes,
 		ReadTimeout:                  t.Header, // The body has its own time, see below.
@@ -205,7 +205,7 @@ func (s *Starter) Reload(c *config.Config) error {
 
 // Serve answers requests until Shutdown. Its error is nil after that.
 func (s *Starter) Serve(l net.Listener) error {
-	// A Shutdown before this line of the server does not know the listener.
+	// The server's own Shutdown closes a listener only once the server serves it.
 	defer context.AfterFunc(s.alive, func() { _ = l.Close() })()
 	b := &boundedListener{
 		Listener: l, conns: s.conns,
@@ -227,8 +227,8 @@ func (s *Starter) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// anyMethod refuses a method that Fiber does not know as any other that a source does
-// not take. Fiber would answer it by itself: nobody would hear of it, and what is left
+// anyMethod answers a method that Fiber does not know as it answers every method that a source
+// does not take. Fiber would answer it by itself: the observer would not hear of it, and the rest
 // of its body would be read as the next request.
 func (s *Starter) anyMethod(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(r *fasthttp.RequestCtx) {

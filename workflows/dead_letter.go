@@ -58,7 +58,7 @@ func upsertOutline(ctx workflow.Context, e event.Event, letter event.Letter) {
 		instead = letter.Instead.Run
 	}
 	outline := event.OutlineOf(e, letter)
-	// The end of this task follows on what history holds now.
+	// The event that ends this workflow task is the next one of the history.
 	outline.Task = int64(workflow.GetInfo(ctx).GetCurrentHistoryLength()) + 1
 	if found := foundBy(ctx, instead); len(found) > 0 {
 		if err := workflow.UpsertTypedSearchAttributes(ctx, outlineAttributes(outline, found)...); err != nil {
@@ -90,8 +90,8 @@ func outlineAttributes(o event.Outline, found []string) []temporal.SearchAttribu
 	return set
 }
 
-// standIn goes on as a dead letter like the newer one that since tells of: the
-// reset has made this run the latest of the event.
+// standIn continues this run as a copy of the newer dead letter that since tells of: the reset
+// has made this run the event's latest, and the latest run is the one that is listed.
 func standIn(ctx workflow.Context, e event.Event, body converter.RawValue, since event.Since) error {
 	letter := *since.Letter
 	letter.Form = event.LetterForm
@@ -99,7 +99,8 @@ func standIn(ctx workflow.Context, e event.Event, body converter.RawValue, since
 	var corrected converter.RawValue
 	if letter.Correction != nil {
 		corrected = rawBody(since.Corrected)
-		// What was read is in history with this task; its body goes on with the next.
+		// This task has already sent the corrected body to history, as the result of an
+		// activity. The new run's input, which holds it again, is sent by the next task.
 		var b budget
 		b.sent = len(since.Corrected)
 		b.task = workflow.GetInfo(ctx).GetCurrentHistoryLength()

@@ -93,14 +93,15 @@ func (r *run) answerPast(ctx workflow.Context, past event.Past) error {
 	})
 }
 
-// begin is how far the routes of a fresh plan have come.
+// begin makes the pending routes of a fresh plan: what is tried first within the task, and what has
+// been tried already.
 func (r *run) begin(ctx workflow.Context, routes []event.Route) []event.Pending {
 	pending := make([]event.Pending, len(routes))
 	for i, rt := range routes {
 		pending[i] = event.Pending{Route: rt, First: workflow.Now(ctx)}
 		if mayTryLocally(rt) {
-			// An attempt that was lost with its worker is counted, or a handler that
-			// kills its process would do so once more than it has attempts.
+			// An attempt whose worker was lost counts, or a handler that kills its process
+			// would get one attempt too many.
 			pending[i].Before = min(r.lost, rt.Retry.Attempts-1)
 		}
 	}
@@ -220,8 +221,8 @@ func mayWakeLocally(rt event.Route) bool {
 	return mayTryLocally(rt) && rt.Activity == event.ActivityDeliver
 }
 
-// The lengths of history from which a waiting event is sparing with it. Temporal
-// ends a workflow of 51,200 events; one round of waiting takes up to twelve.
+// From these lengths of history on, a waiting event asks more rarely. Temporal ends a workflow
+// of 51,200 events; one round of waiting takes up to twelve.
 const (
 	longHistory     = 2_000
 	veryLongHistory = 10_000

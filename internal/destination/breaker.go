@@ -59,8 +59,8 @@ func (b *Breaker) check(r Report) {
 }
 
 // circuit is the circuit breaker of one destination. The library decides whether
-// the circuit is open; what is added is an open time that grows, and a place in
-// time for every event that waits, the first ones to try the destination out.
+// the circuit is open. Added are an open time that grows, and a time to ask again for every event
+// that waits: the first of them try the destination out.
 type circuit struct {
 	name    string
 	spec    Breaker
@@ -143,10 +143,9 @@ const maxReason = 160
 // the others follow.
 const probeTime = time.Second
 
-// slot is when an event that waits for the circuit may ask again. The first
-// events get the moment itself, and so try the destination out; an event that has
-// just done so in vain gets a later one, or an event that no destination could
-// take would be tried for ever in the place of all others.
+// slot is when an event that waits for the circuit may ask again. The first events may as soon as
+// the open time ends, and so try the destination out. An event that has just done so in vain gets
+// a later time: otherwise one that the destination can never take would be the only one to try.
 func (c *circuit) slot(until time.Time, gap time.Duration, tried bool) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()

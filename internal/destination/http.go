@@ -195,10 +195,9 @@ func (h *httpDestination) headers(d Delivery) http.Header {
 	if at := e.Corrected; !at.IsZero() {
 		header.Set("Grapnel-Corrected", at.UTC().Format(time.RFC3339))
 	}
-	// A connection that the other side closes as the request goes out says nothing
-	// of the event: the client then tries another one at once. It does so only where
-	// a repeat does no harm, which this key, never sent, tells it: the receiver
-	// knows repeats by the webhook-id.
+	// Where the other side closes a kept connection as the request goes out, Go's client sends
+	// the request once more over another connection, if it knows that a repeat does no harm.
+	// This key, which is never sent, tells it so: the receiver drops repeats by the webhook-id.
 	header["Idempotency-Key"] = nil
 	h.sign(header, webhookID(e.ID, h.name), body)
 	maps.Copy(header, d.Shape.header())

@@ -41,8 +41,8 @@ func NewShared(c redis.UniversalClient) *Shared { return &Shared{client: c} }
 const (
 	// sharedWithin is the most that a delivery waits for Redis.
 	sharedWithin = 100 * time.Millisecond
-	// sharedRest is how long an absent one is left alone.
-	sharedRest = 2 * time.Second
+	// sharedPause is how long Redis is not asked after it did not answer.
+	sharedPause = 2 * time.Second
 	// leaseTime is how long a delivery counts whose worker has died: more than any
 	// time-out may be.
 	leaseTime = 11 * time.Minute
@@ -55,7 +55,7 @@ func (s *Shared) do(fn func(ctx context.Context) error) (known bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), sharedWithin)
 	defer cancel()
 	if err := fn(ctx); err != nil {
-		s.away.Store(time.Now().Add(sharedRest).UnixNano())
+		s.away.Store(time.Now().Add(sharedPause).UnixNano())
 		return false
 	}
 	return true

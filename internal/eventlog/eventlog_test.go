@@ -58,9 +58,15 @@ func TestAFilterMeansWhatItSays(t *testing.T) {
 		{"a text of the error, in any case", eventlog.Filter{Error: "Answered"}, true},
 		{"since then", eventlog.Filter{Since: noon}, true},
 		{"before then", eventlog.Filter{Until: noon}, false},
+		{"a pattern of each", eventlog.Filter{Source: "z*m", Type: "*.started", Subject: "Wee*", Route: "e*", Reason: "answered 5*"}, true},
+		{"a pattern of another reason", eventlog.Filter{Reason: "answered 4*"}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) { require.Equal(t, c.want, c.filter.Match(row)) })
 	}
+	// A replay is dead again later than it last failed; operations go by the failure, and so does this.
+	row.LastFailed = noon.Add(-time.Hour)
+	require.False(t, eventlog.Filter{Since: noon}.Match(row))
+	require.True(t, eventlog.Filter{Until: noon}.Match(row))
 }
 
 func TestOnlyAHashIsAnID(t *testing.T) {

@@ -7,7 +7,10 @@ import (
 	"slices"
 	"strings"
 
+	"go.uber.org/zap"
+
 	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/telemetry"
 )
 
 // banner says where everything is, and what is in force.
@@ -21,6 +24,11 @@ type banner struct {
 }
 
 func (b *banner) print(p *process) {
+	if p.env.LogFormat == telemetry.FormatJSON {
+		// Who reads the logs by program reads both outputs.
+		b.log(p)
+		return
+	}
 	var s strings.Builder
 	row := func(name, value string) {
 		if value != "" {
@@ -51,6 +59,27 @@ func (b *banner) print(p *process) {
 	}
 	s.WriteString("Ctrl-C stops it.\n")
 	_, _ = fmt.Fprint(p.out, s.String())
+}
+
+// log says it in one line of the log, without the codec's address: that holds a key.
+func (b *banner) log(p *process) {
+	fields := []zap.Field{
+		zap.String("version", Version()), zap.String("temporal", p.settings.Address), zap.String("namespace", p.settings.Namespace),
+		zap.String("admin", b.admin),
+	}
+	for _, f := range [][2]string{{"web_ui", b.ui}, {"data", b.dataDir}} {
+		if f[1] != "" {
+			fields = append(fields, zap.String(f[0], f[1]))
+		}
+	}
+	if b.receiver != nil {
+		fields = append(fields, zap.String("receiver", ReceiverURL(p.config, b.receiver.String())+"/webhooks/"),
+			zap.Strings("sources", slices.Sorted(maps.Keys(p.config.Sources))))
+	}
+	if b.Worker {
+		fields = append(fields, zap.String("task_queue", p.env.TaskQueue))
+	}
+	p.log.Info("grapnel is up", fields...)
 }
 
 // Dialable gives the address at which this machine reaches a listener: one that listens on every

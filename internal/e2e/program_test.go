@@ -145,18 +145,22 @@ func (h *home) start(t *testing.T, args ...string) *program {
 		}
 	})
 	until(t, "grapnel is up", func() bool {
-		return strings.Contains(p.out.String(), "Ctrl-C stops it.") || p.ended()
+		return strings.Contains(p.out.String(), "Ctrl-C stops it.") || strings.Contains(p.log.String(), `"msg":"grapnel is up"`) || p.ended()
 	})
 	require.False(t, p.ended(), "%s%s", p.out, p.log)
-	said := func(pattern string) string {
-		if found := regexp.MustCompile(pattern).FindStringSubmatch(p.out.String()); found != nil {
-			return found[1]
+	// For people, or as a line of JSON.
+	said := func(patterns ...string) string {
+		for _, pattern := range patterns {
+			if found := regexp.MustCompile(pattern).FindStringSubmatch(p.out.String() + p.log.String()); found != nil {
+				return found[1]
+			}
 		}
 		return ""
 	}
-	p.receiver = said(`receiver +(http://[^/]+)/`)
-	p.admin = said(`admin +(http://\S+)`)
-	p.temporal, p.namespace = said(`Temporal +([^,]+),`), said(`namespace (\S+)`)
+	p.receiver = said(`receiver +(http://[^/]+)/`, `"receiver":"(http://[^/]+)/`)
+	p.admin = said(`admin +(http://\S+)`, `"admin":"(http://[^"]+)"`)
+	p.temporal = said(`Temporal +([^,]+), namespace`, `"temporal":"([^"]+)"`)
+	p.namespace = said(`, namespace (\S+)`, `"namespace":"([^"]+)"`)
 	return p
 }
 

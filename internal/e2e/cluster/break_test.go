@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -168,6 +170,10 @@ func TestTheClusterHoldsWhileItBreaks(t *testing.T) {
 	}
 	if next := os.Getenv("CLUSTER_NEXT_IMAGE"); next != "" {
 		faults = append(faults, roll(next))
+	}
+	if only := os.Getenv("CLUSTER_FAULTS"); only != "" {
+		wanted := regexp.MustCompile(only)
+		faults = slices.DeleteFunc(faults, func(f fault) bool { return !wanted.MatchString(f.name) })
 	}
 	report := newReport(t, "cluster.txt")
 	l := c.load()

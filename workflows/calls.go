@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"time"
 
 	"go.temporal.io/sdk/converter"
@@ -28,8 +29,27 @@ func localContext(ctx workflow.Context, timeout time.Duration, summary string) w
 
 // route asks for the plan of an event, or is told until when the event has to wait.
 func route(ctx workflow.Context, ask event.Ask, body converter.RawValue) (plan event.Plan, err error) {
-	err = workflow.ExecuteLocalActivity(localContext(ctx, localTimeout, ""), event.ActivityRoute, ask, body).Get(ctx, &plan)
+	err = inTime(ctx, func() error {
+		return workflow.ExecuteLocalActivity(localContext(ctx, localTimeout, ""), event.ActivityRoute, ask, body).Get(ctx, &plan)
+	})
 	return plan, err
+}
+
+// callTries is how often a call is made that does not end in time.
+const callTries = 10
+
+// inTime makes a call that takes next to no time. One that does not end in time is made again, later
+// each time and for six minutes in all: a worker that is short of CPU, and not the event, is why.
+func inTime(ctx workflow.Context, call func() error) error {
+	wait := time.Second
+	for tries := 1; ; tries++ {
+		err := call()
+		var late *temporal.TimeoutError
+		if !errors.As(err, &late) || tries == callTries || workflow.Sleep(ctx, wait) != nil {
+			return err
+		}
+		wait = min(2*wait, time.Minute)
+	}
 }
 
 // try makes one attempt at a route within the workflow task. The activity is
@@ -42,7 +62,9 @@ func try(ctx workflow.Context, t event.Task, body converter.RawValue) error {
 
 // admit asks whether an event may go to a route on another task queue now.
 func admit(ctx workflow.Context, t event.Task) error {
-	return workflow.ExecuteLocalActivity(localContext(ctx, localTimeout, t.Route.Name), event.ActivityAdmit, t).Get(ctx, nil)
+	return inTime(ctx, func() error {
+		return workflow.ExecuteLocalActivity(localContext(ctx, localTimeout, t.Route.Name), event.ActivityAdmit, t).Get(ctx, nil)
+	})
 }
 
 // attempt makes the attempts at a route that are left, under a retry policy.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/log"
@@ -84,6 +85,25 @@ func TestAnEventWhosePlanCanNotBeMadeIsADeadLetter(t *testing.T) {
 	require.Empty(t, l.Failures[0].Route)
 	require.Contains(t, l.Failures[0].Message, "no table")
 	require.Equal(t, []string{"a"}, l.Done)
+}
+
+// A worker that is short of CPU makes no plan in time; that is no fault of the event.
+func TestAPlanThatComesLateIsAskedForAgain(t *testing.T) {
+	late := func() error { return temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, nil) }
+	asked, handled := 0, 0
+	env := processing(t, func() (event.Plan, error) {
+		if asked++; asked < 10 {
+			return event.Plan{}, late()
+		}
+		return routes(1), nil
+	}, func(event.Task) error { handled++; return nil })
+	env.ExecuteWorkflow(event.ProcessEvent, paid, bodyOf(2), event.Past{})
+	require.NoError(t, env.GetWorkflowError())
+	require.Equal(t, 10, asked)
+	require.Equal(t, 1, handled)
+
+	l := letterOf(t, processing(t, func() (event.Plan, error) { return event.Plan{}, late() }, nil), bodyOf(2), event.Past{})
+	require.Equal(t, event.FailureTimeout, l.Failures[0].Type, "one that never comes is told of")
 }
 
 // What a dead letter carries of errors it carries twice, in its input and as the

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes what a release consists of, in dist/: for each platform an archive with grapnel, the Temporal CLI (so that
-# `grapnel up` needs no compiler), grapnel.yaml and the README; an SBOM; checksums of all. The same commit gives
+# `grapnel up` needs no compiler), grapnel.yaml and the README; beside it an SBOM; checksums of all. The same commit gives
 # the same bytes on any machine: paths, times and owners are taken out.
 #
 # usage: deploy/dist.sh [PLATFORM…], as linux/amd64; all four without one.
@@ -39,9 +39,11 @@ for platform in "${platforms[@]}"; do
 	cp grapnel.yaml README.md LICENSE "$dir"
 	tar --create --sort=name --mtime="@$seconds" --owner=0 --group=0 --numeric-owner --mode=u+rwX,go+rX,go-w \
 		--directory=dist "$name" | gzip --no-name >"dist/$name.tar.gz"
+	unset GOOS GOARCH
+	# What the binary itself says that it was made of; the time of day is taken out as elsewhere.
+	go run "github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$sbom" bin -json -noserial -version "$version" "$dir/grapnel" |
+		sed "s/\"timestamp\": \"[^\"]*\"/\"timestamp\": \"$date\"/" >"dist/$name.sbom.json"
 	rm -r "$dir"
 done
-unset GOOS GOARCH
-go run "github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$sbom" app -json -noserial -main cmd/grapnel -output "dist/grapnel_$version.sbom.json"
 (cd dist && sha256sum -- * >SHA256SUMS)
 ls -l dist

@@ -35,7 +35,7 @@ within make --no-print-directory image
 within docker build --quiet --tag grapnel:next - <<<$'FROM grapnel:local\nLABEL grapnel.next=1'
 CGO_ENABLED=0 within "$GO" test -c -o bin/cluster/cluster.test ./internal/e2e/cluster
 
-[ $((end - SECONDS)) -gt 900 ] || skip "less than a quarter of an hour is left"
+[ $((end - SECONDS)) -gt 600 ] || skip "less than ten minutes are left"
 cleanup() { $COMPOSE -f docker-compose.yml -f internal/e2e/cluster/compose.yaml --profile monitoring down --volumes --remove-orphans --timeout 5 >/dev/null 2>&1 || true; }
 trap cleanup EXIT
 export CLUSTER_COMPOSE=$COMPOSE CLUSTER_NEXT_IMAGE=grapnel:next CLUSTER_REPORT=$PWD/bin

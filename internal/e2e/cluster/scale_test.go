@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,7 +48,7 @@ func TestScale(t *testing.T) {
 		}
 		return cpus
 	}
-	const part, history = 0.1, 0.2
+	const part, history = 0.1, 0.1
 	shapes := []shape{
 		{name: "1 starter, 1 worker", services: one},
 		{name: "2 starters, 2 workers", services: two},
@@ -56,20 +57,27 @@ func TestScale(t *testing.T) {
 		{name: fmt.Sprintf("history as 1 process, %v of a core", history), services: append([]string{"history-1"}, two...), cpus: limited([]string{"history-1"}, history), split: true},
 		{name: fmt.Sprintf("history as 2, each %v of a core", history), services: append([]string{"history-1", "history-2"}, two...), cpus: limited([]string{"history-1", "history-2"}, history), split: true},
 	}
+	if only := os.Getenv("CLUSTER_SHAPES"); only != "" {
+		wanted := regexp.MustCompile(only)
+		shapes = slices.DeleteFunc(shapes, func(s shape) bool { return !wanted.MatchString(s.name) })
+	}
 	report := newReport(t, "scale.txt")
 	report.line("%d events a round, 64 senders, straight to the starters. CPU is in ms an event; PostgreSQL's figures are an event's too.\n", events)
 	for round := range 3 {
 		for _, s := range shapes {
 			c.take(s)
+			idle := c.measure()
+			time.Sleep(5 * time.Second)
 			before := c.measure()
 			began := time.Now()
 			m := c.burst(t.Context(), events, slices.Contains(s.services, "starter-2"))
-			c.eventually("all is handled", func() bool { return c.deliveries()-before.delivered >= events })
+			c.eventually("all is handled", func() bool { return len(c.delivered("load"))-before.delivered >= events })
 			took := time.Since(began)
 			used := c.measure().since(before)
-			report.line("%d %-38s accepted %5.0f/s (p99 %s), handled %4.0f/s; CPU %s; PostgreSQL %.1f commits, %.1f rows written, %.1f kB of WAL, %.0f commits/s",
+			c.limit(s, func(string) float64 { return 2 })
+			report.line("%d %-38s accepted %5.0f/s (p99 %s), handled %4.0f/s; CPU %s; PostgreSQL %.1f commits, %.1f rows written, %.1f kB of WAL, %.0f commits/s, %.0f idle",
 				round+1, s.name, float64(events)/m.took.Seconds(), m.p99.Round(time.Millisecond), float64(events)/took.Seconds(), used.cpuOf(events),
-				used.commits/float64(events), used.rows/float64(events), used.wal/float64(events)/1000, used.commits/took.Seconds())
+				used.commits/float64(events), used.rows/float64(events), used.wal/float64(events)/1000, used.commits/took.Seconds(), before.since(idle).commits/5)
 		}
 	}
 }
@@ -88,12 +96,7 @@ func (c *cluster) take(s shape) {
 	if s.split {
 		out = append(out, "history-1", "history-2")
 	}
-	for _, name := range out {
-		c.docker("update", "--cpus", "2", c.container(name))
-		if cores := s.cpus[name]; cores > 0 {
-			c.docker("update", "--cpus", fmt.Sprint(cores), c.container(name))
-		}
-	}
+	c.limit(s, func(name string) float64 { return s.cpus[name] })
 	if out = slices.DeleteFunc(out, func(name string) bool { return slices.Contains(s.services, name) }); len(out) > 0 {
 		c.run(append([]string{"stop"}, out...)...)
 	}
@@ -104,6 +107,14 @@ func (c *cluster) take(s shape) {
 	})
 	c.eventually("it is handled", func() bool { return c.delivered("load")[id] > 0 })
 	time.Sleep(5 * time.Second) // What the change itself costs is not the load's.
+}
+
+// limit gives the processes that a shape limits so many cores each.
+func (c *cluster) limit(s shape, cores func(name string) float64) {
+	c.t.Helper()
+	for name := range s.cpus {
+		c.docker("update", "--cpus", fmt.Sprint(cores(name)), c.container(name))
+	}
 }
 
 // starters are the doors behind the proxy.
@@ -149,15 +160,6 @@ func (c *cluster) burst(ctx context.Context, events int, both bool) burstFigures
 	return burstFigures{took: took, p99: answers[len(answers)*99/100]}
 }
 
-// deliveries counts what came to the sink.
-func (c *cluster) deliveries() int {
-	n := 0
-	for _, times := range c.delivered("load") {
-		n += times
-	}
-	return n
-}
-
 // figures are the counters of a moment, or their growth.
 type figures struct {
 	delivered          int
@@ -167,7 +169,7 @@ type figures struct {
 
 func (c *cluster) measure() figures {
 	c.t.Helper()
-	f := figures{delivered: c.deliveries(), cpu: map[string]time.Duration{}}
+	f := figures{delivered: len(c.delivered("load")), cpu: map[string]time.Duration{}}
 	for service := range strings.FieldsSeq(c.run("ps", "--services")) {
 		kind, _, _ := strings.Cut(service, "-")
 		f.cpu[kind] += c.cpuTime(service)
@@ -185,6 +187,7 @@ func (c *cluster) measure() figures {
 
 func (f figures) since(before figures) figures {
 	f.commits, f.rows, f.wal, f.delivered = f.commits-before.commits, f.rows-before.rows, f.wal-before.wal, f.delivered-before.delivered
+	f.cpu = maps.Clone(f.cpu)
 	for kind, used := range before.cpu {
 		f.cpu[kind] -= used
 	}

@@ -58,7 +58,7 @@ func start(t *testing.T) *cluster {
 		t: t, root: root, token: string(token), env: os.Environ(),
 		compose: append(strings.Fields(command), "-f", "docker-compose.yml", "-f", "internal/e2e/cluster/compose.yaml"),
 	}
-	if left := c.left(); left < 10*time.Minute {
+	if left := c.left(); left < 8*time.Minute {
 		t.Skipf("SKIPPED: %s are left of the time that the tests may take", left.Round(time.Second))
 	}
 	t.Cleanup(func() {
@@ -74,16 +74,34 @@ func start(t *testing.T) *cluster {
 	return c
 }
 
-// left is how long the tests may still take.
+// left is how long the tests may still take, so that the cluster can be taken down after it.
 func (c *cluster) left() time.Duration {
 	if end, ok := c.t.Deadline(); ok {
-		return time.Until(end)
+		return time.Until(end) - 2*time.Minute
 	}
 	return time.Hour
 }
 
-// up starts what does not run and waits until everything is healthy. On a slow machine something
-// can be called unhealthy that is only late; then it is waited for again.
+// on gives the cluster to a test within the test.
+func (c *cluster) on(t *testing.T) *cluster {
+	t.Helper()
+	inner := *c
+	inner.t = t
+	return &inner
+}
+
+// wait lets a while pass before something is looked at again; the time for all tests may be up by
+// then, and that is no fault of the cluster.
+func (c *cluster) wait(what string) {
+	c.t.Helper()
+	if c.left() <= 0 {
+		c.t.Skip("SKIPPED: the time is up, in vain until now: ", what)
+	}
+	time.Sleep(500 * time.Millisecond)
+}
+
+// up starts what does not run and waits until everything is healthy. On a slow machine something can
+// be called unhealthy that is only late; then it is waited for again.
 func (c *cluster) up(services ...string) {
 	c.t.Helper()
 	args := append([]string{"up", "--detach", "--no-build", "--wait", "--wait-timeout", "300"}, services...)
@@ -97,6 +115,7 @@ func (c *cluster) up(services ...string) {
 		}
 		require.True(c.t, time.Now().Before(end), "up: %s", out)
 		c.t.Log("not healthy yet:", out)
+		c.wait("the cluster is healthy")
 	}
 }
 
@@ -223,7 +242,7 @@ func (c *cluster) tell(path string, status int) {
 // eventually waits for something that the cluster brings about by itself.
 func (c *cluster) eventually(what string, holds func() bool) {
 	c.t.Helper()
-	for end := time.Now().Add(patience); !holds(); time.Sleep(500 * time.Millisecond) {
+	for end := time.Now().Add(patience); !holds(); c.wait(what) {
 		require.True(c.t, time.Now().Before(end), "in vain: %s", what)
 	}
 }

@@ -37,9 +37,8 @@ type inspected struct {
 }
 
 // TestWhatAnOperatorReliesOn looks at the running cluster for what docker-compose.yml promises:
-// metrics of every process behind a token, our rules in a Prometheus, JSON logs that rotate,
-// limits, secrets that stand in no environment, the Web UI's codec, TLS at the proxy, and the
-// version.
+// metrics of every process behind a token, our rules in a Prometheus, JSON logs that rotate, limits,
+// secrets that stand in no environment, the Web UI's codec, TLS at the proxy, and the version.
 func TestWhatAnOperatorReliesOn(t *testing.T) {
 	t.Setenv("CLUSTER_NGINX", nginxWithTLS(t))
 	c := start(t)
@@ -48,6 +47,7 @@ func TestWhatAnOperatorReliesOn(t *testing.T) {
 	c.eventually("the event is delivered", func() bool { return c.delivered("load")[id] > 0 })
 
 	t.Run("every container is bounded, hardened and without a secret in its environment", func(t *testing.T) {
+		c := c.on(t)
 		secrets := []string{c.token}
 		password, err := os.ReadFile(filepath.Join(c.root, ".secrets", "postgres_password"))
 		require.NoError(t, err)
@@ -79,6 +79,7 @@ func TestWhatAnOperatorReliesOn(t *testing.T) {
 	})
 
 	t.Run("logs are JSON and tell no secret", func(t *testing.T) {
+		c := c.on(t)
 		for _, service := range []string{"starter-1", "starter-2", "worker-1", "worker-2", "proxy"} {
 			logs := c.docker("logs", c.container(service))
 			require.NotContains(t, logs, secret)
@@ -91,6 +92,7 @@ func TestWhatAnOperatorReliesOn(t *testing.T) {
 	})
 
 	t.Run("the image says its version", func(t *testing.T) {
+		c := c.on(t)
 		said := c.grapnel("version")
 		commit, err := exec.CommandContext(t.Context(), "git", "-C", c.root, "rev-parse", "HEAD").Output()
 		require.NoError(t, err)
@@ -98,6 +100,7 @@ func TestWhatAnOperatorReliesOn(t *testing.T) {
 	})
 
 	t.Run("the Web UI finds the codec, with a key and from its own page", func(t *testing.T) {
+		c := c.on(t)
 		status, settings := c.get(webUI+"/api/v1/settings", false)
 		require.Equal(t, http.StatusOK, status, settings)
 		var said struct{ Codec struct{ Endpoint string } }
@@ -117,6 +120,7 @@ func TestWhatAnOperatorReliesOn(t *testing.T) {
 	})
 
 	t.Run("TLS ends at the proxy, and nobody else's word for it is believed", func(t *testing.T) {
+		c := c.on(t)
 		client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{
 			TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // The certificate is of this test's own making.
 		}}
@@ -151,6 +155,7 @@ func TestWhatAnOperatorReliesOn(t *testing.T) {
 	})
 
 	t.Run("Prometheus reads every process and has no fault with our rules", func(t *testing.T) {
+		c := c.on(t)
 		c.run("--profile", "monitoring", "up", "--detach", "--no-build", "prometheus")
 		c.eventually("every process is scraped, with the token", func() bool { return c.scraped() == 4 })
 		var rules struct {

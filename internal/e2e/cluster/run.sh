@@ -21,7 +21,7 @@ within() {
 	return $status
 }
 
-docker info >/dev/null 2>&1 || skip "no Docker engine answers"
+timeout 60 docker info >/dev/null 2>&1 || skip "no Docker engine answers"
 [ -z "$(docker network ls --quiet --filter name=^grapnel_grapnel$)" ] || skip "the cluster of 'make up' has the addresses; 'make down' frees them"
 disk=$(docker info --format '{{.DockerRootDir}}')
 [ ! -d "$disk" ] || [ "$(df --output=avail -BG "$disk" | tail -1 | tr -dc 0-9)" -ge 15 ] || skip "less than 15 GB are free for images"

@@ -110,8 +110,8 @@ func fill(disk string) fault {
 	}
 }
 
-// reachesContainers tells whether this machine's root can kill what runs in a container, and cut
-// its network.
+// reachesContainers tells whether this machine's root can kill what runs in a container, and cut its
+// network.
 func (c *cluster) reachesContainers() bool {
 	c.t.Helper()
 	pid := c.docker("inspect", "--format", "{{.State.Pid}}", c.container("proxy"))
@@ -183,7 +183,7 @@ func TestTheClusterHoldsWhileItBreaks(t *testing.T) {
 	report.line("%-32s %6s %6s %9s %11s %8s %s", "fault", "200", "5xx", "no answer", "after > 1 s", "slowest", "all handled after")
 	for i, f := range faults {
 		// One more than the slowest so far needs, and the end of the test.
-		if left := c.left(); left < 2*hold+8*time.Minute {
+		if left := c.left(); left < 2*hold+6*time.Minute {
 			report.line("SKIPPED for want of time, from %q on: %d of %d faults", f.name, len(faults)-i, len(faults))
 			break
 		}

@@ -68,16 +68,16 @@ func (p Program) letterbox(name string, f sendFlags) (*letterbox, error) {
 }
 
 // of takes from a configured source what its sender was told: the address, and how to sign.
-func (box *letterbox) of(s *config.Source, env config.Env, f sendFlags) (err error) {
-	box.preset, box.verifier = s.Provider, s.Verifier
+func (b *letterbox) of(s *config.Source, env config.Env, f sendFlags) (err error) {
+	b.preset, b.verifier = s.Provider, s.Verifier
 	if s.URL != "" {
-		box.signed = s.URL
+		b.signed = s.URL
 	}
-	if box.own = s.Credentials(); len(box.own) > 0 {
-		box.secret = box.own[0]
+	if b.own = s.Credentials(); len(b.own) > 0 {
+		b.secret = b.own[0]
 	}
-	if box.development = s.Development && f.secret == "" && !f.forge; box.development {
-		box.secret, err = developmentSecret(env, s, box.own)
+	if b.development = s.Development && f.secret == "" && !f.forge; b.development {
+		b.secret, err = developmentSecret(env, s, b.own)
 	}
 	return err
 }

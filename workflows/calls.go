@@ -38,8 +38,9 @@ func route(ctx workflow.Context, ask event.Ask, body converter.RawValue) (plan e
 // callTries is how often a call is made that does not end in time.
 const callTries = 10
 
-// inTime makes a call that takes next to no time. One that does not end in time is made again, later
-// each time and for six minutes in all: a worker that is short of CPU, and not the event, is why.
+// inTime makes a call that takes next to no time. One that does not end in time is made again,
+// later each time and for six minutes in all: a worker that is short of CPU, and not the event, is
+// why.
 func inTime(ctx workflow.Context, call func() error) error {
 	wait := time.Second
 	for tries := 1; ; tries++ {

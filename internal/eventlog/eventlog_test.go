@@ -63,7 +63,8 @@ func TestAFilterMeansWhatItSays(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) { require.Equal(t, c.want, c.filter.Match(row)) })
 	}
-	// A replay is dead again later than it last failed; operations go by the failure, and so does this.
+	// A replay is dead again later than it last failed; operations go by the failure, and so does
+	// this.
 	row.LastFailed = noon.Add(-time.Hour)
 	require.False(t, eventlog.Filter{Since: noon}.Match(row))
 	require.True(t, eventlog.Filter{Until: noon}.Match(row))

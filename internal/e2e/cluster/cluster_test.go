@@ -100,8 +100,8 @@ func (c *cluster) wait(what string) {
 	time.Sleep(500 * time.Millisecond)
 }
 
-// up starts what does not run and waits until everything is healthy. On a slow machine something can
-// be called unhealthy that is only late; then it is waited for again.
+// up starts what does not run and waits until everything is healthy. On a slow machine something
+// can be called unhealthy that is only late; then it is waited for again.
 func (c *cluster) up(services ...string) {
 	c.t.Helper()
 	args := append([]string{"up", "--detach", "--no-build", "--wait", "--wait-timeout", "300"}, services...)

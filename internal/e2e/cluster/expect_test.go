@@ -37,8 +37,9 @@ type inspected struct {
 }
 
 // TestWhatAnOperatorReliesOn looks at the running cluster for what docker-compose.yml promises:
-// metrics of every process behind a token, our rules in a Prometheus, JSON logs that rotate, limits,
-// secrets that stand in no environment, the Web UI's codec, TLS at the proxy, and the version.
+// metrics of every process behind a token, our rules in a Prometheus, JSON logs that rotate,
+// limits, secrets that stand in no environment, the Web UI's codec, TLS at the proxy, and the
+// version.
 func TestWhatAnOperatorReliesOn(t *testing.T) {
 	t.Setenv("CLUSTER_NGINX", nginxWithTLS(t))
 	c := start(t)

@@ -110,8 +110,8 @@ func fill(disk string) fault {
 	}
 }
 
-// reachesContainers tells whether this machine's root can kill what runs in a container, and cut its
-// network.
+// reachesContainers tells whether this machine's root can kill what runs in a container, and cut
+// its network.
 func (c *cluster) reachesContainers() bool {
 	c.t.Helper()
 	pid := c.docker("inspect", "--format", "{{.State.Pid}}", c.container("proxy"))

@@ -19,8 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// shape is how many processes share the work. A process may use a part of a core, so that it is what
-// limits the cluster and not the machine.
+// shape is how many processes share the work. A process may use a part of a core, so that it is
+// what limits the cluster and not the machine.
 type shape struct {
 	name     string
 	services []string           // those that take part, of those that can be left out
@@ -31,8 +31,8 @@ type shape struct {
 // away are the services that a shape may leave out.
 func away() []string { return []string{"starter-1", "starter-2", "worker-1", "worker-2"} }
 
-// TestScale puts the same load on one starter and one worker, on two and two, and on Temporal with its
-// history service as one and as two processes, and says what an event costs whom. It judges
+// TestScale puts the same load on one starter and one worker, on two and two, and on Temporal with
+// its history service as one and as two processes, and says what an event costs whom. It judges
 // nothing but that every event is handled: what grows is for a reader, and depends on the machine.
 func TestScale(t *testing.T) {
 	events, err := strconv.Atoi(os.Getenv("CLUSTER_SCALE"))

@@ -78,7 +78,7 @@ func newFortress(t *testing.T, token, read string) *fortress {
 }
 
 // ask sends a request and follows no redirect.
-func (f *fortress) ask(t *testing.T, method, path, form string, change func(*http.Request)) (*http.Response, string) {
+func (f *fortress) ask(t *testing.T, method, path, form string, change func(*http.Request)) (reply, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, f.URL()+path, strings.NewReader(form))
 	require.NoError(t, err)
@@ -94,7 +94,14 @@ func (f *fortress) ask(t *testing.T, method, path, form string, change func(*htt
 	text, err := io.ReadAll(res.Body)
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())
-	return res, string(text)
+	return reply{res.StatusCode, res.Header, res.Cookies()}, string(text)
+}
+
+// reply is an answer without its body.
+type reply struct {
+	StatusCode int
+	Header     http.Header
+	cookies    []*http.Cookie
 }
 
 // logIn gives a session and what its forms carry.
@@ -102,8 +109,8 @@ func (f *fortress) logIn(t *testing.T, token string) (*http.Cookie, string) {
 	t.Helper()
 	res, _ := f.ask(t, http.MethodPost, "/login", "token="+token, nil)
 	require.Equal(t, http.StatusSeeOther, res.StatusCode)
-	require.Len(t, res.Cookies(), 1)
-	cookie := res.Cookies()[0]
+	require.Len(t, res.cookies, 1)
+	cookie := res.cookies[0]
 	_, text := f.ask(t, http.MethodGet, "/", "", func(r *http.Request) { r.AddCookie(cookie) })
 	_, csrf, found := strings.Cut(text, `name="csrf" value="`)
 	require.True(t, found)
@@ -270,7 +277,7 @@ func TestWhatIsHugeIsRefused(t *testing.T) {
 	}
 	res, _ := f.ask(t, http.MethodPost, "/login", "token="+huge, nil)
 	require.Equal(t, http.StatusOK, res.StatusCode)
-	require.Empty(t, res.Cookies())
+	require.Empty(t, res.cookies)
 	res, _ = f.ask(t, http.MethodPost, "/api/v1/lever", huge, func(r *http.Request) { r.Header.Set("Authorization", "Bearer wrong") })
 	require.Equal(t, http.StatusUnauthorized, res.StatusCode)
 	status, _ := f.raw(t, "GET /events HTTP/1.1\r\nHost: localhost\r\nX-Long: "+strings.Repeat("x", 128<<10)+"\r\nConnection: close\r\n\r\n")
@@ -307,7 +314,7 @@ func TestASessionCanNotBeMadeUp(t *testing.T) {
 	require.False(t, ann.Secure, "there is no TLS")
 	require.Equal(t, http.SameSiteStrictMode, ann.SameSite)
 	behind, _ := f.ask(t, http.MethodPost, "/login", "token="+operateToken, func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "https") })
-	require.True(t, behind.Cookies()[0].Secure)
+	require.True(t, behind.cookies[0].Secure)
 	as := func(value string) int {
 		res, _ := f.ask(t, http.MethodGet, "/events", "", func(r *http.Request) { r.Header.Set("Cookie", "grapnel_session="+value) })
 		return res.StatusCode
@@ -329,7 +336,7 @@ func TestGuessesFromOneNetworkCountAsOnes(t *testing.T) {
 	o.Sessions, o.Log = console.NewSessions(operateToken, "", fixed), zap.New(core)
 	c := page(t, o)
 	guess := func(from string) int {
-		return postFrom(t, c, from, "/login", url.Values{"token": {"guess"}}).Code
+		return postFrom(t, c, from, "/login", url.Values{"token": {"guess"}}, nil).Code
 	}
 	limited := 0
 	for i := range 50 {

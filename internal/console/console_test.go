@@ -150,10 +150,12 @@ func get(t *testing.T, c http.Handler, path string, cookies ...*http.Cookie) *ht
 
 func post(t *testing.T, c http.Handler, path string, form url.Values, cookies ...*http.Cookie) *httptest.ResponseRecorder {
 	t.Helper()
-	return postFrom(t, c, "192.0.2.1:1234", path, form, cookies...)
+	return postFrom(t, c, "192.0.2.1:1234", path, form, cookies)
 }
 
-func postFrom(t *testing.T, c http.Handler, from, path string, form url.Values, cookies ...*http.Cookie) *httptest.ResponseRecorder {
+func postFrom( //nolint:revive // argument-limit: they are a request.
+	t *testing.T, c http.Handler, from, path string, form url.Values, cookies []*http.Cookie,
+) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader(form.Encode()))
 	r.RemoteAddr = from

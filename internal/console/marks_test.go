@@ -44,7 +44,7 @@ func TestEveryMarkLeadsToTheListBehindIt(t *testing.T) {
 	for _, want := range []string{
 		`circuit open</title>`, `paused</title>`, `/events?since=2026-03-04T11%3A57%3A00Z&amp;source=zoom&amp;type=meeting.%2A&amp;until=2026-03-04T11%3A59%3A00Z`,
 	} {
-		require.True(t, strings.Contains(text, want), want)
+		require.Contains(t, text, want)
 	}
 }
 

@@ -6,6 +6,7 @@
 # usage: run.sh [FLAG…], flags of the test binary as -test.run. CLUSTER_BUDGET is how many minutes it may take, 55.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
+PATH=$PATH:$PWD/bin # the Temporal CLI, where none is installed
 
 end=$((SECONDS + ${CLUSTER_BUDGET:-55} * 60))
 skip() {

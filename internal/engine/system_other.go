@@ -13,7 +13,7 @@ import (
 // engineHolders gives the processes that are an engine on the recorded port.
 // The lock is held and its grapnel is gone, and no two engines have one port,
 // so this is the holder.
-func engineHolders(ctx context.Context, _ *os.File, r record) ([]int, error) {
+func engineHolders(ctx context.Context, _ *os.File, r lockRecord) ([]int, error) {
 	if r.Port == 0 {
 		return nil, nil
 	}

@@ -27,12 +27,13 @@ func localContext(ctx workflow.Context, timeout time.Duration, summary string) w
 	})
 }
 
-// route asks for the plan of an event, or is told until when the event has to wait.
-func route(ctx workflow.Context, ask event.Ask, body converter.RawValue) (plan event.Plan, err error) {
-	err = inTime(ctx, func() error {
+// route asks for the plan of an event, or is told until when the event has to wait. late is
+// set when that took more than one workflow task.
+func route(ctx workflow.Context, ask event.Ask, body converter.RawValue) (plan event.Plan, late bool, err error) {
+	late, err = inTime(ctx, func() error {
 		return workflow.ExecuteLocalActivity(localContext(ctx, localTimeout, ""), event.ActivityRoute, ask, body).Get(ctx, &plan)
 	})
-	return plan, err
+	return plan, late, err
 }
 
 // callTries is how often a call is made that does not end in time.
@@ -40,17 +41,32 @@ const callTries = 10
 
 // inTime makes a call that takes next to no time. One that does not end in time is made again,
 // later each time and for six minutes in all: a worker that is short of CPU, and not the event, is
-// why.
-func inTime(ctx workflow.Context, call func() error) error {
+// why. again is set when it was. Runs that are older than this failed at once.
+func inTime(ctx workflow.Context, call func() error) (again bool, err error) {
 	wait := time.Second
 	for tries := 1; ; tries++ {
 		err := call()
-		var late *temporal.TimeoutError
-		if !errors.As(err, &late) || tries == callTries || workflow.Sleep(ctx, wait) != nil {
-			return err
+		var timeout *temporal.TimeoutError
+		if !errors.As(err, &timeout) || tries == callTries || !hasChange(ctx, changeLateCalls) || workflow.Sleep(ctx, wait) != nil {
+			return tries > 1, err
 		}
 		wait = min(2*wait, time.Minute)
 	}
+}
+
+// The changes of this package that a run which began before must not see.
+const (
+	// changeLateCalls makes calls again that did not end in time.
+	changeLateCalls = "calls-made-again-when-late"
+	// changeNoHandlerAfterWait makes no attempt of a handler within the workflow task that
+	// ends a wait for the plan.
+	changeNoHandlerAfterWait = "no-handler-in-the-task-after-a-wait"
+)
+
+// hasChange tells whether a run has a change. It costs a marker, so it is asked only where
+// something out of the ordinary has happened.
+func hasChange(ctx workflow.Context, change string) bool {
+	return workflow.GetVersion(ctx, change, workflow.DefaultVersion, 1) == 1
 }
 
 // try makes one attempt at a route within the workflow task. The activity is
@@ -63,9 +79,10 @@ func try(ctx workflow.Context, t event.Task, body converter.RawValue) error {
 
 // admit asks whether an event may go to a route on another task queue now.
 func admit(ctx workflow.Context, t event.Task) error {
-	return inTime(ctx, func() error {
+	_, err := inTime(ctx, func() error {
 		return workflow.ExecuteLocalActivity(localContext(ctx, localTimeout, t.Route.Name), event.ActivityAdmit, t).Get(ctx, nil)
 	})
+	return err
 }
 
 // attempt makes the attempts at a route that are left, under a retry policy.

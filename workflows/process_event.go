@@ -64,7 +64,8 @@ func (r *run) plan(ctx workflow.Context, past event.Past) (
 		return past.Pending, past.Failed, false, nil
 	}
 	ask := event.Ask{Event: r.event, Replay: len(past.Replays) > 0, Left: past.Left, Done: past.Done, Undecided: past.Undecided}
-	plan, err := route(ctx, ask, r.body)
+	plan, late, err := route(ctx, ask, r.body)
+	r.later = late
 	for {
 		d, deferred := deferralOf(err)
 		if !deferred {
@@ -74,7 +75,8 @@ func (r *run) plan(ctx workflow.Context, past event.Past) (
 		if !r.wait(ctx, &event.Pending{Until: d.Until, Reason: innermostMessage(err)}) {
 			return nil, nil, false, nil
 		}
-		plan, err = route(ctx, ask, r.body)
+		plan, late, err = route(ctx, ask, r.body)
+		r.later = r.later || late || hasChange(ctx, changeNoHandlerAfterWait)
 	}
 	if err != nil {
 		return nil, nil, false, err

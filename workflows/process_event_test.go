@@ -106,6 +106,40 @@ func TestAPlanThatComesLateIsAskedForAgain(t *testing.T) {
 	require.Equal(t, event.FailureTimeout, l.Failures[0].Type, "one that never comes is told of")
 }
 
+// A handler may kill its worker. In the first workflow task that is seen; in a later one it
+// would be tried for ever, one worker after the other.
+func TestNoHandlerIsTriedWithinALaterTask(t *testing.T) {
+	for name, first := range map[string]error{
+		"the plan came late": temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, nil),
+		"the source was paused": temporal.NewApplicationErrorWithOptions("paused", event.FailureDeferred,
+			temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{event.Detail{}}}),
+		"it came at once": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked, within, handled := 0, 0, 0
+			env := processing(t, func() (event.Plan, error) {
+				if asked++; asked == 1 && first != nil {
+					return event.Plan{}, first
+				}
+				p := routes(1)
+				p.Routes[0].Activity = "handler"
+				return p, nil
+			}, func(event.Task) error { within++; return nil })
+			env.RegisterActivityWithOptions(func(context.Context, event.Task, converter.RawValue) error {
+				handled++
+				return nil
+			}, activity.RegisterOptions{Name: "handler"})
+			env.ExecuteWorkflow(event.ProcessEvent, paid, bodyOf(2), event.Past{})
+			require.NoError(t, env.GetWorkflowError())
+			if first == nil {
+				require.Equal(t, []int{1, 0}, []int{within, handled})
+			} else {
+				require.Equal(t, []int{0, 1}, []int{within, handled})
+			}
+		})
+	}
+}
+
 // What a dead letter carries of errors it carries twice, in its input and as the
 // text it fails with.
 func TestWhatADeadLetterCarriesOfErrorsIsBounded(t *testing.T) {

@@ -38,6 +38,9 @@ type run struct {
 	// any later one a worker may have died of a handler, so no handler is tried
 	// within the task again.
 	local bool
+	// later is set when the plan came in a later task than the first. Were that task lost with
+	// its worker, nothing would tell, so no handler is tried within it.
+	later bool
 	// lost is the number of attempts that may have been made in a task that was
 	// lost with its worker.
 	lost   int
@@ -144,7 +147,7 @@ func (r *run) all(ctx workflow.Context, routes []event.Pending) (failures []even
 // can watch.
 func (r *run) one(ctx workflow.Context, p *event.Pending) *event.Failure {
 	rt := p.Route
-	local := r.local && mayTryLocally(rt)
+	local := r.local && mayTryLocally(rt) && (!r.later || mayWakeLocally(rt))
 	if p.Waits {
 		if !r.wait(ctx, p) {
 			return nil

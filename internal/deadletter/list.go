@@ -85,7 +85,9 @@ const (
 	MostListed  = 200_000
 	fewLetters  = 300
 	idsAtOnce   = 200
-	listsAtOnce = 4
+	listsAtOnce = 8
+	// describedInTurn is how many letters are asked for one after the other.
+	describedInTurn = 10
 )
 
 // List gives the dead letters that the filter means, the latest first.
@@ -259,32 +261,22 @@ func quoted(values []string) string {
 }
 
 // alive leaves out what was replayed or discarded since and is still listed. Few
-// letters are asked for one by one, which is the truth; of many, the list of later
-// runs tells.
+// letters are asked for one by one, which is the truth; of many, those that Temporal knows
+// a later run of.
 func (s *Store) alive(ctx context.Context, page []Summary) ([]Summary, error) {
 	gone := make([]bool, len(page))
 	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(listsAtOnce)
+	look, most := s.later, idsAtOnce
 	if len(page) <= fewLetters {
-		g.SetLimit(4 * listsAtOnce)
-		for i, l := range page {
-			g.Go(func() error {
-				info, err := s.describe(ctx, l.ID, "")
-				gone[i] = errors.Is(err, ErrGone) || err == nil && info.GetExecution().GetRunId() != l.Run
-				if gone[i] {
-					return nil
-				}
-				return err
-			})
-		}
-	} else {
-		g.SetLimit(listsAtOnce)
-		for start := 0; start < len(page); start += idsAtOnce {
-			part := page[start:min(start+idsAtOnce, len(page))]
-			g.Go(func() error { return s.later(ctx, part, gone[start:]) })
-		}
+		look, most = s.askEach, describedInTurn
+	}
+	for start := 0; start < len(page); start += most {
+		end := min(start+most, len(page))
+		g.Go(func() error { return look(ctx, page[start:end], gone[start:end]) })
 	}
 	if err := g.Wait(); err != nil {
-		return nil, err
+		return nil, err //nolint:wrapcheck // Ours.
 	}
 	kept := page[:0]
 	for i, l := range page {
@@ -295,33 +287,44 @@ func (s *Store) alive(ctx context.Context, page []Summary) ([]Summary, error) {
 	return kept, nil
 }
 
-// later marks the letters whose events have a later run in the list.
+// askEach marks the letters that are not the latest run of their event.
+func (s *Store) askEach(ctx context.Context, part []Summary, gone []bool) error {
+	for i, l := range part {
+		info, err := s.describe(ctx, l.ID, "")
+		if err != nil && !errors.Is(err, ErrGone) {
+			return err
+		}
+		gone[i] = err != nil || info.GetExecution().GetRunId() != l.Run
+	}
+	return nil
+}
+
+// later marks the letters whose events have a later run. Mostly none has, and a count says so:
+// Temporal's databases look the IDs up for it, while for a list they read every run there
+// is in its order. Where there are some, the half that has them is looked for.
 func (s *Store) later(ctx context.Context, part []Summary, gone []bool) error {
-	index := make(map[string]int, len(part))
 	ids := make([]string, len(part))
 	for i, l := range part {
-		index[l.ID], ids[i] = i, l.ID
+		ids[i] = l.ID
 	}
-	// Told by what it is not: asked for by what it may be, a database reads every
-	// completed run there is instead of these few.
-	q := `ExecutionStatus != "Failed" AND ExecutionStatus != "ContinuedAsNew" AND WorkflowId IN (` + quoted(ids) + ")"
-	var token []byte
-	for {
-		r, err := s.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-			Namespace: s.namespace, Query: q, PageSize: pageSize, NextPageToken: token,
-		})
-		if err != nil {
-			return fmt.Errorf("list what became of the dead letters: %w", err)
-		}
-		for _, info := range r.GetExecutions() {
-			if i := index[info.GetExecution().GetWorkflowId()]; !info.GetStartTime().AsTime().Before(part[i].Died) {
-				gone[i] = true
-			}
-		}
-		if token = r.GetNextPageToken(); len(token) == 0 {
-			return nil
-		}
+	r, err := s.temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
+		Namespace: s.namespace,
+		Query:     `ExecutionStatus != "Failed" AND ExecutionStatus != "ContinuedAsNew" AND WorkflowId IN (` + quoted(ids) + ")",
+	})
+	if err != nil {
+		return fmt.Errorf("count what became of the dead letters: %w", err)
 	}
+	half := len(part) / 2
+	switch {
+	case r.GetCount() == 0:
+		return nil
+	case half < describedInTurn:
+		return s.askEach(ctx, part, gone)
+	}
+	if err := s.later(ctx, part[:half], gone[:half]); err != nil {
+		return err
+	}
+	return s.later(ctx, part[half:], gone[half:])
 }
 
 // Count is how many runs the dead-letter store lists; some may be replayed since.

@@ -37,6 +37,8 @@ func newGitHub(t *testing.T, deliver func(body string) int, bodies ...string) *g
 	}
 	server := httptest.NewServer(g)
 	t.Cleanup(server.Close)
+	g.mu.Lock() // Its own answers name it.
+	defer g.mu.Unlock()
 	g.url = server.URL
 	return g
 }

@@ -51,6 +51,8 @@ func newHub(t *testing.T, attempts ...attempt) *hub {
 	h := &hub{attempts: attempts}
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
+	h.mu.Lock() // Its own answers name it.
+	defer h.mu.Unlock()
 	h.url = s.URL
 	return h
 }

@@ -78,7 +78,7 @@ func newDoor(t testing.TB, e engine, described map[string]string) *door {
 	return d
 }
 
-// noObserver hears of answers.
+// noObserver is told of the answers, and keeps nothing of them.
 type noObserver struct{}
 
 // Began implements starter.Observer.

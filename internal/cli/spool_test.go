@@ -62,7 +62,7 @@ func TestWhatWasSetAsideIsPutBackByItsNumberOrAllTogether(t *testing.T) {
 	for _, wrong := range [][]string{{"spool", "retry"}, {"spool", "retry", "--all", aside[0]}, {"spool", "retry", "x"}} {
 		require.Equal(t, 2, run(t, environ, wrong...).code, wrong)
 	}
-	require.Contains(t, run(t, environ, "spool", "retry", "7").err, "was set aside: 7")
+	require.Contains(t, run(t, environ, "spool", "retry", "7").err, "is set aside: 7")
 	require.Equal(t, "1 entry is back in the queue\n", run(t, environ, "spool", "retry", aside[1]).out)
 	require.Equal(t, "2 entries are back in the queue\n", run(t, environ, "spool", "retry", "--all").out)
 

@@ -8,23 +8,23 @@ import (
 )
 
 const (
-	groupEntries = 1024
-	groupBytes   = 8 << 20
-	writeChunk   = 1 << 20
-	doneDelay    = 20 * time.Millisecond
-	doneAtOnce   = 512
-	firstTest    = 20 * time.Millisecond
-	lastTest     = 5 * time.Second
-	testBytes    = 64 << 10
+	groupEntries     = 1024                  // the most entries of one group
+	groupBytes       = 8 << 20               // the most bytes of one group, unless its first entry is larger
+	writeChunk       = 1 << 20               // bytes of one write call
+	doneDelay        = 20 * time.Millisecond // the longest time until finished entries are written down
+	doneAtOnce       = 512                   // this many finished entries are written down at once
+	firstTestDelay   = 20 * time.Millisecond // from a failure to the first test of the disk
+	longestTestDelay = 5 * time.Second       // it doubles from test to test up to this
+	testBytes        = 64 << 10              // the least that a test writes
 )
 
-// finishedEntry is an entry that is done and whose record does not say so yet.
+// finishedEntry is an entry that is done, which the disk does not know yet.
 type finishedEntry struct {
 	sequence uint64
 	segment  *segment
 }
 
-// committer is the state of the one goroutine that writes.
+// committer is the state of the one goroutine that writes segments.
 type committer struct {
 	*Spool
 	current   *segment
@@ -35,10 +35,10 @@ type committer struct {
 	moveAt    time.Time
 }
 
-// commitLoop writes until Close. It waits for company only when the group before had company too.
+// commitLoop writes until Close.
 func (s *Spool) commitLoop() {
 	defer close(s.stopped)
-	c := &committer{Spool: s, testDelay: firstTest}
+	c := &committer{Spool: s, testDelay: firstTestDelay}
 	timer := time.NewTimer(doneDelay)
 	defer timer.Stop()
 	for {
@@ -67,14 +67,15 @@ func (c *committer) nextTurn() time.Duration {
 	return time.Hour
 }
 
-// turn does what there is to do and reports whether the spool is closed and everything is written.
+// turn writes what waits, deletes what is no longer needed, and reports whether the loop may end:
+// the spool is closed and everything is written.
 func (c *committer) turn() bool {
 	c.mu.Lock()
 	failed, closed := c.failure != nil, c.closed
 	c.mu.Unlock()
 	if failed {
 		c.refuseArrivals()
-		c.reclaim() // A full disk gets well by this.
+		c.reclaim() // This frees space, which a full disk needs.
 		if closed {
 			c.writeDone()
 		} else if !time.Now().Before(c.testAt) {
@@ -111,14 +112,14 @@ func (c *committer) hasArrivals() bool {
 	return len(c.incoming) > 0 && c.failure == nil
 }
 
-// gather takes the next group. With company expected it waits until as many have come as last time,
-// at most the delay.
+// gather takes the next group, and reports whether more arrivals wait. If the last group had more
+// than one entry, it waits up to CommitDelay for as many to arrive, so that they share one sync.
 func (c *committer) gather() (group []*arrival, more bool) {
 	c.mu.Lock()
 	if n := len(c.incoming); n > 0 && n < c.lastPuts && !c.closed {
 		c.want = c.lastPuts
 		c.mu.Unlock()
-		c.waitForCompany()
+		c.waitForOthers()
 		c.mu.Lock()
 		c.want = 1
 	}
@@ -140,7 +141,8 @@ func (c *committer) gather() (group []*arrival, more bool) {
 	return group, len(c.incoming) > 0
 }
 
-func (c *committer) waitForCompany() {
+// waitForOthers returns when the wanted number of entries has arrived, or after CommitDelay.
+func (c *committer) waitForOthers() {
 	timer := time.NewTimer(c.opts.CommitDelay)
 	defer timer.Stop()
 	for {
@@ -167,8 +169,8 @@ func (c *committer) refuseArrivals() {
 	c.incoming = nil
 }
 
-// failLocked distrusts the disk: the group is refused, the segment is left as it was, a new one
-// must pass a test.
+// failLocked marks the disk as failed. The current segment is cut back to its synced records and
+// closed to new ones; a new segment must pass a test before puts are accepted again.
 func (c *committer) failLocked(err error) {
 	c.testAt = time.Now().Add(c.testDelay)
 	c.failure = err
@@ -180,9 +182,9 @@ func (c *committer) failLocked(err error) {
 	}
 }
 
-// writeDone writes down which entries are done, when enough of them or enough time have gathered.
-// It is not synced: a lost line offers an entry once more and nothing else, and the next group's
-// sync covers it.
+// writeDone appends a record of the entries that are done, once there are doneAtOnce of them or the
+// oldest has waited for doneDelay. It does not sync: the next group's sync covers the record, and
+// if it is lost, its entries are only offered once more.
 func (c *committer) writeDone() {
 	c.mu.Lock()
 	due := len(c.finished) >= doneAtOnce || c.closed || time.Since(c.doneSince) >= doneDelay

@@ -90,7 +90,7 @@ func TestAForeignFileIsNamed(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "notes.log"), nil, 0o600))
 	_, err := spool.Open(spool.Options{Path: dir})
-	require.ErrorContains(t, err, "notes.log is no segment")
+	require.ErrorContains(t, err, "notes.log is not a segment")
 }
 
 func TestSpaceComesBack(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"github.com/grapnel/grapnel/internal/pace"
 )
 
-// Outcome says what became of an entry that was handed over; see Taken, Again and Refuse.
+// Outcome says what became of an entry that was handed over: Taken, Again or Refuse.
 type Outcome struct {
 	kind   outcomeKind
 	reason string
@@ -22,13 +22,15 @@ const (
 	refuse
 )
 
-// Taken says that Temporal has the entry, now or since earlier: the spool forgets it.
+// Taken says that Temporal has the entry, from this hand-over or an earlier one. The spool forgets
+// it.
 func Taken() Outcome { return Outcome{kind: taken} }
 
-// Again says that Temporal could not take the entry now: it stays, and the drain slows down.
+// Again says that Temporal could not take the entry now. It stays in the queue, and the drain slows
+// down.
 func Again() Outcome { return Outcome{kind: again} }
 
-// Refuse says that Temporal will never take the entry: it is set aside with the reason.
+// Refuse says that Temporal will never take the entry. It is set aside with the reason.
 func Refuse(reason string) Outcome { return Outcome{kind: refuse, reason: reason} }
 
 // handOverResult is one hand-over that has ended.
@@ -39,12 +41,12 @@ type handOverResult struct {
 	took    time.Duration
 }
 
-// Drain hands entries over, oldest first, until the context is done. It learns how much at once
-// Temporal takes easily (one more for each round that was fast, half for one that failed, a tenth
-// less for one that was slow) and probes with a single entry while Temporal is away. hand must be
-// safe for concurrent use and should give up when its context is done; whatever it says then still
-// counts. Drain returns when all of them have returned; nothing is lost then, what was not taken is
-// in the queue. The error is nil when the context ended it, or ErrClosed.
+// Drain hands entries to Temporal by calling hand, oldest first, until the context is done. It
+// learns how many calls at once Temporal takes easily: one more after a fast round, a tenth fewer
+// after a slow one, half after a failed one. While Temporal is away it probes with a single entry.
+// hand must be safe for concurrent use and should return when its context is done; its outcome
+// still counts then. Drain returns when all calls of hand have returned; entries that were not
+// taken are still in the queue. The error is nil when the context ended the drain, else ErrClosed.
 func (s *Spool) Drain(ctx context.Context, hand func(context.Context, Entry) Outcome, o pace.Options) error {
 	d := &drainer{Spool: s, hand: hand, pace: pace.New(o), results: make(chan handOverResult), offers: make(chan leaseOffer, 1)}
 	feed, stop := context.WithCancel(ctx)
@@ -61,7 +63,7 @@ func (s *Spool) Drain(ctx context.Context, hand func(context.Context, Entry) Out
 	}
 }
 
-// leaseOffer is what a call of Next brought.
+// leaseOffer is the result of a call of Next.
 type leaseOffer struct {
 	entries []Entry
 	err     error
@@ -77,7 +79,8 @@ type drainer struct {
 	inFlight int
 }
 
-// step starts what may be started and waits for the next thing to happen.
+// step asks Next for entries if there is room, and waits for one thing: entries to start, a result
+// to settle, the end of the pause, or the end of the context.
 func (d *drainer) step(ctx context.Context) error {
 	room := d.pace.Room(time.Now(), d.inFlight)
 	if room > 0 && !d.asking {
@@ -112,7 +115,7 @@ func (d *drainer) start(ctx context.Context, got leaseOffer) error {
 	}
 	for _, e := range got.entries {
 		if d.pace.Room(time.Now(), d.inFlight) <= 0 {
-			d.Retry(e, 0) // The pace changed while Next waited.
+			d.Retry(e, 0) // The pace fell while Next waited.
 			continue
 		}
 		d.inFlight++
@@ -126,7 +129,7 @@ func (d *drainer) start(ctx context.Context, got leaseOffer) error {
 	return nil
 }
 
-// settle does what the outcome asks for.
+// settle tells the queue and the pace of one outcome.
 func (d *drainer) settle(r handOverResult) {
 	full := d.inFlight >= d.pace.Limit()
 	d.inFlight--
@@ -147,7 +150,8 @@ func (d *drainer) settle(r handOverResult) {
 	}
 }
 
-// finish waits for what is under way and puts back what was only offered.
+// finish waits for the calls of hand under way, and puts back entries that were leased and not
+// handed over.
 func (d *drainer) finish() {
 	for d.inFlight > 0 {
 		d.settle(<-d.results)

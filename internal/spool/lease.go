@@ -9,9 +9,10 @@ import (
 	"go.uber.org/zap"
 )
 
-// Next leases up to limit entries, oldest first, and waits until there is one. A leased entry is
-// offered to nobody else until Retry; Done or SetAside ends it. The error is the context's,
-// ErrClosed, or wraps ErrFailed when the disk cannot be read (the entries stay in the queue).
+// Next leases up to limit entries, oldest first, and waits until there is at least one. A leased
+// entry is offered to nobody else. Done and SetAside take it out of the queue, Retry puts it back.
+// The error is ErrClosed, wraps the context's, or wraps ErrFailed when the disk cannot be read; the
+// entries stay in the queue then.
 func (s *Spool) Next(ctx context.Context, limit int) ([]Entry, error) {
 	for {
 		s.mu.Lock()
@@ -47,9 +48,8 @@ func awaitWork(ctx context.Context, waiters <-chan struct{}, pause time.Duration
 	return nil
 }
 
-// takeLocked leases items: what was put back and what is new by turns, so that entries that nobody
-// takes keep none from being offered. It also returns how long to wait until one that was put back
-// may be offered again.
+// takeLocked leases items, new ones and returned ones by turns, so that entries that fail again and
+// again do not hold up new ones. pause is the time until the next returned item may be offered.
 func (s *Spool) takeLocked(limit int) (items []*waitingItem, pause time.Duration) {
 	now := time.Now()
 	for len(items) < limit {
@@ -74,8 +74,9 @@ func (s *Spool) takeLocked(limit int) (items []*waitingItem, pause time.Duration
 	return items, pause
 }
 
-// dueLocked finds the item that was put back, may be offered again and was offered least, the
-// oldest of several; -1 when there is none. pause is how long the next of the others waits.
+// dueLocked finds the returned item to offer next: of those whose delay is over, the one with the
+// fewest attempts, the oldest of several. at is its index, -1 when there is none; pause is the time
+// until the next of the others is due.
 func (s *Spool) dueLocked(now time.Time) (at int, pause time.Duration) {
 	at, pause = -1, time.Hour
 	for i, it := range s.returned {
@@ -88,8 +89,8 @@ func (s *Spool) dueLocked(now time.Time) (at int, pause time.Duration) {
 	return at, pause
 }
 
-// read loads leased entries. One whose record is damaged is set aside; one that cannot be read goes
-// back.
+// read loads leased entries from the disk. An entry whose record is damaged is set aside; an entry
+// that cannot be read goes back to the queue.
 func (s *Spool) read(items []*waitingItem) ([]Entry, error) {
 	entries := make([]Entry, 0, len(items))
 	var fault error
@@ -115,16 +116,16 @@ func (s *Spool) read(items []*waitingItem) ([]Entry, error) {
 	return nil, fault
 }
 
-// unreadable tells of an entry that cannot be read, the more rarely the longer that lasts.
+// unreadable logs that an entry cannot be read, at its 1st, 2nd, 4th, 8th attempt and so on.
 func (s *Spool) unreadable(it *waitingItem, err error) {
 	if it.attempt&(it.attempt-1) == 0 {
-		s.log.Error("An event in the spool cannot be read; it stays and is tried again. Look at the disk.",
+		s.log.Error("An event in the spool cannot be read. It stays and is tried again. Check the disk.",
 			zap.String("path", it.segment.path), zap.Int64("offset", it.offset), zap.Int32("attempt", it.attempt), zap.Error(err))
 	}
 }
 
-// readRecord reads a leased item's record. A segment with leased items is not deleted, but the item
-// can move.
+// readRecord reads a leased item's record. A segment with leased items is not deleted, but relocate
+// can move the item, so its place is read under the lock.
 func (s *Spool) readRecord(it *waitingItem) ([]byte, error) {
 	s.mu.Lock()
 	segment, offset := it.segment, it.offset
@@ -151,12 +152,12 @@ func (s *Spool) setAsideDamaged(it *waitingItem, record []byte, cause error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.known, it.id) // A repeat from the sender would heal it.
+	delete(s.known, it.id) // If the sender repeats the event, accept it: its copy is good.
 	s.known[identityOf(e.Key, e.Digest)] = struct{}{}
 }
 
-// Done forgets a leased entry. The disk hears of it a little later, together with others: after a
-// crash in between the entry is offered again.
+// Done forgets a leased entry. This is written to the disk a little later, together with others:
+// after a crash in between the entry is offered again.
 func (s *Spool) Done(e Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,7 +186,7 @@ func (s *Spool) finishLocked(it *waitingItem) {
 	s.oldestLocked()
 }
 
-// Retry puts a leased entry back in its place; it is offered again after the delay.
+// Retry puts a leased entry back; Next offers it again after the delay.
 func (s *Spool) Retry(e Entry, delay time.Duration) {
 	s.mu.Lock()
 	it := s.leased[e.Sequence]
@@ -213,7 +214,7 @@ func (s *Spool) putBack(it *waitingItem, delay time.Duration) {
 	s.offerLocked()
 }
 
-// offerLocked wakes everybody who waits in Next.
+// offerLocked wakes all callers that wait in Next.
 func (s *Spool) offerLocked() {
 	close(s.waiters)
 	s.waiters = make(chan struct{})
@@ -223,7 +224,7 @@ func (s *Spool) waitingLocked(it *waitingItem) bool {
 	return s.leased[it.sequence] == it || slices.Contains(s.returned, it)
 }
 
-// oldestLocked notes when the oldest waiting entry came.
+// oldestLocked keeps s.oldest up to date: when the oldest waiting entry was received.
 func (s *Spool) oldestLocked() {
 	var oldest int64
 	note := func(received int64) {
@@ -246,7 +247,7 @@ func (s *Spool) oldestLocked() {
 	}
 }
 
-// waitingItem is one waiting entry: where its record is.
+// waitingItem is a waiting entry in memory: where its record is, and its attempts.
 type waitingItem struct {
 	segment  *segment
 	sequence uint64
@@ -255,10 +256,10 @@ type waitingItem struct {
 	offset   int64
 	size     int32 // of the whole record
 	attempt  int32
-	after    time.Time // not offered before, after a Retry
+	after    time.Time // Next does not offer it before; set by Retry
 }
 
-// queueSlot is an item that was never leased, kept small because there can be millions.
+// queueSlot is an entry that was never leased. It is small because there can be millions.
 type queueSlot struct {
 	segment  *segment
 	sequence uint64
@@ -268,10 +269,10 @@ type queueSlot struct {
 	size     uint32
 }
 
-// deque holds slots, oldest first, in blocks that are given back as they empty.
+// deque holds slots, oldest first, in blocks; an empty block's memory is freed.
 type deque struct {
 	blocks [][]queueSlot
-	head   int // taken from the first block
+	head   int // how many slots of the first block were popped
 	count  int
 }
 
@@ -303,7 +304,7 @@ func (d *deque) pop() queueSlot {
 	return v
 }
 
-// from returns a copy of up to limit slots that come after a sequence number.
+// from copies up to limit slots whose sequence number is greater than after.
 func (d *deque) from(after uint64, limit int) []queueSlot {
 	var out []queueSlot
 	for i, block := range d.blocks {

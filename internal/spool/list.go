@@ -26,9 +26,9 @@ const (
 	Refused State = "refused"
 )
 
-// Listed is an entry as List and Export show it. Meta is raw JSON where the entry's is JSON, else
-// MetaBase64 is set; Body is text where it is valid UTF-8, else BodyBase64 is set. List leaves the
-// body out.
+// Listed is an entry as List and Export show it. Meta is set if the entry's meta is JSON, else
+// MetaBase64. Body is set if the body is valid UTF-8, else BodyBase64; List leaves both out. Size
+// is the bytes of meta and body.
 type Listed struct {
 	State      State           `json:"state"`
 	Sequence   uint64          `json:"sequence"`
@@ -46,8 +46,9 @@ type Listed struct {
 
 const exportBatch = 256
 
-// List shows up to limit entries without their bodies: the refused ones first, then oldest first.
-// It is a picture of a moving queue: an entry that is done meanwhile may be missing.
+// List returns up to limit entries without their bodies: first the refused ones, then the others,
+// oldest first. The queue moves meanwhile: entries that are done before List reaches them are left
+// out.
 func (s *Spool) List(limit int) ([]Listed, error) {
 	out := []Listed{}
 	err := s.visit(func(e Entry, l Listed) (bool, error) {
@@ -59,7 +60,7 @@ func (s *Spool) List(limit int) ([]Listed, error) {
 	return out, err
 }
 
-// Export writes every entry, the refused ones too, as JSON lines with body.
+// Export writes every entry, the refused ones too, with its body: one Listed as JSON on a line.
 func (s *Spool) Export(w io.Writer) error {
 	buffered := bufio.NewWriter(w)
 	encoder := json.NewEncoder(buffered)
@@ -93,7 +94,7 @@ func describeEntry(e Entry, l Listed) Listed {
 
 type entryVisitor func(Entry, Listed) (more bool, err error)
 
-// visit shows every entry to see, until that wants no more.
+// visit calls see with every entry, in List's order, until see returns false or an error.
 func (s *Spool) visit(see entryVisitor) error {
 	more, err := s.visitRefused(see)
 	if !more || err != nil {
@@ -161,8 +162,8 @@ func (s *Spool) touched() []listedItem {
 	return items
 }
 
-// visitItems reads items from the disk. One that cannot be read was done meanwhile, or the drain
-// will report it.
+// visitItems reads items from the disk and calls see with each. It skips what cannot be read: such
+// an item was done meanwhile, or the drain will report it.
 func (s *Spool) visitItems(items []listedItem, see entryVisitor) (bool, error) {
 	for _, it := range items {
 		record := make([]byte, it.size)
@@ -181,10 +182,10 @@ func (s *Spool) visitItems(items []listedItem, see entryVisitor) (bool, error) {
 	return true, nil
 }
 
-// View shows what a process that has ended left in a spool's directory: see may call List, Export
-// and Stats, until it returns. Nothing on the disk is changed, and a read-only disk will do. The
-// error wraps ErrInUse while a process has the directory open, and os.ErrNotExist where no spool
-// is.
+// View opens the directory of a process that has ended, for reading only. see may call List, Export
+// and Stats until it returns. Nothing on the disk is changed, so a read-only disk will do. The
+// error wraps ErrInUse while a process has the directory open, and os.ErrNotExist if the directory
+// holds no spool.
 func View(o Options, see func(*Spool) error) error {
 	o = withDefaults(o)
 	o.view = true
@@ -193,7 +194,7 @@ func View(o Options, see func(*Spool) error) error {
 		return err
 	}
 	s := newSpool(o, lock)
-	s.closed = true // It takes nothing and hands nothing over.
+	s.closed = true // Put and Next are refused.
 	err = s.load()
 	if err != nil {
 		err = fmt.Errorf("spool: cannot read %s: %w", o.Path, err)
@@ -203,7 +204,8 @@ func View(o Options, see func(*Spool) error) error {
 	return errors.Join(err, s.closeFiles())
 }
 
-// lockToView keeps others from opening the directory while it is looked at.
+// lockToView locks the directory without creating the lock file, so that nobody opens it during a
+// View.
 func lockToView(dir string) (*os.File, error) {
 	f, err := os.Open(lockPath(dir))
 	if err != nil {
@@ -214,21 +216,21 @@ func lockToView(dir string) (*os.File, error) {
 
 // Stats is the state of the spool at one moment.
 type Stats struct {
-	// Depth counts waiting entries, leased ones included; Leased counts those alone.
+	// Depth counts waiting entries, leased ones included; Leased counts the leased ones alone.
 	Depth  int `json:"depth"`
 	Leased int `json:"leased"`
-	// Bytes is what waits and what was set aside, MaxBytes its bound.
+	// Bytes is the size of waiting, arriving and refused entries; MaxBytes is its bound.
 	Bytes    int64 `json:"bytes"`
 	MaxBytes int64 `json:"maxBytes"`
 	// OldestAge is the age of the oldest waiting entry, zero when nothing waits.
 	OldestAge Seconds `json:"oldestAgeSeconds"`
 	// DrainRate is entries done per second, averaged over about ten seconds.
 	DrainRate float64 `json:"drainRate"`
-	// Refused and RefusedBytes count the entries that were set aside.
+	// Refused counts the entries that were set aside; RefusedBytes is the size of their files.
 	Refused      int   `json:"refused"`
 	RefusedBytes int64 `json:"refusedBytes"`
-	// Failed says that the disk is not trusted at the moment, Full that a bound is reached, Cause
-	// why.
+	// Failed says that the disk has failed and no test has succeeded since. Full says that a bound
+	// is reached. Cause is the reason of either.
 	Failed bool   `json:"failed"`
 	Full   bool   `json:"full"`
 	Cause  string `json:"cause,omitempty"`
@@ -241,14 +243,14 @@ type Stats struct {
 	Groups   uint64 `json:"groups"`
 	Syncs    uint64 `json:"syncs"`
 	Failures uint64 `json:"failures"`
-	// DamagedBytes is how much of the files could not be read at Open.
+	// DamagedBytes is how many bytes of the files were damaged or unreadable at Open.
 	DamagedBytes int64 `json:"damagedBytes"`
 }
 
-// Seconds is a duration that is written as a number of seconds.
+// Seconds is a duration that JSON shows as a number of seconds.
 type Seconds time.Duration
 
-// Seconds gives the number.
+// Seconds gives the duration in seconds.
 func (s Seconds) Seconds() float64 { return time.Duration(s).Seconds() }
 
 // MarshalJSON implements json.Marshaler.
@@ -287,7 +289,8 @@ func (s *Spool) Stats() Stats {
 	return st
 }
 
-// roomForOne is what has to be free for the spool not to be called full: an entry of common size.
+// roomForOne is the size of a common entry, in bytes: Stats calls the spool full if it would not
+// fit.
 const roomForOne = 4 << 10
 
 // Depth counts waiting entries, leased ones included.
@@ -301,7 +304,7 @@ func (s *Spool) depthLocked() int { return s.queue.count + len(s.leased) + len(s
 
 const rateWindow = 10 * time.Second
 
-// rate is an exponentially weighted count per second.
+// rate is an exponentially weighted moving average, in events per second.
 type rate struct {
 	value float64
 	last  time.Time

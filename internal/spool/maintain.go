@@ -9,24 +9,25 @@ import (
 )
 
 const (
-	// Done entries keep their space until their segment goes; this many segments of them are not
-	// worth a copy.
+	// deadSegments is how much dead space is tolerated, in segments, before relocate copies live
+	// entries: the space of done entries comes back only when their whole segment is deleted.
 	deadSegments   = 4
-	moveBreak      = time.Minute // after a record that cannot be read
+	moveBreak      = time.Minute // relocate pauses this long after a record that cannot be read
 	damagedSuffix  = ".damaged"
 	segmentPattern = "*.log"
 )
 
-// nextName is a first sequence number for a segment that is made for something else than an entry.
+// nextName is the sequence number to name a segment by if its first record is not an entry that has
+// one already.
 func (c *committer) nextName() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.sequence + 1
 }
 
-// test finds out whether the disk can be trusted again: a new segment must take and sync as much as
-// the failed group was. What earlier segments hold up to their good size was synced before the
-// failure and stays.
+// test finds out whether the disk works again: a new segment must take and sync as much as the
+// failed group was. Earlier segments stay as they are: their records were synced before the
+// failure.
 func (c *committer) test() {
 	g, err := c.newSegment(c.nextName())
 	if err == nil {
@@ -39,12 +40,12 @@ func (c *committer) test() {
 	defer c.mu.Unlock()
 	if err != nil {
 		c.failure = err
-		c.testDelay = min(2*c.testDelay, lastTest)
+		c.testDelay = min(2*c.testDelay, longestTestDelay)
 		c.testAt = time.Now().Add(c.testDelay)
 		return
 	}
 	c.log.Info("The spool's disk is well again.", zap.String("path", c.opts.Path))
-	c.failure, c.testDelay = nil, firstTest
+	c.failure, c.testDelay = nil, firstTestDelay
 	c.segments = append(c.segments, g)
 	c.current = g
 }
@@ -63,8 +64,8 @@ func tryFile(f file, size int) error {
 	return f.Truncate(0)
 }
 
-// reclaim deletes the oldest segments as long as nothing in them waits. Only the oldest: a later
-// one says what is done in an earlier one.
+// reclaim deletes segments from the oldest on, as long as no entry in them waits. A later segment
+// must outlive an earlier one, because it can say which of the earlier one's entries are done.
 func (c *committer) reclaim() {
 	c.mu.Lock()
 	if g := c.current; g != nil && len(c.segments) > 0 && c.emptyLocked() && g.size > smallestSegment {
@@ -105,8 +106,8 @@ func (c *committer) discard(g *segment) {
 	}
 }
 
-// relocate copies the last entries of the oldest segment to the end of the log, when few entries
-// that nobody takes keep much dead space from being deleted.
+// relocate copies the last entries of the oldest segment to the end of the log, so that it can be
+// deleted. It does so when a few entries that Temporal does not take hold up much dead space.
 func (c *committer) relocate() {
 	c.mu.Lock()
 	var total int64
@@ -142,7 +143,8 @@ func (c *committer) relocate() {
 	c.wake()
 }
 
-// move copies one record; the copy is synced before the old place is forgotten.
+// move copies one record. The copy is synced before the old place is given up. It reports whether
+// to go on with the next.
 func (c *committer) move(it *waitingItem, from *segment) bool {
 	record := make([]byte, it.size)
 	if _, err := from.file.ReadAt(record, it.offset); err != nil {
@@ -165,7 +167,8 @@ func (c *committer) move(it *waitingItem, from *segment) bool {
 	return true
 }
 
-// appendRecord writes and syncs one record that has its sequence number already.
+// appendRecord writes and syncs one record that is sealed already, and returns its offset in the
+// current segment.
 func (c *committer) appendRecord(record []byte) (offset int64, err error) {
 	if err := c.roomInSegment(c.nextName()); err != nil {
 		return 0, err

@@ -17,16 +17,16 @@ type arrival struct {
 	done     chan struct{}
 }
 
-// Put keeps an entry and returns when it is synced to the disk. The caller may use Meta and Body
-// again at once. An entry whose Key and Digest wait already, or were set aside, is accepted without
-// a second copy. The error wraps ErrFull, ErrFailed, ErrTooLarge or ErrClosed, or is the context's;
-// in that last case the entry may be kept nevertheless.
+// Put keeps an entry and returns when it is synced to the disk. The caller may reuse Meta and Body
+// then. If an entry of the same Key and Digest waits already, or was set aside, Put keeps no second
+// copy and returns nil. The error wraps ErrFull, ErrFailed, ErrTooLarge, ErrClosed or the
+// context's; after a context's error the entry may be kept nevertheless.
 func (s *Spool) Put(ctx context.Context, e Entry) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("spool: %w", err)
 	}
 	if e.Key == "" {
-		return errors.New("spool: an entry without a key: give it one, it is how repeats are told")
+		return errors.New("spool: the entry has no key, by which repeats are recognised: set Key")
 	}
 	if len(e.Key)+len(e.Digest)+len(e.Meta)+len(e.Body) > MaxEntry {
 		return fmt.Errorf("%w: %q is over %d bytes", ErrTooLarge, e.Key, MaxEntry)
@@ -46,8 +46,8 @@ func (s *Spool) Put(ctx context.Context, e Entry) error {
 	}
 }
 
-// admit queues an entry for the committer. It returns nil for an entry that is kept already, and
-// the first arrival for one that is on its way.
+// admit queues an entry for the committer. It returns no arrival for an entry that is kept already,
+// and the first arrival for an entry that is on its way to the disk.
 func (s *Spool) admit(e Entry) (*arrival, error) {
 	id := identityOf(e.Key, e.Digest)
 	if a, done, err := s.lookup(id); a != nil || done || err != nil {
@@ -101,7 +101,7 @@ func (s *Spool) lookupLocked(id identity) (*arrival, bool, error) {
 }
 
 func (s *Spool) failureLocked() error {
-	return fmt.Errorf("%w: %w: make room on the disk of %s or mend it; it is tested again by itself", ErrFailed, s.failure, s.opts.Path)
+	return fmt.Errorf("%w: %w: make room on the disk of %s or repair it; the spool tests it again by itself", ErrFailed, s.failure, s.opts.Path)
 }
 
 func (s *Spool) roomLocked(size int64) error {
@@ -112,7 +112,7 @@ func (s *Spool) roomLocked(size int64) error {
 		return fmt.Errorf("%w: the disk of %s does not keep up: %d bytes wait for it in memory", ErrFull, s.opts.Path, s.arrivingBytes)
 	}
 	if age := s.ageLocked(); s.opts.MaxAge > 0 && age > s.opts.MaxAge {
-		return fmt.Errorf("%w: its oldest entry waits for %s, the bound is %s (spool.max_age)", ErrFull, age.Round(time.Second), s.opts.MaxAge)
+		return fmt.Errorf("%w: its oldest entry has waited for %s, the bound is %s (spool.max_age)", ErrFull, age.Round(time.Second), s.opts.MaxAge)
 	}
 	return nil
 }
@@ -125,7 +125,8 @@ func (s *Spool) ageLocked() time.Duration {
 	return max(0, s.opts.Clock().Sub(s.oldest))
 }
 
-// commit writes and syncs a group and tells those who wait for it.
+// commit writes and syncs a group, and ends the wait of its callers of Put. On an error the
+// arrivals behind the group are refused too.
 func (c *committer) commit(group []*arrival) {
 	segment, offsets, err := c.append(group)
 	c.mu.Lock()
@@ -157,7 +158,7 @@ func (c *committer) commit(group []*arrival) {
 	c.mu.Unlock()
 }
 
-// settleLocked ends the wait for one arrival.
+// settleLocked ends the wait of the callers of Put for one arrival.
 func (c *committer) settleLocked(a *arrival, err error) {
 	if err != nil {
 		c.bytes -= int64(len(a.record))
@@ -168,8 +169,8 @@ func (c *committer) settleLocked(a *arrival, err error) {
 	close(a.done)
 }
 
-// append writes a group behind the current segment and syncs it. The lock is not held: only this
-// goroutine writes.
+// append writes a group to the end of the current segment and syncs it. It needs no lock, because
+// only this goroutine writes.
 func (c *committer) append(group []*arrival) (*segment, []int64, error) {
 	if err := c.roomInSegment(group[0].sequence); err != nil {
 		return nil, nil, err

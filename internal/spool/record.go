@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// A record is: mark (8 bytes), CRC-32C of all that follows it (4), length of the payload (4),
-// payload. The mark is random, one for each segment and part of its file name: after damage the
-// next record is found by it, and no sender can put into a body what would then be read as a record
-// of ours. A payload is a kind (1) and, for an entry: received in Unix nanoseconds (8), key,
-// digest, meta and body, each with its length before it (uvarint), and last the sequence number
-// (8), so that it can be filled in after the rest was summed. For a list of done entries: their
-// sequence numbers, 8 bytes each.
+// A record is: mark (8 bytes), CRC-32C of all that follows the CRC (4), length of the payload (4),
+// payload. The mark is a random number, one for each segment and part of its file name. After
+// damage the next record is found by its mark; because senders can't know the mark, they can't
+// forge a record in a body. A payload starts with its kind (1). An entry goes on with: received in
+// Unix nanoseconds (8), key, digest, meta and body, each after its length (uvarint), and last the
+// sequence number (8), which is known only after the rest was summed. A list of done entries goes
+// on with their sequence numbers, 8 bytes each.
 const (
 	headerSize   = 16
 	markSize     = 8
@@ -42,8 +42,7 @@ func identityOf(key, digest string) identity {
 	return id
 }
 
-// appendEntry appends the record of e without its sequence number, which seal adds, and without its
-// mark, which stamp adds.
+// appendEntry appends the record of e. seal adds the sequence number later, and stamp the mark.
 func appendEntry(b []byte, e Entry) []byte {
 	start := len(b)
 	b = append(b, make([]byte, headerSize)...)
@@ -105,7 +104,7 @@ func payloadOf(b []byte, mark uint64) ([]byte, error) {
 // memory.
 func decodeEntry(payload []byte) (Entry, error) {
 	if len(payload) < 1+8+4+sequenceSize || payload[0] != kindEntry {
-		return Entry{}, fmt.Errorf("%w: it is no entry", errDamaged)
+		return Entry{}, fmt.Errorf("%w: it is not an entry", errDamaged)
 	}
 	received := int64(binary.LittleEndian.Uint64(payload[1:]))
 	rest, tail := payload[9:len(payload)-sequenceSize], payload[len(payload)-sequenceSize:]
@@ -129,7 +128,7 @@ func decodeEntry(payload []byte) (Entry, error) {
 // decodeDone reads a payload of kind done.
 func decodeDone(payload []byte) ([]uint64, error) {
 	if len(payload) < 1 || payload[0] != kindDone || (len(payload)-1)%8 != 0 {
-		return nil, fmt.Errorf("%w: it is no list of done entries", errDamaged)
+		return nil, fmt.Errorf("%w: it is not a list of done entries", errDamaged)
 	}
 	done := make([]uint64, 0, (len(payload)-1)/8)
 	for b := payload[1:]; len(b) > 0; b = b[8:] {

@@ -15,22 +15,24 @@ import (
 const (
 	refusedDir    = "refused"
 	refusedSuffix = ".entry"
-	refusedMark   = 0x6465737566657267 // "grefused"; these files hold one record, nothing is searched in them.
+	refusedMark   = 0x6465737566657267 // "grefused". A fixed mark will do: each file holds one record, so none is searched for.
 	reasonBytes   = 4096
 )
 
 // Refusal is an entry that was set aside.
 type Refusal struct {
-	// Path is the file that holds it. Deleting the file forgets the entry, at the next Open.
+	// Path is the file that holds the entry. If the file is deleted, the next Open has forgotten
+	// the entry.
 	Path string
-	// Reason is why.
+	// Reason is why it was set aside, cut at 4,096 bytes.
 	Reason string
-	// Size is the file's, in bytes.
+	// Size is the size of the file in bytes.
 	Size int64
 }
 
-// SetAside takes a leased entry out of the queue for good and keeps it, with the reason, where List
-// and Export show it. On an error the entry stays leased.
+// SetAside takes a leased entry out of the queue and keeps it in a file with the reason, until
+// Requeue. List and Export show it. The error is ErrClosed, wraps ErrFailed, or says that the entry
+// is not leased; a leased entry stays leased then.
 func (s *Spool) SetAside(e Entry, reason string) error {
 	s.mu.Lock()
 	it, closed := s.leased[e.Sequence], s.closed
@@ -54,9 +56,9 @@ func (s *Spool) SetAside(e Entry, reason string) error {
 	return nil
 }
 
-// Requeue puts entries that were set aside back into the queue, at its end: those with
-// the given sequence numbers, all of them where none is given. It returns how many. What
-// made Temporal refuse them should be mended first, or they are set aside again.
+// Requeue puts entries that were set aside back at the end of the queue: those with the given
+// sequence numbers, or all of them if none is given. It returns how many. Mend first what made
+// Temporal refuse them, or they are set aside again. The error wraps ErrNotAside or one of Put's.
 func (s *Spool) Requeue(ctx context.Context, sequences ...uint64) (int, error) {
 	s.mu.Lock()
 	if len(sequences) == 0 {
@@ -65,7 +67,7 @@ func (s *Spool) Requeue(ctx context.Context, sequences ...uint64) (int, error) {
 	for _, sequence := range sequences {
 		if _, ok := s.refused[sequence]; !ok {
 			s.mu.Unlock()
-			return 0, fmt.Errorf("%w: %d; `grapnel spool list` shows what was", ErrNotAside, sequence)
+			return 0, fmt.Errorf("%w: %d; `grapnel spool list` shows which are", ErrNotAside, sequence)
 		}
 	}
 	s.mu.Unlock()
@@ -77,15 +79,15 @@ func (s *Spool) Requeue(ctx context.Context, sequences ...uint64) (int, error) {
 	return len(sequences), nil
 }
 
-// requeue puts one entry back. Its file goes when the queue has it on disk. Should the
-// process end between the two, the next Open takes the file for what counts, and the
-// entry is still set aside.
+// requeue puts one entry back. Its file is removed once the entry is on disk in the queue. If the
+// process ends between the two, the entry is still set aside after the next Open, because the file
+// counts then.
 func (s *Spool) requeue(ctx context.Context, sequence uint64) error {
 	s.mu.Lock()
 	r, ok := s.refused[sequence]
 	s.mu.Unlock()
 	if !ok {
-		return nil // Somebody else has put it back meanwhile.
+		return nil // Another call has put it back meanwhile.
 	}
 	e, _, err := readRefusal(r.Path)
 	if err != nil {
@@ -115,8 +117,8 @@ func (s *Spool) requeue(ctx context.Context, sequence uint64) error {
 	return syncDirectory(filepath.Dir(r.Path))
 }
 
-// writeRefusal keeps the entry in a file of its own: reason with its length before it, then the
-// record.
+// writeRefusal writes the entry to a file of its own: the length of the reason (uvarint), the
+// reason, the record.
 func (s *Spool) writeRefusal(e Entry, reason string) (Refusal, error) {
 	b := append(binary.AppendUvarint(nil, uint64(len(reason))), reason...)
 	start := len(b)
@@ -179,7 +181,7 @@ func (s *Spool) loadRefused() error {
 	for _, path := range paths {
 		e, r, err := readRefusal(path)
 		if err != nil {
-			s.log.Sugar().Warnf("%s cannot be read (%v); it is left where it is.", path, err)
+			s.log.Sugar().Warnf("The refused entry in %s cannot be read (%v); the file is left where it is.", path, err)
 			continue
 		}
 		s.refused[e.Sequence] = r
@@ -190,8 +192,8 @@ func (s *Spool) loadRefused() error {
 	return nil
 }
 
-// firstSequence keeps numbers from being used twice, also when nothing is left that shows the
-// earlier ones.
+// firstSequence is where numbering goes on after Open. It is at least the time in microseconds, so
+// that no number is used twice even if no file shows the earlier ones.
 func firstSequence(seen uint64, now time.Time) uint64 {
 	return max(seen, uint64(max(0, now.UnixMicro())))
 }

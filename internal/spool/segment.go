@@ -26,7 +26,7 @@ type file interface {
 	Close() error
 }
 
-// diskFile is a real file whose Sync is the cheapest that is safe.
+// diskFile is a real file. Its Sync is the cheapest one that is safe.
 type diskFile struct{ *os.File }
 
 // Sync makes what was written durable.
@@ -46,9 +46,9 @@ type segment struct {
 	mark    uint64
 	file    file
 	size    int64 // of good records
-	live    int   // entries in it that are not done
+	live    int   // how many of its entries are not done
 	deleted bool
-	damaged bool // kept under another name when it is no longer needed
+	damaged bool // it is renamed, not deleted, when it is no longer needed
 }
 
 // newSegment creates a file and makes its name durable.
@@ -82,9 +82,9 @@ func syncDirectory(path string) error {
 // recordVisitor is called by scan with each good record.
 type recordVisitor func(offset int64, record []byte) error
 
-// scan reads all good records of b and returns where the last ends and how many bytes between good
-// records are damaged. What follows the last good record is a write that was under way at a crash
-// and was never acknowledged.
+// scan calls each with all good records of b. It returns where the last one ends, and how many
+// bytes between good records are damaged. What follows the last good record is a write that a crash
+// cut short and that was never acknowledged.
 func scan(b []byte, mark uint64, each recordVisitor) (end int64, damaged int64, err error) {
 	for at := 0; at < len(b); {
 		payload, fault := payloadOf(b[at:], mark)
@@ -119,15 +119,14 @@ func nextMark(b []byte, from int, value uint64) int {
 	return from + i
 }
 
-// loader gathers what the segments say before it becomes the queue.
+// loader gathers the records of all segments, before fill makes the queue of them.
 type loader struct {
 	slots []queueSlot
 	done  map[uint64]struct{}
 	last  uint64
 }
 
-// load reads every segment and rebuilds the queue: entries that no record and no refusal calls
-// done.
+// load reads every file and rebuilds the queue: the entries that are neither done nor set aside.
 func (s *Spool) load() error {
 	if !s.opts.view {
 		s.removeLeftovers()
@@ -175,7 +174,7 @@ func (s *Spool) loadSegment(path string, l *loader) error {
 	}
 	b, lost, fault := readBlocks(f, info.Size())
 	if fault != nil {
-		s.log.Error("A part of the spool can't be read; what else is in the file is used. Look at the disk.",
+		s.log.Error("A part of the spool can't be read; the rest of the file is used. Check the disk.",
 			zap.String("path", path), zap.Int64("bytes", lost), zap.Error(fault))
 	}
 	end, damaged, err := scan(b, mark, func(offset int64, record []byte) error { return l.note(g, offset, record) })
@@ -183,14 +182,14 @@ func (s *Spool) loadSegment(path string, l *loader) error {
 		return err
 	}
 	tail := int64(len(b)) - end
-	if lost > 0 { // What could not be read may have been more than a write cut short.
+	if lost > 0 { // The unreadable blocks may have held whole records, so this is no mere cut-short write.
 		damaged, tail = damaged+tail, 0
 	}
 	g.size = end
 	g.damaged = damaged > 0
 	if g.damaged {
 		s.counters.damaged += damaged
-		s.log.Error("A part of the spool is damaged and is skipped; the file is kept beside the others when it is done.",
+		s.log.Error("A part of the spool is damaged and is skipped; the file will be kept as *.damaged when its entries are done.",
 			zap.String("path", path), zap.Int64("bytes", damaged))
 	}
 	if tail > 0 {
@@ -216,12 +215,12 @@ func markOf(path string) (uint64, error) {
 	_, text, _ := strings.Cut(strings.TrimSuffix(filepath.Base(path), ".log"), "-")
 	mark, err := strconv.ParseUint(text, 16, 64)
 	if err != nil {
-		return 0, fmt.Errorf("%s is no segment of a spool: move it out of the directory", path)
+		return 0, fmt.Errorf("%s is not a segment of a spool: move it out of the directory", path)
 	}
 	return mark, nil
 }
 
-// note takes in one good record.
+// note adds one good record of segment g.
 func (l *loader) note(g *segment, offset int64, record []byte) error {
 	payload := record[headerSize:]
 	if payload[0] == kindDone {
@@ -244,8 +243,8 @@ func (l *loader) note(g *segment, offset int64, record []byte) error {
 	return nil
 }
 
-// ignoreDamage lets loading go on over a record whose sum is right and whose content is not, of a
-// later version perhaps.
+// ignoreDamage makes load skip a record whose sum is right but whose content can't be read: a later
+// version of grapnel may have written it.
 func ignoreDamage(err error) error {
 	if errors.Is(err, errDamaged) {
 		return nil
@@ -253,8 +252,9 @@ func ignoreDamage(err error) error {
 	return err
 }
 
-// fill makes the queue. A number that occurs twice is an entry that was moved; its first place does
-// as well. An identity that occurs twice was put again after a failed sync; the later one is done.
+// fill makes the queue. If a sequence number occurs twice, the entry was moved; both copies are the
+// same, and the first is used. If an identity occurs twice, the entry was put again after a failed
+// sync, and the first is used.
 func (s *Spool) fill(l *loader) {
 	slices.SortStableFunc(l.slots, func(a, b queueSlot) int { return cmp.Compare(a.sequence, b.sequence) })
 	for _, v := range l.slots {
@@ -290,12 +290,11 @@ func (s *Spool) checkWritable() error {
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
-// blockSize is what is given up at once of a file that can't be read: a sector of
-// today's disks.
+// blockSize is the unit, in bytes, in which a damaged file is read: a sector of today's disks.
 const blockSize = 4 << 10
 
-// readBlocks reads a file as far as it can be read. The blocks that can't be read
-// are zeros, which are no record; lost is how many bytes they are, and fault why.
+// readBlocks reads a file as far as possible. Unreadable blocks become zeros, which are no record;
+// lost is how many bytes that are, and fault the last error.
 func readBlocks(f io.ReaderAt, size int64) (b []byte, lost int64, fault error) {
 	b = make([]byte, size)
 	if n, err := f.ReadAt(b, 0); int64(n) == size || errors.Is(err, io.EOF) {

@@ -182,7 +182,7 @@ func TestBounds(t *testing.T) {
 	})
 	t.Run("no key", func(t *testing.T) {
 		s := open(t, spool.Options{Path: t.TempDir()})
-		require.ErrorContains(t, s.Put(t.Context(), spool.Entry{}), "without a key")
+		require.ErrorContains(t, s.Put(t.Context(), spool.Entry{}), "has no key")
 	})
 	t.Run("a context that is over", func(t *testing.T) {
 		s := open(t, spool.Options{Path: t.TempDir()})

@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// syncData makes written data durable, with the file's length but without its times, which halves
-// the cost.
+// syncData makes written data and the file's length durable. It leaves out the file's times, which
+// halves the cost.
 func syncData(f *os.File) error {
 	for {
 		err := syscall.Fdatasync(int(f.Fd()))

@@ -1,11 +1,10 @@
-// Package deadletter finds, reads and settles dead letters: failed runs of the
-// workflow type DeadLetter. Temporal is the only store. What it lists is some
-// seconds behind the truth; what is changed here is judged by the truth.
+// Package deadletter finds, reads, replays, discards and renews dead letters: failed runs of the
+// workflow type DeadLetter. Temporal is the only store. Its lists are some seconds behind, so every
+// change looks at the run itself first.
 //
-// Every change is a start of another workflow under the event's ID, which
-// Temporal takes only while the latest run of that ID has failed. So of two who
-// change the same letter at once one is told that it is too late, whatever a list
-// said.
+// Every change starts another workflow under the event's ID, which Temporal accepts only while the
+// latest run of that ID has failed. So if two operators change the same letter at once, one of them
+// gets ErrTooLate, whatever a list showed.
 package deadletter
 
 import (
@@ -26,7 +25,7 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// Store is the dead letters of a namespace. Make one with New.
+// Store gives access to the dead letters of a namespace. Make one with New.
 type Store struct {
 	temporal  client.Client
 	namespace string
@@ -34,7 +33,7 @@ type Store struct {
 	converter converter.DataConverter
 }
 
-// New makes a store. What is replayed runs on the task queue.
+// New makes a store. Replayed events and operations run on the task queue.
 func New(c client.Client, namespace, taskQueue string) *Store {
 	return &Store{
 		temporal: c, namespace: namespace, taskQueue: taskQueue,
@@ -43,13 +42,13 @@ func New(c client.Client, namespace, taskQueue string) *Store {
 	}
 }
 
-// Query is the dead-letter store as Temporal's tools query it.
+// Query is the list filter with which Temporal's tools find all dead letters.
 const Query = `WorkflowType="` + event.DeadLetter + `" AND ExecutionStatus="Failed"`
 
-// ErrGone says that there is no such dead letter, or none any more.
+// ErrGone says that the dead letter does not exist, or no longer.
 var ErrGone = errors.New("no such dead letter")
 
-// describe describes a run, an empty one being the latest.
+// describe looks up a run of an event; an empty run means the latest.
 func (s *Store) describe(ctx context.Context, id, run string) (*workflowpb.WorkflowExecutionInfo, error) {
 	d, err := s.temporal.DescribeWorkflowExecution(ctx, id, run)
 	if err != nil {
@@ -66,11 +65,11 @@ func isDead(info *workflowpb.WorkflowExecutionInfo) bool {
 	return info.GetType().GetName() == event.DeadLetter && info.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_FAILED
 }
 
-// DeleteRun removes a run. One that is gone already is fine. An empty run ID is
-// refused: to Temporal it means the current run.
+// DeleteRun removes a run. It is no error if the run is gone already. An empty run ID is refused,
+// because to Temporal it means the current run.
 func (s *Store) DeleteRun(ctx context.Context, id, run string) error {
 	if run == "" {
-		return fmt.Errorf("no run of %s is named", id)
+		return fmt.Errorf("delete a run of event %s: the run ID is empty", id)
 	}
 	_, err := s.temporal.WorkflowService().DeleteWorkflowExecution(ctx, &workflowservice.DeleteWorkflowExecutionRequest{
 		Namespace:         s.namespace,
@@ -87,16 +86,16 @@ func isGone(err error) bool {
 	return errors.As(err, &notFound)
 }
 
-// memoValue reads a value of a memo; the zero value where it is not there.
+// memoValue reads a value of a memo; the zero value if it is not there.
 func memoValue[T any](m *commonpb.Memo, key string) (value T) {
 	if p, ok := m.GetFields()[key]; ok {
-		// A memo that does not decode was not written by us: as if absent.
+		// A memo that does not decode was not written by us; treat it as absent.
 		_ = converter.GetDefaultDataConverter().FromPayload(p, &value)
 	}
 	return value
 }
 
-// attributeValue reads a search attribute; empty where it is not there.
+// attributeValue reads a search attribute; empty if it is not there.
 func attributeValue(a *commonpb.SearchAttributes, key string) (value string) {
 	if p, ok := a.GetIndexedFields()[key]; ok {
 		_ = converter.GetDefaultDataConverter().FromPayload(p, &value) // As with memos.

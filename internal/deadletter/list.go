@@ -27,7 +27,7 @@ type Summary struct {
 	Type    string    `json:"type,omitempty"`
 	Subject string    `json:"subject,omitempty"`
 	Time    time.Time `json:"time,omitzero" doc:"when it happened, as the sender says"`
-	// Reason and what follows is the letter's Outline.
+	// Reason and the fields after it come from the letter's event.Outline.
 	Reason    string    `json:"reason" doc:"why it is dead, in words that many events share"`
 	Routes    []string  `json:"routes,omitempty" doc:"what is still to do"`
 	Error     string    `json:"error,omitempty"`
@@ -40,7 +40,7 @@ type Summary struct {
 	Died      time.Time `json:"died,omitzero" doc:"when the run ended, from which retention counts"`
 }
 
-// ReasonUnknown stands for the reason of letters that an earlier version wrote.
+// ReasonUnknown is shown as the reason of letters that an earlier version wrote, without one.
 const ReasonUnknown = "unknown (written by an earlier version)"
 
 func summaryOf(info *workflowpb.WorkflowExecutionInfo) Summary {
@@ -71,26 +71,25 @@ func matchesFilter(f event.Filter, s Summary) bool {
 		(len(f.IDs) == 0 || slices.Contains(f.IDs, s.ID))
 }
 
-// Listing is what a list has come to.
+// Listing is the result of List.
 type Listing struct {
 	Letters []Summary `json:"dead_letters"`
-	// Cut is set where there are more than were looked at.
+	// Cut is set if Temporal has more letters than were looked at.
 	Cut bool `json:"cut" doc:"whether there are more than the list holds"`
 }
 
-// Bounds of a list: of a page that Temporal gives, of what is looked at in all,
-// and up to how many letters each is asked for by itself.
+// Bounds of lists.
 const (
-	pageSize    = 1000
-	MostListed  = 200_000
-	fewLetters  = 300
-	idsAtOnce   = 200
-	listsAtOnce = 8
-	// describedInTurn is how many letters are asked for one after the other.
+	pageSize    = 1000    // letters in a page of Temporal's list
+	MostListed  = 200_000 // letters that List looks at
+	fewLetters  = 300     // up to this many are described one by one
+	idsAtOnce   = 200     // IDs in a query
+	callsAtOnce = 8       // calls of Temporal at the same time
+	// describedInTurn is how many letters one goroutine describes, one after the other.
 	describedInTurn = 10
 )
 
-// List gives the dead letters that the filter means, the latest first.
+// List returns the dead letters that match the filter, the latest first.
 func (s *Store) List(ctx context.Context, f event.Filter) (Listing, error) {
 	var all Listing
 	all.Letters = []Summary{}
@@ -111,8 +110,9 @@ func (s *Store) List(ctx context.Context, f event.Filter) (Listing, error) {
 	return all, err
 }
 
-// ListPage gives some dead letters that the filter means and, where there are more,
-// the cursor that goes on behind them. An empty cursor begins.
+// ListPage returns up to most dead letters that match the filter, and the cursor of the next page,
+// which is empty after the last. An empty cursor begins. The error wraps ErrCursor if the cursor is
+// not from this list.
 func (s *Store) ListPage(ctx context.Context, f event.Filter, most int, cursor string) (letters []Summary, next string, err error) {
 	token, err := tokenOf(f, cursor)
 	if err != nil {
@@ -139,9 +139,9 @@ func (s *Store) ListPage(ctx context.Context, f event.Filter, most int, cursor s
 	return letters, cursorOf(f, token), nil
 }
 
-// cursorOf makes a cursor of Temporal's token. It holds a sum over the filter: to a
-// token that is none, or that is of another list, Temporal answers after a long time
-// or with what nobody has asked for.
+// cursorOf makes a cursor of Temporal's page token. It holds a checksum over filter and token,
+// because Temporal answers an invalid token, or one of another list, late or with the wrong
+// letters.
 func cursorOf(f event.Filter, token []byte) string {
 	return base64.RawURLEncoding.EncodeToString(append(cursorSum(f, token), token...))
 }
@@ -161,15 +161,16 @@ const cursorSumLength = 8
 
 func cursorSum(f event.Filter, token []byte) []byte {
 	f.Limit = 0
-	said, _ := json.Marshal(f) // A filter is text and times.
-	sum := sha256.Sum256(append(said, token...))
+	filter, _ := json.Marshal(f) // A filter is text and times: it can't fail.
+	sum := sha256.Sum256(append(filter, token...))
 	return sum[:cursorSumLength]
 }
 
-// ErrCursor says that a cursor is none that a list has given.
+// ErrCursor says that a cursor does not come from a page of this list.
 var ErrCursor = errors.New("this is no cursor of this list; begin without one")
 
-// listed gives the letters of one page of Temporal's list. Some may be dead no more.
+// listed reads one page of Temporal's list, and the token of the next. Some of its letters may have
+// been replayed since. known collects the IDs seen so far.
 func (s *Store) listed(ctx context.Context, f event.Filter, most int, token []byte, known map[string]bool) ([]Summary, []byte, error) {
 	r, err := s.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
 		Namespace: s.namespace, Query: visibilityQuery(f), PageSize: int32(most), NextPageToken: token, //nolint:gosec // G115: at most pageSize.
@@ -188,8 +189,8 @@ func (s *Store) listed(ctx context.Context, f event.Filter, most int, token []by
 	return page, r.GetNextPageToken(), nil
 }
 
-// pages gives the letters of each page of Temporal's list that are really dead,
-// until more says no. While one page is judged the next is asked for.
+// pages calls more with the letters of each page of Temporal's list that are still dead, until it
+// returns false. While alive checks one page, the next is fetched.
 func (s *Store) pages(ctx context.Context, f event.Filter, more func([]Summary) bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -207,7 +208,7 @@ func (s *Store) pages(ctx context.Context, f event.Filter, more func([]Summary) 
 			select {
 			case asked <- page:
 			case <-ctx.Done():
-				return nil // Whoever ended it says why.
+				return nil // The other goroutine, or the caller, has the error.
 			}
 			if token = rest; len(token) == 0 {
 				return nil
@@ -235,7 +236,7 @@ func (s *Store) pages(ctx context.Context, f event.Filter, more func([]Summary) 
 	return nil
 }
 
-// visibilityQuery is what of a filter Temporal can judge.
+// visibilityQuery is the part of a filter that Temporal can apply; matchesFilter applies the rest.
 func visibilityQuery(f event.Filter) string {
 	q := Query
 	exact := func(name, value string) {
@@ -260,16 +261,16 @@ func quoted(values []string) string {
 	return strings.Join(out, ", ")
 }
 
-// alive leaves out what was replayed or discarded since and is still listed. Few
-// letters are asked for one by one, which is the truth; of many, those that Temporal knows
-// a later run of.
+// alive leaves out letters that were replayed or discarded but are still listed. Up to fewLetters
+// are described one by one, which is exact; of more, those that the list shows a later run of are
+// left out.
 func (s *Store) alive(ctx context.Context, page []Summary) ([]Summary, error) {
 	gone := make([]bool, len(page))
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(listsAtOnce)
-	look, most := s.later, idsAtOnce
+	g.SetLimit(callsAtOnce)
+	look, most := s.markByCount, idsAtOnce
 	if len(page) <= fewLetters {
-		look, most = s.askEach, describedInTurn
+		look, most = s.markEach, describedInTurn
 	}
 	for start := 0; start < len(page); start += most {
 		end := min(start+most, len(page))
@@ -287,8 +288,8 @@ func (s *Store) alive(ctx context.Context, page []Summary) ([]Summary, error) {
 	return kept, nil
 }
 
-// askEach marks the letters that are not the latest run of their event.
-func (s *Store) askEach(ctx context.Context, part []Summary, gone []bool) error {
+// markEach marks the letters that are not the latest run of their event.
+func (s *Store) markEach(ctx context.Context, part []Summary, gone []bool) error {
 	for i, l := range part {
 		info, err := s.describe(ctx, l.ID, "")
 		if err != nil && !errors.Is(err, ErrGone) {
@@ -299,10 +300,10 @@ func (s *Store) askEach(ctx context.Context, part []Summary, gone []bool) error 
 	return nil
 }
 
-// later marks the letters whose events have a later run. Mostly none has, and a count says so:
-// Temporal's databases look the IDs up for it, while for a list they read every run there
-// is in its order. Where there are some, the half that has them is looked for.
-func (s *Store) later(ctx context.Context, part []Summary, gone []bool) error {
+// markByCount marks the letters whose events have a later run. Usually none has, so it counts such
+// runs first: Temporal's databases use an index on IDs for a count, but read every run in order for
+// a list. If the count is not 0, each half is counted by itself.
+func (s *Store) markByCount(ctx context.Context, part []Summary, gone []bool) error {
 	ids := make([]string, len(part))
 	for i, l := range part {
 		ids[i] = l.ID
@@ -319,15 +320,15 @@ func (s *Store) later(ctx context.Context, part []Summary, gone []bool) error {
 	case r.GetCount() == 0:
 		return nil
 	case half < describedInTurn:
-		return s.askEach(ctx, part, gone)
+		return s.markEach(ctx, part, gone)
 	}
-	if err := s.later(ctx, part[:half], gone[:half]); err != nil {
+	if err := s.markByCount(ctx, part[:half], gone[:half]); err != nil {
 		return err
 	}
-	return s.later(ctx, part[half:], gone[half:])
+	return s.markByCount(ctx, part[half:], gone[half:])
 }
 
-// Count is how many runs the dead-letter store lists; some may be replayed since.
+// Count returns how many dead letters Temporal lists; some of them may have been replayed since.
 func (s *Store) Count(ctx context.Context) (int64, error) {
 	r, err := s.temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: s.namespace, Query: Query})
 	if err != nil {
@@ -344,11 +345,11 @@ type Group struct {
 	Last  time.Time `json:"last" doc:"the latest one"`
 }
 
-// GroupKeys names by what dead letters can be grouped.
+// GroupKeys are the keys of GroupBy.
 func GroupKeys() []string { return []string{"reason", "route", "source", "type", "day"} }
 
-// GroupBy groups letters by one of GroupKeys, the largest group first. A letter
-// with several routes counts once for each.
+// GroupBy groups letters by one of GroupKeys, the largest group first. By route, a letter with
+// several routes counts once for each.
 func GroupBy(letters []Summary, key string) []Group {
 	found := map[string]*Group{}
 	for _, l := range letters {

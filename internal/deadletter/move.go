@@ -11,8 +11,9 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// Export gives each dead letter that the filter means, with all of it. What is
-// replayed while it goes on is left out.
+// Export calls each with every dead letter that matches the filter, read in full, and returns its
+// first error. Letters that are replayed meanwhile are left out. If there are more than MostListed,
+// Export returns an error after that many.
 func (s *Store) Export(ctx context.Context, f event.Filter, each func(Full) error) error {
 	listing, err := s.List(ctx, f)
 	if err != nil {
@@ -36,8 +37,8 @@ func (s *Store) Export(ctx context.Context, f event.Filter, each func(Full) erro
 	return nil
 }
 
-// Import makes an exported dead letter one of this namespace. ErrTooLate says that
-// the event is known here.
+// Import starts an exported dead letter in this namespace. The error wraps ErrTooLate if the
+// namespace knows the event already.
 func (s *Store) Import(ctx context.Context, l Full, deed event.Deed) error {
 	if err := l.check(); err != nil {
 		return err
@@ -57,11 +58,11 @@ func (s *Store) Import(ctx context.Context, l Full, deed event.Deed) error {
 	return err
 }
 
-// check refuses what no export has written.
+// check refuses a letter that Export can't have written.
 func (l Full) check() error {
 	switch {
 	case len(l.Event.ID) != idLength || l.Event.Source == "":
-		return errors.New("it has no event with ID and source")
+		return errors.New("it has no event, or one without ID or source")
 	case len(l.Letter.Failures) == 0:
 		return errors.New("it has no failure, so nothing is left to do")
 	case l.Discard != nil:
@@ -70,7 +71,8 @@ func (l Full) check() error {
 	return nil
 }
 
-// Age is how long an event has been dead.
+// Age is how long an event has been dead: since its first failure, or where that is not known since
+// the end of the run.
 func (s Summary) Age(now time.Time) time.Duration {
 	since := s.First
 	if since.IsZero() {

@@ -17,12 +17,13 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// itemsPerPage keeps a page of an operation's set, as an argument, under 100 KB.
+// itemsPerPage keeps a page of an operation's items under 100 KB, because it travels as a workflow
+// argument.
 const itemsPerPage = 500
 
-// Freeze writes down the set of an operation, in pages, and gives their number
-// and that of its items. When it is done again, after a worker was lost, what was
-// written stays. alive is told now and then that it goes on.
+// Freeze fixes which letters an operation acts on: it stores them as items in pages, and returns
+// how many pages and items there are. If it runs again, after its worker was lost, the pages
+// already written stay. alive is called now and then as a heartbeat.
 func (s *Store) Freeze(ctx context.Context, op event.Operation, alive func()) (pages, total int, err error) {
 	if op.Action == event.ActionRenew {
 		if _, err := s.Tidy(ctx, alive); err != nil {
@@ -56,7 +57,7 @@ func (s *Store) Freeze(ctx context.Context, op event.Operation, alive func()) (p
 		}
 		return nil
 	}
-	err = s.meant(ctx, op, func(l Summary) error {
+	err = s.eachTarget(ctx, op, func(l Summary) error {
 		if op.Filter.Limit > 0 && len(frozen) >= op.Filter.Limit {
 			return errEnough
 		}
@@ -75,9 +76,9 @@ func (s *Store) Freeze(ctx context.Context, op event.Operation, alive func()) (p
 
 var errEnough = errors.New("there are enough")
 
-// meant gives each letter that an operation means: those that were dead when it was
-// asked for.
-func (s *Store) meant(ctx context.Context, op event.Operation, each func(Summary) error) error {
+// eachTarget calls each with every letter that an operation acts on: of those that match its
+// filter, the ones that were dead when it was requested.
+func (s *Store) eachTarget(ctx context.Context, op event.Operation, each func(Summary) error) error {
 	var failed error
 	now := time.Now()
 	err := s.pages(ctx, op.Filter, func(page []Summary) bool {
@@ -94,7 +95,7 @@ func (s *Store) meant(ctx context.Context, op event.Operation, each func(Summary
 	return errors.Join(failed, err)
 }
 
-// isExpiring tells whether an operation that renews means a letter.
+// isExpiring tells whether a renewal is due for a letter. For other operations it is always true.
 func isExpiring(op event.Operation, l Summary, now time.Time) bool {
 	if op.Action != event.ActionRenew {
 		return true
@@ -122,13 +123,13 @@ func (s *Store) writePage(ctx context.Context, op event.Operation, n int, items 
 	return nil
 }
 
-// setPage is a page of an operation's set.
+// setPage is a page of an operation's items, with what became of each.
 type setPage struct {
 	items    []event.Item
 	outcomes []event.Outcome
 }
 
-// page reads a page from its history, which needs no worker.
+// page reads a page from its workflow's history, which needs no worker.
 func (s *Store) page(ctx context.Context, op string, n int) (p setPage, err error) {
 	events := s.temporal.GetWorkflowHistory(ctx, pageID(op, n), "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for events.HasNext() {
@@ -165,27 +166,26 @@ func (p *setPage) merge(some []event.Outcome) {
 	}
 }
 
-// note writes outcomes into their page.
-func (s *Store) note(ctx context.Context, op string, n int, outcomes []event.Outcome) error {
+// noteOutcomes signals outcomes to the workflow that holds their page.
+func (s *Store) noteOutcomes(ctx context.Context, op string, n int, outcomes []event.Outcome) error {
 	if len(outcomes) == 0 {
 		return nil
 	}
 	err := s.temporal.SignalWorkflow(ctx, pageID(op, n), "", event.SignalOutcomes, outcomes)
-	if err == nil || isGone(err) { // A page that is over knows all.
+	if err == nil || isGone(err) { // A page's workflow ends when it has all outcomes.
 		return nil
 	}
 	return fmt.Errorf("note what became of page %d of operation %s: %w", n, op, err)
 }
 
-// How long a batch waits for what it has begun, and how much of it at once.
 const (
-	waitForOutcome = 5 * time.Second
-	atOnce         = 64
+	waitForOutcome = 5 * time.Second // how long a batch waits for what becomes of an item
+	itemsAtOnce    = 64              // how many items a batch waits for at once
 )
 
-// Work does a batch of an operation: each letter in its turn, at the rate, and then
-// waits for some time for what becomes of them. It stops where too many of the
-// latest failed again. alive is told now and then that it goes on.
+// Work does a batch of an operation: it begins w.Rate items per second and waits up to 5 s for what
+// becomes of each. It stops early if too many of the latest replays failed again. alive is called
+// now and then as a heartbeat.
 func (s *Store) Work(ctx context.Context, w event.Work, alive func()) (event.Done, error) {
 	p, err := s.page(ctx, w.Operation.ID, w.Page)
 	if err != nil {
@@ -197,7 +197,7 @@ func (s *Store) Work(ctx context.Context, w event.Work, alive func()) (event.Don
 	}
 	turn := time.NewTicker(time.Duration(float64(time.Second) / w.Rate))
 	defer turn.Stop()
-	slots := make(chan struct{}, atOnce)
+	slots := make(chan struct{}, itemsAtOnce)
 	var under sync.WaitGroup
 	next := w.From
 	for ; next < len(p.items) && next-w.From < w.Most; next++ {
@@ -210,7 +210,7 @@ func (s *Store) Work(ctx context.Context, w event.Work, alive func()) (event.Don
 		slots <- struct{}{}
 		index, item := next, p.items[next]
 		if known := p.outcomes[index]; known.Became.Final() {
-			b.add(known) // Noted by a batch whose worker was lost.
+			b.add(known) // An earlier try of this batch, whose worker was lost, has noted it.
 			<-slots
 			continue
 		}
@@ -233,7 +233,7 @@ func (s *Store) Work(ctx context.Context, w event.Work, alive func()) (event.Don
 	if b.fault != nil {
 		return event.Done{}, fmt.Errorf("operation %s: %w", w.Operation.ID, b.fault)
 	}
-	if err := s.note(ctx, w.Operation.ID, w.Page, b.outcomes); err != nil {
+	if err := s.noteOutcomes(ctx, w.Operation.ID, w.Page, b.outcomes); err != nil {
 		return event.Done{}, err
 	}
 	return event.Done{Next: next, Last: next >= len(p.items), Counts: b.counts(), Recent: b.recent, Stopped: b.tooBad()}, nil
@@ -247,13 +247,13 @@ func awaitTurn(ctx context.Context, turn <-chan time.Time) {
 	}
 }
 
-// batch collects outcomes.
+// batch collects the outcomes of a batch of items.
 type batch struct {
 	mu       sync.Mutex
 	outcomes []event.Outcome
 	recent   string
 	share    float64
-	// fault is why the batch can't be finished now.
+	// fault is why the batch can't go on now; the caller tries it again.
 	fault error
 }
 
@@ -284,7 +284,7 @@ func (b *batch) add(o event.Outcome) {
 	}
 }
 
-// tooBad tells whether more of the latest results failed than may.
+// tooBad tells whether the share of failures among the last StopAfter results is above the limit.
 func (b *batch) tooBad() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -300,8 +300,8 @@ func (b *batch) counts() map[event.Became]int {
 	return counts
 }
 
-// isAway tells whether an error says nothing of the event but that Temporal does not
-// answer now. A message that is too large will be so again.
+// isAway tells an error that only means that Temporal does not answer now. A message that is too
+// large is not one: it will be too large again.
 func isAway(err error) bool {
 	switch serviceerror.ToStatus(err).Code() {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled, codes.Aborted:
@@ -313,9 +313,8 @@ func isAway(err error) bool {
 	}
 }
 
-// settle does to an item what the operation says, unless that was done, and tells
-// what became of it within the time given. An error says that Temporal is away: the
-// item is then looked at again when it is back.
+// settle applies the operation to an item, unless an earlier try has, and waits up to within for
+// what becomes of it. An error says that Temporal is away; the caller tries the item again later.
 func (s *Store) settle(ctx context.Context, op event.Operation, item event.Item, within time.Duration) (event.Outcome, error) {
 	info, err := s.describe(ctx, item.ID, "")
 	still := false
@@ -333,9 +332,10 @@ func (s *Store) settle(ctx context.Context, op event.Operation, item event.Item,
 			info, err = s.describe(ctx, item.ID, "")
 		}
 	case info.GetExecution().GetRunId() != item.Run:
-		// A batch whose worker was lost began it, or somebody else did, and may not have
-		// come to this: without it Temporal's list shows the old run until retention.
-		_ = s.DeleteRun(ctx, item.ID, item.Run) // A line too many blocks nothing.
+		// An earlier try of this batch, or another operator, has begun it, and may have been lost
+		// before it removed the old run, which Temporal would list until retention ends it. Should
+		// this fail, there is one line too many in the list, so the error is dropped.
+		_ = s.DeleteRun(ctx, item.ID, item.Run)
 	}
 	switch {
 	case errors.Is(err, ErrGone):
@@ -351,8 +351,8 @@ func (s *Store) settle(ctx context.Context, op event.Operation, item event.Item,
 	return s.awaitOutcome(ctx, op, item, info.GetExecution().GetRunId(), within), nil
 }
 
-// awaitOutcome waits for some time until a run that the operation has begun, and those that it
-// continues as, are over, and tells what became of the item.
+// awaitOutcome waits up to within for the end of a run that the operation has begun, those that it
+// continues as included, and tells what became of the item.
 func (s *Store) awaitOutcome(ctx context.Context, op event.Operation, item event.Item, run string, within time.Duration) event.Outcome {
 	wait, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -367,7 +367,7 @@ func (s *Store) awaitOutcome(ctx context.Context, op event.Operation, item event
 	return outcomeOf(op, item, info)
 }
 
-// isStill tells whether a dead letter is the item's, which may have been renewed.
+// isStill tells whether a dead letter is the item, or the item renewed.
 func (s *Store) isStill(ctx context.Context, item event.Item, info *workflowpb.WorkflowExecutionInfo) (bool, error) {
 	run := info.GetExecution().GetRunId()
 	if run == item.Run {
@@ -377,15 +377,15 @@ func (s *Store) isStill(ctx context.Context, item event.Item, info *workflowpb.W
 	return err == nil && l.Letter.Instead != nil && l.Letter.Instead.Run == item.Run, err
 }
 
-// isOurs tells whether an operation made a run, or one that it continues.
+// isOurs tells whether the operation started a run, or the run that it continues.
 func isOurs(op event.Operation, info *workflowpb.WorkflowExecutionInfo) bool {
 	return memoValue[event.Deed](info.GetMemo(), event.MemoDeed).Operation == op.ID
 }
 
-// maxWhy is the length in characters of what an outcome says more.
+// maxWhy is the length, in characters, at which an outcome's Why is cut.
 const maxWhy = 200
 
-// outcomeOf tells what an item is by the latest run of its event.
+// outcomeOf tells what became of an item, by the latest run of its event.
 func outcomeOf(op event.Operation, item event.Item, info *workflowpb.WorkflowExecutionInfo) event.Outcome {
 	ours := isOurs(op, info)
 	status, kind := info.GetStatus(), info.GetType().GetName()
@@ -411,9 +411,9 @@ func outcomeOf(op event.Operation, item event.Item, info *workflowpb.WorkflowExe
 	}
 }
 
-// Settle looks again at the items of a page that were still being handled, and
-// counts what became of them since. by names who does it, the same when it is tried again:
-// what an earlier attempt has noted is counted too, since its answer was lost.
+// Settle looks again at the items of a page that were still being handled, and counts what has
+// become of them. by names this call, the same in each attempt: outcomes that an earlier attempt
+// has noted are counted too, because its answer was lost. alive is called as a heartbeat.
 func (s *Store) Settle(ctx context.Context, w event.Work, by string, alive func()) (map[event.Became]int, error) {
 	p, err := s.page(ctx, w.Operation.ID, w.Page)
 	if err != nil {
@@ -441,7 +441,7 @@ func (s *Store) Settle(ctx context.Context, w event.Work, by string, alive func(
 		o.Index, o.At, o.By = i, time.Now().UTC(), by
 		b.outcomes = append(b.outcomes, o)
 	}
-	return b.counts(), s.note(ctx, w.Operation.ID, w.Page, b.final())
+	return b.counts(), s.noteOutcomes(ctx, w.Operation.ID, w.Page, b.final())
 }
 
 func (b *batch) final() (final []event.Outcome) {
@@ -453,7 +453,8 @@ func (b *batch) final() (final []event.Outcome) {
 	return final
 }
 
-// CancelRest notes of all items from one on that they will have no turn.
+// CancelRest notes as cancelled all items from w.Page and w.From on, and returns their number by
+// outcome. alive is called as a heartbeat.
 func (s *Store) CancelRest(ctx context.Context, w event.Work, alive func()) (map[event.Became]int, error) {
 	counts := map[event.Became]int{}
 	for n, from := w.Page, w.From; ; n, from = n+1, 0 {
@@ -468,7 +469,7 @@ func (s *Store) CancelRest(ctx context.Context, w event.Work, alive func()) (map
 		for i := from; i < len(p.items); i++ {
 			outcomes = append(outcomes, event.Outcome{Index: i, Became: event.BecameCancelled, At: time.Now().UTC()})
 		}
-		if err := s.note(ctx, w.Operation.ID, n, outcomes); err != nil {
+		if err := s.noteOutcomes(ctx, w.Operation.ID, n, outcomes); err != nil {
 			return nil, err
 		}
 		counts[event.BecameCancelled] += len(outcomes)

@@ -29,7 +29,7 @@ type Status struct {
 	Rate    float64      `json:"rate"`
 	Started time.Time    `json:"started"`
 	Ended   time.Time    `json:"ended,omitzero"`
-	// Phase is where it stands; empty where no worker could tell.
+	// Phase is empty if no worker has answered.
 	Phase  event.Phase          `json:"phase"`
 	Total  int                  `json:"total"`
 	Begun  int                  `json:"begun"`
@@ -41,17 +41,18 @@ type Status struct {
 // Over tells whether the operation has ended.
 func (s Status) Over() bool { return !s.Ended.IsZero() }
 
-// Bounds of what is asked for: a corrected body travels beside the original, and
-// named IDs in one message.
+// Bounds of a request: of a corrected body in bytes, which travels in one message with the
+// original, and of the IDs named in a filter, which travel in one message too.
 const (
 	MaxCorrected = 1 << 20
 	MaxIDs       = 10_000
 )
 
-// ErrRequest says that an operation is not one that can be begun.
+// ErrRequest says that an operation is invalid; the error's text says why.
 var ErrRequest = errors.New("this can't be done")
 
-// checkOperation refuses what can't be an operation, in words for whoever asked.
+// checkOperation refuses an invalid operation, in words for the operator. The error wraps
+// ErrRequest.
 func checkOperation(op event.Operation) error {
 	switch f := op.Filter; {
 	case op.Rate < 0 || math.IsNaN(op.Rate) || math.IsInf(op.Rate, 0):
@@ -59,17 +60,18 @@ func checkOperation(op event.Operation) error {
 	case f.Limit < 0:
 		return fmt.Errorf("%w: the limit is %d and can't be negative", ErrRequest, f.Limit)
 	case len(f.IDs) > MaxIDs:
-		return fmt.Errorf("%w: %d IDs are named, and %d can be at once; say by filters which are meant", ErrRequest, len(f.IDs), MaxIDs)
+		return fmt.Errorf("%w: %d IDs are named, at most %d are allowed; use the other filters", ErrRequest, len(f.IDs), MaxIDs)
 	case op.Body != nil && (op.Action != event.ActionReplay || len(f.IDs) != 1):
-		return fmt.Errorf("%w: a body corrects one dead letter that is replayed; name its ID", ErrRequest)
+		return fmt.Errorf("%w: a corrected body is for the replay of one dead letter; name its ID", ErrRequest)
 	case len(op.Body) > MaxCorrected:
-		return fmt.Errorf("%w: the corrected body has %d bytes; at most %d can be handed over", ErrRequest, len(op.Body), MaxCorrected)
+		return fmt.Errorf("%w: the corrected body has %d bytes, at most %d are allowed", ErrRequest, len(op.Body), MaxCorrected)
 	}
 	return nil
 }
 
-// Begin starts an operation. key names it: what is begun twice by one key is begun
-// once. An empty key is one that nobody else has.
+// Begin starts an operation and returns its ID. key makes it idempotent: a second call with the
+// same key and operation starts nothing, one with another operation gets ErrKeyUsed. With an empty
+// key every call starts an operation. The error wraps ErrRequest if the operation is invalid.
 func (s *Store) Begin(ctx context.Context, op event.Operation, key string) (string, error) {
 	if err := checkOperation(op); err != nil {
 		return "", err
@@ -97,8 +99,8 @@ func (s *Store) Begin(ctx context.Context, op event.Operation, key string) (stri
 	return op.ID, nil
 }
 
-// ErrKeyUsed says that a key has begun another operation than this one.
-var ErrKeyUsed = errors.New("this idempotency key has begun another operation")
+// ErrKeyUsed says that an idempotency key was used for another operation.
+var ErrKeyUsed = errors.New("this idempotency key was used for another operation")
 
 func (s *Store) sameAs(ctx context.Context, about event.Operation) error {
 	info, err := s.describe(ctx, about.ID, "")
@@ -123,7 +125,8 @@ func operationID(at time.Time, key string) string {
 	return "operation-" + at.Format("20060102-150405-") + rand.Text()[:6]
 }
 
-// Operations lists operations, the latest first.
+// Operations lists up to most operations, the latest first, without renewals that found nothing to
+// do.
 func (s *Store) Operations(ctx context.Context, most int) ([]Status, error) {
 	r, err := s.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
 		Namespace: s.namespace, PageSize: int32(min(max(most, 1), pageSize)),
@@ -136,14 +139,14 @@ func (s *Store) Operations(ctx context.Context, most int) ([]Status, error) {
 	for _, info := range r.GetExecutions() {
 		st := s.status(ctx, info)
 		if st.Action == event.ActionRenew && st.Total == 0 && st.Over() {
-			continue // The schedule looks often, and mostly there is nothing to do.
+			continue // The schedule starts many of these; they would hide the others.
 		}
 		all = append(all, st)
 	}
 	return all, nil
 }
 
-// Operation looks an operation up.
+// Operation looks an operation up. The error wraps ErrGone if there is none of this ID.
 func (s *Store) Operation(ctx context.Context, id string) (Status, error) {
 	info, err := s.describe(ctx, id, "")
 	if errors.Is(err, ErrGone) || err == nil && info.GetType().GetName() != event.WorkflowOperation {
@@ -155,7 +158,7 @@ func (s *Store) Operation(ctx context.Context, id string) (Status, error) {
 	return s.status(ctx, info), nil
 }
 
-// askTime is how long a worker may take to tell where an operation stands.
+// askTime is how long a worker may take to answer the query for an operation's progress.
 const askTime = 5 * time.Second
 
 func (s *Store) status(ctx context.Context, info *workflowpb.WorkflowExecutionInfo) Status {
@@ -165,7 +168,7 @@ func (s *Store) status(ctx context.Context, info *workflowpb.WorkflowExecutionIn
 		ID: id, Action: op.Action, Actor: op.Actor, Reason: op.Reason, Filter: op.Filter, Rate: op.Rate, Started: op.At,
 		Counts: map[event.Became]int{},
 	}
-	if st.Started.IsZero() { // One that the schedule has started.
+	if st.Started.IsZero() { // The schedule has started it.
 		st.Started, st.Action = info.GetStartTime().AsTime(), event.ActionRenew
 	}
 	var now event.Progress
@@ -178,7 +181,7 @@ func (s *Store) status(ctx context.Context, info *workflowpb.WorkflowExecutionIn
 			err = answer.Get(&now)
 		}
 		if err != nil {
-			st.Note = "no worker tells how far it is: " + err.Error()
+			st.Note = "no worker answers how far it is: " + err.Error()
 			return st
 		}
 	case enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED:
@@ -210,8 +213,7 @@ type ItemStatus struct {
 	At     time.Time    `json:"at,omitzero"`
 }
 
-// Items gives the items of an operation from a number on, and how many of the
-// frozen set there are.
+// Items returns up to most items of an operation, from number from on, in the order of their turns.
 func (s *Store) Items(ctx context.Context, id string, from, most int) ([]ItemStatus, error) {
 	items := []ItemStatus{}
 	for n := from / itemsPerPage; len(items) < most; n++ {
@@ -230,7 +232,8 @@ func (s *Store) Items(ctx context.Context, id string, from, most int) ([]ItemSta
 	return items, nil
 }
 
-// Control pauses, resumes or cancels an operation.
+// Control pauses, resumes or cancels an operation. The error wraps ErrGone if there is none of this
+// ID, and ErrTooLate if it is over.
 func (s *Store) Control(ctx context.Context, id string, c event.Control) error {
 	if _, err := s.Operation(ctx, id); err != nil {
 		return err
@@ -256,7 +259,8 @@ type Plan struct {
 	Cut    bool         `json:"cut,omitempty" doc:"whether there are more than could be looked at"`
 }
 
-// Plan tells what an operation would do, and does nothing.
+// Plan tells what an operation would do, and changes nothing. The error wraps ErrRequest if the
+// operation is invalid.
 func (s *Store) Plan(ctx context.Context, op event.Operation) (Plan, error) {
 	if err := checkOperation(op); err != nil {
 		return Plan{}, err

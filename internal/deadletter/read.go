@@ -15,26 +15,27 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// Full is all of a dead letter.
+// Full is a dead letter with everything that is known of it.
 type Full struct {
 	Event event.Event `json:"event"`
-	// Body is what the sender sent, Corrected what an operator put in its place;
-	// the latter is nil where nobody did.
+	// Body is what the sender sent. Corrected is the body that an operator put in its place, or
+	// nil.
 	Body      []byte       `json:"body"`
 	Corrected []byte       `json:"corrected,omitempty"`
 	Letter    event.Letter `json:"letter"`
-	// Discard is set where the letter was discarded.
+	// Discard is set if the letter was discarded.
 	Discard *event.Discard `json:"discard,omitempty"`
 	// Run is the run that is, or was, the dead letter.
 	Run string `json:"run,omitempty"`
 	// Died is when its run ended.
 	Died time.Time `json:"died,omitzero"`
-	// Memo is what goes with every run of the event.
+	// Digest and Replayed are kept in the memo of every run of the event.
 	Digest   string    `json:"digest,omitempty"`
 	Replayed time.Time `json:"replayed,omitzero"`
 }
 
-// Get reads the dead letter of an event, or the one that was discarded.
+// Get reads the dead letter of an event, discarded ones included. The error wraps ErrGone if the
+// event is no dead letter.
 func (s *Store) Get(ctx context.Context, id string) (Full, error) {
 	info, err := s.describe(ctx, id, "")
 	if err != nil {
@@ -53,7 +54,7 @@ func (s *Store) Get(ctx context.Context, id string) (Full, error) {
 	return l, nil
 }
 
-// read reads what a dead letter's run was started with.
+// read reads the arguments that a dead letter's run was started with.
 func (s *Store) read(ctx context.Context, id, run string) (Full, error) {
 	first, err := s.firstEvent(ctx, id, run)
 	if err != nil {
@@ -95,16 +96,18 @@ func (s *Store) firstEvent(ctx context.Context, id, run string) (*historypb.Hist
 	return e, nil
 }
 
-// idLength is the length of an event ID, shortest that of a beginning that is
-// looked up.
+// idLength is the length of an event ID; shortestPrefix is the length from which Resolve looks for
+// the whole ID.
 const (
-	idLength = 64
-	shortest = 6
+	idLength       = 64
+	shortestPrefix = 6
 )
 
-// Resolve gives the event ID that begins with a text, as lists show it.
+// Resolve returns the event ID that begins with id, because lists show IDs shortened. A whole ID,
+// or a prefix under 6 characters, is returned as it is. It is an error if no dead letter, or
+// several, begin with id; the first wraps ErrGone.
 func (s *Store) Resolve(ctx context.Context, id string) (string, error) {
-	if len(id) >= idLength || len(id) < shortest {
+	if len(id) >= idLength || len(id) < shortestPrefix {
 		return id, nil
 	}
 	r, err := s.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
@@ -131,7 +134,7 @@ func (s *Store) Resolve(ctx context.Context, id string) (string, error) {
 	}
 }
 
-// stateText is what an event is, by its latest run, in words.
+// stateText says in words what state an event is in, by its latest run.
 func stateText(info *workflowpb.WorkflowExecutionInfo) string {
 	kind, status := info.GetType().GetName(), info.GetStatus()
 	switch {

@@ -17,17 +17,17 @@ import (
 // Schedule is the ID of the schedule that renews dead letters.
 const Schedule = "grapnel-renew-dead-letters"
 
-// A letter is renewed when half of retention is over, and looked at so often that
-// a schedule that fails several times in a row still comes in time.
+// A letter is renewed when half of retention is over. The schedule runs eight times per retention,
+// so that it may fail several times in a row and still come in time.
 const (
-	renewAfter  = 2
-	looksIn     = 8
-	shortestGap = time.Minute
-	longestGap  = 24 * time.Hour
+	renewalsPerRetention = 2
+	runsPerRetention     = 8
+	shortestInterval     = time.Minute
+	longestInterval      = 24 * time.Hour
 )
 
-// KeepRenewing sees to it that a schedule renews what retention would end, up to
-// keep after its first failure; 0 is for ever. It can be called by every worker.
+// KeepRenewing makes or updates the schedule that renews dead letters before retention ends them,
+// until keep after their first failure; 0 means for ever. Every worker may call it.
 func (s *Store) KeepRenewing(ctx context.Context, keep time.Duration) error {
 	r, err := s.temporal.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: s.namespace})
 	if err != nil {
@@ -35,14 +35,14 @@ func (s *Store) KeepRenewing(ctx context.Context, keep time.Duration) error {
 	}
 	retention := r.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration()
 	spec := client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{
-		{Every: min(max(retention/looksIn, shortestGap), longestGap)},
+		{Every: min(max(retention/runsPerRetention, shortestInterval), longestInterval)},
 	}}
 	action := &client.ScheduleWorkflowAction{
 		ID: "operation-renew", Workflow: event.WorkflowOperation, TaskQueue: s.taskQueue,
-		Args: []any{s.renewal(keep, retention/renewAfter)},
+		Args: []any{s.renewal(keep, retention/renewalsPerRetention)},
 	}
 	_, err = s.temporal.ScheduleClient().Create(ctx, client.ScheduleOptions{
-		ID: Schedule, Spec: spec, Action: action, Overlap: enumspb.SCHEDULE_OVERLAP_POLICY_SKIP, CatchupWindow: retention / looksIn,
+		ID: Schedule, Spec: spec, Action: action, Overlap: enumspb.SCHEDULE_OVERLAP_POLICY_SKIP, CatchupWindow: retention / runsPerRetention,
 		Note: "Renews dead letters that retention would end.",
 	})
 	if err == nil {

@@ -14,17 +14,15 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// How long a run waits for the list that shows it, and how often it asks.
 const (
-	seenWithin = 2 * time.Second
-	seenEvery  = 20 * time.Millisecond
+	listedWithin = 2 * time.Second       // how long runs waits until Temporal's list shows a run
+	listInterval = 20 * time.Millisecond // how often it asks meanwhile
 )
 
-// Since tells what became of the dead letter of the run from, up to the run self,
-// which a reset of from has made. Temporal does not say who else has reset a
-// run, but its list by workflow ID shows every run of the event. The list is
-// behind, in the order of what happened: where it shows this run it shows those
-// before it. What a run is now is asked of Temporal itself.
+// Since tells what has happened to a dead letter since its run from failed, other than the run
+// self, which a reset of from has made. Temporal does not tell which resets a run has had, but its
+// list by workflow ID shows every run of the event. The list is late but in order: once it shows
+// self, it shows all runs before it. The state of each run is then asked of Temporal itself.
 func (s *Store) Since(ctx context.Context, id, self, from string) (event.Since, error) {
 	began, err := s.began(ctx, id, self, from)
 	if err != nil {
@@ -42,7 +40,7 @@ func (s *Store) Since(ctx context.Context, id, self, from string) (event.Since, 
 		if run == self || run == from || r.GetStartTime().AsTime().Before(began) {
 			continue
 		}
-		since, err := s.judge(ctx, id, run, []string{self, from})
+		since, err := s.judgeRun(ctx, id, run, []string{self, from})
 		if err != nil || since.State != event.SinceNothing {
 			return since, err
 		}
@@ -50,8 +48,8 @@ func (s *Store) Since(ctx context.Context, id, self, from string) (event.Since, 
 	return event.Since{}, nil
 }
 
-// began is when the dead letter's run began. A run that a reset has made keeps
-// the first event of the run that it came from.
+// began is when the dead letter's run from began. If that run is gone, the first event of self
+// tells: a reset copies it from the run that it resets.
 func (s *Store) began(ctx context.Context, id, self, from string) (time.Time, error) {
 	info, err := s.describe(ctx, id, from)
 	if err == nil {
@@ -64,9 +62,9 @@ func (s *Store) began(ctx context.Context, id, self, from string) (time.Time, er
 	return first.GetEventTime().AsTime(), err
 }
 
-// runs lists every run of an event, once the list shows the run self.
+// runs lists every run of an event. It waits up to listedWithin until the list shows the run self.
 func (s *Store) runs(ctx context.Context, id, self string) ([]*workflowpb.WorkflowExecutionInfo, error) {
-	end := time.Now().Add(seenWithin)
+	end := time.Now().Add(listedWithin)
 	for {
 		r, err := s.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
 			Namespace: s.namespace, Query: "WorkflowId = " + event.QueryValue(id), PageSize: 200,
@@ -83,22 +81,23 @@ func (s *Store) runs(ctx context.Context, id, self string) ([]*workflowpb.Workfl
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("wait for the list of runs: %w", ctx.Err())
-		case <-time.After(seenEvery):
+		case <-time.After(listInterval):
 		}
 	}
 }
 
-// judge tells what a run and those that it continued as say of its event.
-func (s *Store) judge(ctx context.Context, id, run string, not []string) (event.Since, error) {
+// judgeRun tells what a run, followed to the last one that it continued as, means for its event. If
+// that chain leads to a run in not, it says nothing.
+func (s *Store) judgeRun(ctx context.Context, id, run string, not []string) (event.Since, error) {
 	info, err := s.describe(ctx, id, run)
 	for err == nil && info.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW {
-		if run, err = s.next(ctx, id, run); err != nil || slices.Contains(not, run) {
+		if run, err = s.continuation(ctx, id, run); err != nil || slices.Contains(not, run) {
 			break
 		}
 		info, err = s.describe(ctx, id, run)
 	}
 	if errors.Is(err, ErrGone) {
-		return event.Since{}, nil // Removed, as a dead letter that was replayed is.
+		return event.Since{}, nil // A replay removes the dead letter's run.
 	}
 	if err != nil || slices.Contains(not, run) {
 		return event.Since{}, err
@@ -112,11 +111,11 @@ func (s *Store) judge(ctx context.Context, id, run string, not []string) (event.
 		}
 		since.State, since.Letter, since.Corrected = event.SinceDead, &l.Letter, l.Corrected
 	case kind == event.DeadLetter:
-		return event.Since{}, nil // A reset that came too late, or one that was overtaken.
+		return event.Since{}, nil // A reset that came too late, or that a later one has ended.
 	case status == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED:
 		since.State = event.SinceSettled
 	default:
-		past, err := s.past(ctx, id, run)
+		past, err := s.askPast(ctx, id, run)
 		if err != nil {
 			return event.Since{}, err
 		}
@@ -125,8 +124,8 @@ func (s *Store) judge(ctx context.Context, id, run string, not []string) (event.
 	return since, nil
 }
 
-// next is the run that a run continued as.
-func (s *Store) next(ctx context.Context, id, run string) (string, error) {
+// continuation is the run that a run continued as.
+func (s *Store) continuation(ctx context.Context, id, run string) (string, error) {
 	events := s.temporal.GetWorkflowHistory(ctx, id, run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT)
 	if !events.HasNext() {
 		return "", fmt.Errorf("run %s of event %s has no end", run, id)
@@ -138,8 +137,8 @@ func (s *Store) next(ctx context.Context, id, run string) (string, error) {
 	return e.GetWorkflowExecutionContinuedAsNewEventAttributes().GetNewExecutionRunId(), nil
 }
 
-// past asks a run that was ended half-way what it had done.
-func (s *Store) past(ctx context.Context, id, run string) (past event.Past, err error) {
+// askPast asks a run that was ended half-way what it had done until then.
+func (s *Store) askPast(ctx context.Context, id, run string) (past event.Past, err error) {
 	answer, err := s.temporal.QueryWorkflow(ctx, id, run, event.QueryPast)
 	if err == nil {
 		err = answer.Get(&past)

@@ -18,7 +18,8 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// replayPriority is the priority of what is replayed: live events go first.
+// replayPriority is the Temporal priority of replayed events. It is below that of live events,
+// which go first.
 const replayPriority = 5
 
 // successor is the run that takes the place of a dead letter.
@@ -27,13 +28,14 @@ type successor struct {
 	args []any
 	memo map[string]any
 	deed event.Deed
-	// reuse says which latest run it may follow.
+	// reuse says what state the event's latest run must have.
 	reuse enumspb.WorkflowIdReusePolicy
-	// of is the run it follows; nil for an import.
+	// of is the run that it replaces; nil for an import.
 	of *workflowpb.WorkflowExecutionInfo
 }
 
-// start starts a successor. ErrTooLate says that the event has another run by now.
+// start starts a successor and returns its run ID. The error wraps ErrTooLate if the event has a
+// later run.
 func (s *Store) start(ctx context.Context, e event.Event, next successor) (string, error) {
 	o := client.StartWorkflowOptions{
 		ID: e.ID, TaskQueue: s.taskQueue,
@@ -60,11 +62,11 @@ func (s *Store) start(ctx context.Context, e event.Event, next successor) (strin
 	return run.GetRunID(), nil
 }
 
-// ErrTooLate says that an event has another run by now: somebody else was faster.
+// ErrTooLate says that an event has a later run: somebody else was faster.
 var ErrTooLate = errors.New("the event is no dead letter any more")
 
-// successorAttributes are by what the run can be found: those of the run before it, of
-// which the namespace has all.
+// successorAttributes are the successor's search attributes. Reason and route come from the run
+// that it replaces, so the namespace has these attributes.
 func successorAttributes(e event.Event, of *workflowpb.WorkflowExecutionInfo) temporal.SearchAttributes {
 	var set []temporal.SearchAttributeUpdate
 	keyword := func(name, value string) {
@@ -83,8 +85,8 @@ func successorAttributes(e event.Event, of *workflowpb.WorkflowExecutionInfo) te
 	return temporal.NewSearchAttributes(set...)
 }
 
-// succeed does to a dead letter what an operation says, and gives the run that does it.
-// info is the letter's run, the latest of its event.
+// succeed applies an operation to a dead letter and returns the ID of the run that takes its place.
+// info is the letter's run, the latest of its event. The error wraps ErrTooLate if it no longer is.
 func (s *Store) succeed(ctx context.Context, op event.Operation, info *workflowpb.WorkflowExecutionInfo) (string, error) {
 	id, run := info.GetExecution().GetWorkflowId(), info.GetExecution().GetRunId()
 	l, err := s.read(ctx, id, run)
@@ -126,8 +128,8 @@ func (s *Store) succeed(ctx context.Context, op event.Operation, info *workflowp
 	return started, s.DeleteRun(ctx, id, run)
 }
 
-// successorArguments are those of ProcessEvent and DeadLetter. The last one is left out
-// where the body is the sender's.
+// successorArguments are the arguments of ProcessEvent and DeadLetter. third is the Past or the
+// Letter. The corrected body is left out if there is none.
 func successorArguments(l Full, third any, corrected []byte) []any {
 	args := []any{l.Event, rawBody(l.Body), third}
 	if corrected != nil {
@@ -136,8 +138,7 @@ func successorArguments(l Full, third any, corrected []byte) []any {
 	return args
 }
 
-// rawBody is a body as an argument of its own: its bytes stay as they are, and the Web
-// UI still shows JSON.
+// rawBody makes an argument of a body. Its bytes stay as they are, and the Web UI still shows JSON.
 func rawBody(body []byte) converter.RawValue {
 	encoding := converter.MetadataEncodingBinary
 	if json.Valid(body) {

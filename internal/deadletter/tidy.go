@@ -9,9 +9,9 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 )
 
-// Tidy removes runs that Temporal lists as dead letters and that are none any more,
-// and tells how many. They are left over where Temporal was killed as a replay
-// removed them; they do no harm, but would be listed and counted until retention.
+// Tidy removes runs that Temporal lists as dead letters although their events have a later run, and
+// returns how many. Such runs are left over if Temporal is killed while a replay removes them. They
+// do no harm, but would be listed and counted until retention ends them.
 func (s *Store) Tidy(ctx context.Context, alive func()) (removed int, err error) {
 	var token []byte
 	for {

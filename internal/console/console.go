@@ -1,15 +1,14 @@
-// Package console is the operations page, at / of the admin listener. It answers
-// in one look: is anything wrong, since when, whose fault, what do I do.
+// Package console is the operations page, at / of the admin listener. It answers at a glance: is
+// anything wrong, since when, whose fault, what do I do.
 //
-// The pages are made on the server and need no script; forms are plain forms. The
-// one script reloads a page that is looked at. Nothing is asked of any other host,
-// and the content security policy allows nothing that is not a file of ours, so
-// that what a sender wrote can do no harm even where an escape were forgotten.
+// The pages are made on the server and need no script; forms are plain forms. The one script
+// reloads a page that is in view. No page loads anything from another host, and the content
+// security policy allows our own files only, so that a sender's text could do no harm even if
+// escaping it were forgotten somewhere.
 //
-// The plots are our own SVG. github.com/go-analyze/charts was read: it puts the
-// colours into style attributes, which the policy forbids and which know no dark
-// mode, and a mark of it can be neither a link nor have a title. What is needed
-// here are bars and lines, which are a page of code.
+// The plots are our own SVG: bars and lines, a page of code. github.com/go-analyze/charts does not
+// fit, because it writes colours as style attributes, which the policy forbids and which have no
+// dark mode, and because its bars can't be links or have titles.
 package console
 
 import (
@@ -38,29 +37,30 @@ import (
 //go:embed templates/*.html static/*
 var files embed.FS
 
-// Options is what the pages show and do. What is nil is not shown.
+// Options is what the pages show and do. A page or a part whose option is nil is not shown.
 type Options struct {
 	Series *series.Set
-	// Fleet gives the series of all processes, where there is a Prometheus to ask.
+	// Fleet reads the series of all processes from Prometheus, where one is configured.
 	Fleet  *fleet.Reader
 	Events Events
-	// Letters is the count of the open dead letters.
+	// Letters returns the latest count of open dead letters.
 	Letters func() eventlog.Census
 	Alerts  *alert.Watch
-	// Sources, Destinations and Configuration are read anew for each page.
+	// Sources, Destinations and Configuration are called for each page.
 	Sources       func() []Source
 	Destinations  func() []Destination
 	Configuration func(ctx context.Context) Configuration
 	Rejections    *admin.Rejections
 	// Operator acts on dead letters.
 	Operator Operator
-	// Pause stops and starts a source or a destination, which kind says.
+	// Pause pauses or resumes a source or a destination; kind is event.PauseSource or
+	// event.PauseDestination.
 	Pause func(ctx context.Context, kind, name string, change event.PauseChange) error
-	// WebUI is the address of Temporal's Web UI; empty where it is not known.
+	// WebUI is the address of Temporal's Web UI; empty if it is not known.
 	WebUI     string
 	Namespace string
 	Version   string
-	// Sessions says who looks.
+	// Sessions knows who is logged in.
 	Sessions *Sessions
 	Log      *zap.Logger
 	Now      func() time.Time
@@ -76,7 +76,7 @@ type Events interface {
 type Source struct {
 	Name, Provider, URL string
 	Last                time.Time
-	// Paused is since when it is paused, and Why by whom and why; zero is not.
+	// Paused is when it was paused, zero if it is not. Why says by whom and why.
 	Paused time.Time
 	Why    string
 }
@@ -85,14 +85,14 @@ type Source struct {
 type Destination struct {
 	Name, Kind, Target string
 	Events             []string
-	// State is works, open, trying or paused; empty is not known.
+	// State is works, open, trying or paused; empty if it is not known.
 	State string
-	// Since is when that began, Why what made it so, Until when it ends by itself.
+	// Since is when the state began, Why its cause, Until when it ends by itself.
 	Since, Until time.Time
 	Why          string
 }
 
-// Configuration is what is in force.
+// Configuration is the configuration in force, and the state of the process's parts.
 type Configuration struct {
 	Path, Fingerprint string
 	Loaded            time.Time
@@ -100,7 +100,7 @@ type Configuration struct {
 	Warnings          []string
 	// Unreachable are the bindings and destinations that no source can reach.
 	Unreachable []string
-	// Checks are the parts that were looked at, by name.
+	// Checks are the results of the readiness checks, by the name of the part.
 	Checks map[string]admin.Check
 	// Spool is what waits on disk; nil without a spool.
 	Spool *Spool
@@ -108,20 +108,20 @@ type Configuration struct {
 
 // Spool is the disk queue as the pages show it.
 type Spool struct {
-	// Depth events wait, of which the oldest has for so long, and Refused are set aside
-	// because Temporal refuses them for good.
+	// Depth is how many events wait, Oldest the age of the oldest of them, and Refused how many
+	// are set aside because Temporal will never take them.
 	Depth, Refused int
 	Oldest         time.Duration
 	Bytes, Max     int64
-	// Drain is how many it starts a second.
+	// Drain is how many events per second go from the spool to Temporal.
 	Drain float64
 }
 
-// Request is what an operator asks to be done to dead letters.
+// Request is what an operator asks for: an action on dead letters.
 type Request struct {
 	// Action is replay or discard.
 	Action string
-	// IDs name events; without any the filter says which.
+	// IDs are event IDs. If there are none, the filter selects the letters.
 	IDs    []string
 	Filter eventlog.Filter
 	Actor  string
@@ -130,27 +130,27 @@ type Request struct {
 
 // Preview is what a request would do.
 type Preview struct {
-	// Count is how many it would act on, Cannot how many of those it can't.
+	// Count is how many letters it would act on, Cannot how many it can't act on.
 	Count, Cannot int
-	// Why says why not, and By what they are.
+	// Why gives the reasons of Cannot, By groups the letters of Count.
 	Why []string
 	By  []eventlog.Group
 }
 
-// Operation is an act on many dead letters.
+// Operation is one action on many dead letters, as the pages show it.
 type Operation struct {
 	ID, Action, State, Actor, Reason, Filter string
 	// Note says why it is stopped, paused or cancelled.
 	Note                string
 	Started, Ended      time.Time
 	Total, Done, Failed int
-	// Results are what became of the items, by outcome.
+	// Results counts the items by what became of them.
 	Results []Result
 }
 
 // Result counts items of an operation.
 type Result struct {
-	// Outcome is in words, Key what the link to its items names it by.
+	// Outcome is in words; Key names it in the link to its items.
 	Outcome, Key string
 	Count        int
 }
@@ -164,14 +164,14 @@ type Item struct {
 // Operator acts on dead letters.
 type Operator interface {
 	Preview(ctx context.Context, r Request) (Preview, error)
-	// Start begins an operation and gives its ID.
+	// Start begins an operation and returns its ID.
 	Start(ctx context.Context, r Request) (string, error)
 	Operations(ctx context.Context) ([]Operation, error)
 	Operation(ctx context.Context, id string) (Operation, error)
-	// Items gives the items of one from a number on, those of an outcome where its key is
-	// not empty, at most so many, and the number to go on from; 0 is the end.
+	// Items returns up to most items of an operation, from number from on. If key is not empty, it
+	// returns only items of that outcome. next is the number to go on from, 0 at the end.
 	Items(ctx context.Context, id, key string, from, most int) (items []Item, next int, err error)
-	// Control pauses, resumes or cancels one.
+	// Control pauses, resumes or cancels an operation: verb is pause, resume or cancel.
 	Control(ctx context.Context, id, verb, actor string) error
 }
 
@@ -182,7 +182,7 @@ type Console struct {
 	mux   *http.ServeMux
 }
 
-// New makes the pages.
+// New makes the console. An error means that a template is broken.
 func New(o Options) (*Console, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -212,7 +212,7 @@ func (c *Console) parse() error {
 	return nil
 }
 
-// page is one page: it gives the template's data, or an error.
+// page makes one page: it returns the template's data, or an error.
 type page func(r *http.Request) (data any, err error)
 
 func (c *Console) route() {
@@ -255,8 +255,8 @@ func cached(next http.Handler) http.Handler {
 	})
 }
 
-// contentPolicy allows our own files and nothing else. 'self' for images and connections
-// is not needed by any page; what is not named is forbidden.
+// contentPolicy allows our own files and nothing else. What it does not name is forbidden, images
+// for instance.
 const contentPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; " +
 	"base-uri 'none'; frame-ancestors 'none'"
 
@@ -274,7 +274,7 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mux.ServeHTTP(w, r)
 }
 
-// Patterns are what the console answers of the listener.
+// Patterns are the patterns of the admin listener that the console serves.
 func (c *Console) Patterns() []string {
 	return []string{
 		"/{$}", "/events", "/events/", "/dead-letters", "/dead-letters/", "/operations", "/operations/", "/sources", "/sources/",
@@ -288,8 +288,7 @@ type frame struct {
 	Path   string
 	Now    time.Time
 	Alerts []alert.Alert
-	// Notes are what somebody should know though no alert is on about it, and Dead how
-	// many dead letters are open.
+	// Notes are troubles that no alert reports, and Dead is how many dead letters are open.
 	Notes   []note
 	Dead    int
 	Role    string
@@ -297,13 +296,13 @@ type frame struct {
 	CSRF    string
 	Version string
 	WebUI   string
-	// Refresh is the number of seconds after which the page is read again.
+	// Refresh is the number of seconds after which the script reloads the page; 0 is never.
 	Refresh int
 	Data    any
 }
 
-// frame fills in what every page shows of the state of things.
-func (c *Console) frame(f *frame) {
+// fillFrame adds what every page shows: alerts, dead letters and notes.
+func (c *Console) fillFrame(f *frame) {
 	if c.Alerts != nil {
 		f.Alerts = c.Alerts.Active()
 	}
@@ -315,7 +314,7 @@ func (c *Console) frame(f *frame) {
 	}
 }
 
-// fault is an error with its status, for people.
+// fault is an error for people, with an HTTP status.
 type fault struct {
 	status int
 	text   string
@@ -323,13 +322,13 @@ type fault struct {
 
 func (f fault) Error() string { return f.text }
 
-// faultData is what the page of a fault says.
+// faultData is the template data of a fault's page.
 type faultData struct{ Title, Text string }
 
-// Fault is an error that the page shows with a status.
+// Fault makes an error that the console answers with this HTTP status and text.
 func Fault(status int, text string) error { return fault{status, text} }
 
-// show answers a page, or what kept it from being made.
+// show answers with a page, or with the fault that its function returned.
 func (c *Console) show(w http.ResponseWriter, r *http.Request, name string, p page) {
 	data, err := p(r)
 	if moved, ok := errors.AsType[redirect](err); ok {
@@ -356,14 +355,14 @@ func (c *Console) show(w http.ResponseWriter, r *http.Request, name string, p pa
 		Version: c.Version, WebUI: c.WebUI, Data: data,
 	}
 	if f.Role != "" {
-		c.frame(&f)
+		c.fillFrame(&f)
 	}
 	switch name {
 	case "overview", "operations", "operation", "destinations", "alerts":
 		f.Refresh = 10
 	case "event":
 		f.Refresh = 5
-	default: // A list that moved while it is read would be a nuisance.
+	default: // Lists are not reloaded, because they would move while somebody reads them.
 	}
 	var out bytes.Buffer
 	if err := c.pages[name].Execute(&out, f); err != nil {
@@ -376,7 +375,8 @@ func (c *Console) show(w http.ResponseWriter, r *http.Request, name string, p pa
 	_, _ = out.WriteTo(w)
 }
 
-// act lets a form in that comes from a page of ours, by somebody who may act.
+// act handles a form: it calls do only if the form comes from one of our pages and its sender may
+// operate, and then redirects to next.
 func (c *Console) act(do func(r *http.Request) (next string, err error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
@@ -404,5 +404,5 @@ func (c *Console) act(do func(r *http.Request) (next string, err error)) http.Ha
 	})
 }
 
-// maxForm is the longest form that is read.
+// maxForm is the longest form that is read, in bytes.
 const maxForm = 1 << 20

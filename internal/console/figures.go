@@ -7,26 +7,27 @@ import (
 	"github.com/grapnel/grapnel/internal/telemetry/series"
 )
 
-// figures are series over time: of this process, or of all.
+// figures are the measurements over time of this process or of all processes.
 type figures interface {
-	// ByMinute gives points that cover the n latest minutes; one may be of several.
+	// ByMinute returns points that cover the n latest minutes; a point may cover several.
 	ByMinute(name string, n int) []series.Point
 	Quantile(name string, q float64, n int) []series.Point
 	Names(prefix string) []string
-	// Source is what was heard of a source, and Tries how many attempts deliveries took.
+	// Source tells when a source last sent and how much. Tries counts deliveries by the attempts
+	// that they took.
 	Source(name string) series.Heard
 	Tries(n int) []series.Tried
 }
 
-// figuresOwner says whose figures a page shows.
+// figuresOwner tells whose figures a page shows.
 type figuresOwner struct {
-	// All is set where they are of all processes, Fault says why they are not although a
-	// Prometheus is named.
+	// All is set if they are of all processes. Fault says why they are not although a Prometheus
+	// is configured.
 	All   bool
 	Fault string
 }
 
-// figures gives the series of all processes where they can be had, else our own.
+// figures returns the figures of all processes, or if Prometheus has none, those of this process.
 func (c *Console) figures(ctx context.Context, minutes int) (figures, figuresOwner) {
 	if c.Fleet == nil {
 		return c.Series, figuresOwner{}
@@ -42,7 +43,7 @@ func (c *Console) figures(ctx context.Context, minutes int) (figures, figuresOwn
 	}
 }
 
-// sumOf adds up the series of a prefix.
+// sumOf adds up all series whose names begin with a prefix.
 func sumOf(from figures, prefix string, minutes int) []series.Point {
 	all := [][]series.Point{from.ByMinute(prefix, minutes)}
 	for _, name := range from.Names(prefix) {
@@ -51,8 +52,8 @@ func sumOf(from figures, prefix string, minutes int) []series.Point {
 	return addSeries(all...)
 }
 
-// heard is what was heard of a source; of our own process the source itself knows when
-// its last event came in.
+// heard tells when a source last sent and how much. s.Last, which this process knows, may be later
+// than the last point of the series.
 func heard(from figures, s Source) series.Heard {
 	h := from.Source(s.Name)
 	if s.Last.After(h.Last) {
@@ -61,7 +62,7 @@ func heard(from figures, s Source) series.Heard {
 	return h
 }
 
-// latestValue is the last value that is known.
+// latestValue is the last known value, 0 if there is none.
 func latestValue(points []series.Point) float64 {
 	for _, p := range slices.Backward(points) {
 		if p.Known {

@@ -45,7 +45,7 @@ func filterOf(q url.Values, now time.Time) (eventlog.Filter, error) {
 	return f, nil
 }
 
-// queryOf is the filter as the links write it.
+// queryOf writes a filter as names and values in turn, for linkTo.
 func queryOf(f eventlog.Filter) []string {
 	pairs := []string{
 		"source", f.Source, "type", f.Type, "subject", f.Subject, "route", f.Route, "reason", f.Reason, "error", f.Error,
@@ -66,7 +66,7 @@ type listData struct {
 	More    bool
 	Sources []string
 	States  []eventlog.State
-	// Next leads to what is older than what is shown.
+	// Next is the link to older events.
 	Next string
 }
 
@@ -96,7 +96,8 @@ func (c *Console) events(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if d.More {
-		// Those that began at the same time as the last one are shown twice rather than never.
+		// Events that began in the same microsecond as the last one are shown on both pages, so
+		// that none is left out.
 		older := f
 		older.Until = d.Rows[len(d.Rows)-1].Started.Add(time.Microsecond)
 		d.Next = linkTo("/events", append(queryOf(older), "state", string(f.State))...)
@@ -104,10 +105,10 @@ func (c *Console) events(r *http.Request) (any, error) {
 	return d, nil
 }
 
-// askWithin is how long Temporal is given to answer for a page.
+// askWithin is how long a page waits for Temporal.
 const askWithin = 10 * time.Second
 
-// redirect leads on to another page.
+// redirect is returned by a page instead of data: the path to redirect to.
 type redirect string
 
 func (r redirect) Error() string { return "moved to " + string(r) }
@@ -155,8 +156,8 @@ func (c *Console) find(r *http.Request) (*eventlog.Story, error) {
 	return c.Events.Show(ctx, id)
 }
 
-// body gives the exact bytes. Their media type is the sender's word, so they are
-// offered as a file that no browser shows.
+// body serves the exact bytes of an event's body. It serves them as a download, because a browser
+// would show or run them by the media type that the sender chose.
 func (c *Console) body(w http.ResponseWriter, r *http.Request) {
 	f, err := c.find(r)
 	if err != nil {
@@ -177,12 +178,12 @@ type lettersData struct {
 	Query   map[string]string
 	Rows    []eventlog.Row
 	Matched int
-	// Newer and Next lead to the letters before and after those that are shown.
+	// Newer and Next are the links to the page before and after.
 	Newer, Next string
-	// Filtered is set when not all are shown.
+	// Filtered is set if the filter leaves letters out.
 	Filtered bool
 	Sources  []string
-	// Kinds are the ways to group, Tabs their links.
+	// Kinds are the keys to group by, Tabs their links.
 	Kinds   []string
 	Tabs    map[string]string
 	Replay  string
@@ -223,7 +224,7 @@ func (c *Console) letters(r *http.Request) (any, error) {
 	from := 0
 	if text := q.Get("from"); text != "" {
 		if from, err = strconv.Atoi(text); err != nil || from < 0 {
-			return nil, fault{http.StatusBadRequest, "from: that is no number of a letter."}
+			return nil, fault{http.StatusBadRequest, "from is not the number of a letter."}
 		}
 	}
 	from = min(from, len(matched))
@@ -243,7 +244,7 @@ func (c *Console) letters(r *http.Request) (any, error) {
 	return d, nil
 }
 
-// narrow is the link that adds a group to a filter; empty where no filter can say it.
+// narrow returns the link that adds a group to a filter; empty if no filter can select the group.
 func (c *Console) narrow(f eventlog.Filter, by, key string) string {
 	if key == "" {
 		return ""
@@ -269,17 +270,17 @@ func (c *Console) narrow(f eventlog.Filter, by, key string) string {
 	return linkTo("/dead-letters", append(queryOf(f), "by", next)...)
 }
 
-// confirmData is a request before it is sent.
+// confirmData is a request that the operator has yet to confirm.
 type confirmData struct {
 	Request Request
 	Preview Preview
 	Query   map[string]string
 	Actor   string
-	// All is set when neither an ID nor a filter narrows it.
+	// All is set if neither an ID nor a filter narrows the request.
 	All bool
 }
 
-// requestOf reads what is asked for.
+// requestOf reads a request from a query or a form.
 func (c *Console) requestOf(q url.Values) (Request, error) {
 	f, err := filterOf(q, c.Now())
 	if err != nil {
@@ -318,8 +319,8 @@ func queryValues(f eventlog.Filter) []string {
 	})
 }
 
-// defaultActor is who an operation names where nobody says: the page does not
-// know people.
+// defaultActor is the actor of an operation whose form names nobody: the user that runs this
+// process, because sessions have no user names.
 func defaultActor() string {
 	name := "page"
 	if u, err := user.Current(); err == nil {
@@ -359,7 +360,7 @@ type operationData struct {
 	Operation
 
 	Items []Item
-	// Became is the outcome whose items are shown, or empty, and Next leads to more.
+	// Became is the outcome whose items are shown, empty for all. Next is the link to more.
 	Became, Next string
 }
 
@@ -369,7 +370,7 @@ func (c *Console) operation(r *http.Request) (any, error) {
 	id, became := r.PathValue("id"), r.URL.Query().Get("became")
 	from, err := strconv.Atoi(cmp.Or(r.URL.Query().Get("from"), "0"))
 	if err != nil || from < 0 {
-		return nil, fault{http.StatusBadRequest, "from: that is no number of an item."}
+		return nil, fault{http.StatusBadRequest, "from is not the number of an item."}
 	}
 	d := operationData{Became: became}
 	if d.Operation, err = c.Operator.Operation(ctx, id); err != nil {

@@ -8,21 +8,20 @@ import (
 	"github.com/grapnel/grapnel/internal/telemetry/series"
 )
 
-// note is something that is not as it should be, though it is no alert.
+// note is a trouble that no alert reports.
 type note struct {
 	Text, Why string
-	// Href is where to look at it, Do what that is called.
+	// Href is the link to where it shows, Do the link's text.
 	Href, Do string
 }
 
-// notes are what keeps all from being well, besides what the alerts say: dead letters
-// that are open, destinations and sources that are paused or left alone, events on disk, and a
-// Temporal that can't be asked.
+// notes are the troubles that the active alerts do not report: open dead letters, destinations that
+// are paused or fail, sources that are paused, events on disk, and a Temporal that does not answer.
 func (c *Console) notes(on []alert.Alert) []note {
-	said := func(subject string, rules ...string) bool {
+	alerted := func(subject string, rules ...string) bool {
 		return slices.ContainsFunc(on, func(a alert.Alert) bool { return slices.Contains(rules, a.Rule) && a.Subject == subject })
 	}
-	all := append(c.deadNotes(said), c.destinationNotes(said)...)
+	all := append(c.deadNotes(alerted), c.destinationNotes(alerted)...)
 	for _, s := range c.sourceList() {
 		if !s.Paused.IsZero() {
 			all = append(all, note{
@@ -30,14 +29,14 @@ func (c *Console) notes(on []alert.Alert) []note {
 			})
 		}
 	}
-	if n := c.onDisk(); n > 0 && !said("", alert.SpoolStuck, alert.SpoolNearlyFull) {
+	if n := c.onDisk(); n > 0 && !alerted("", alert.SpoolStuck, alert.SpoolNearlyFull) {
 		all = append(all, note{fmt.Sprintf("%s events wait on disk for Temporal.", numberText(n)), "", "/configuration", "Look at the parts"})
 	}
 	return all
 }
 
-// deadNotes are what the count of dead letters tells, where no alert says it.
-func (c *Console) deadNotes(said func(subject string, rules ...string) bool) (all []note) {
+// deadNotes are the notes about dead letters.
+func (c *Console) deadNotes(alerted func(subject string, rules ...string) bool) (all []note) {
 	if c.Letters == nil {
 		return nil
 	}
@@ -45,7 +44,7 @@ func (c *Console) deadNotes(said func(subject string, rules ...string) bool) (al
 	if dead.Fault != "" {
 		all = append(all, note{"Temporal can't be asked now.", dead.Fault, "/configuration", "Look at the parts"})
 	}
-	if dead.Count > 0 && !said("", alert.DeadLettersGrow, alert.OldDeadLetter) {
+	if dead.Count > 0 && !alerted("", alert.DeadLettersGrow, alert.OldDeadLetter) {
 		text, many := "1 dead letter waits", dead.Count > 1
 		if many {
 			text = numberOf(dead.Count) + " dead letters wait"
@@ -58,8 +57,8 @@ func (c *Console) deadNotes(said func(subject string, rules ...string) bool) (al
 	return all
 }
 
-// destinationNotes are the destinations that get nothing now, where no alert says it.
-func (c *Console) destinationNotes(said func(subject string, rules ...string) bool) (all []note) {
+// destinationNotes are the notes about destinations that get no events now.
+func (c *Console) destinationNotes(alerted func(subject string, rules ...string) bool) (all []note) {
 	if c.Destinations == nil {
 		return nil
 	}
@@ -68,7 +67,7 @@ func (c *Console) destinationNotes(said func(subject string, rules ...string) bo
 		switch {
 		case d.State == "paused":
 			at.Text = d.Name + " has been paused for " + alert.Ago(c.Now().Sub(d.Since)) + "."
-		case d.State == "open" && !said(d.Name, alert.CircuitOpen):
+		case d.State == "open" && !alerted(d.Name, alert.CircuitOpen):
 			at.Text = d.Name + " keeps failing and gets no events for now."
 		case d.State == "trying":
 			at.Text = d.Name + " has failed for some time and is tried again."
@@ -80,7 +79,7 @@ func (c *Console) destinationNotes(said func(subject string, rules ...string) bo
 	return all
 }
 
-// onDisk is how many events wait on disk.
+// onDisk is how many events wait on disk, the larger of the last two minutes.
 func (c *Console) onDisk() float64 {
 	spool := c.Series.ByMinute(series.Spool, 2)
 	return max(spool[0].Value, spool[1].Value)

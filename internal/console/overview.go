@@ -11,7 +11,7 @@ import (
 	"github.com/grapnel/grapnel/internal/telemetry/series"
 )
 
-// rangeOf is how far back the plots go: its name and minutes.
+// rangeOf reads how far back the plots go: the name of the range, and its minutes.
 func rangeOf(r *http.Request) (name string, minutes int) {
 	switch r.URL.Query().Get("range") {
 	case "6h":
@@ -23,8 +23,8 @@ func rangeOf(r *http.Request) (name string, minutes int) {
 	}
 }
 
-// binsOf is how many bars a plot has.
-const binsOf = 60
+// plotBins is how many bars a plot has.
+const plotBins = 60
 
 // overviewData is what the first page shows.
 type overviewData struct {
@@ -45,7 +45,7 @@ type overviewData struct {
 	NoSeries bool
 }
 
-// flowFigure is one number of the flow, with its colour and where it leads.
+// flowFigure is one number of the flow, with its CSS class and its link.
 type flowFigure struct {
 	Name, Class, Href string
 	Value             float64
@@ -73,15 +73,15 @@ func (c *Console) overview(r *http.Request) (any, error) {
 	return d, nil
 }
 
-// during makes a link to what a list has of a stretch of time.
+// during makes a link to the part of a list between two times.
 func during(path string, from, until time.Time, pairs ...string) string {
 	return linkTo(path, append(pairs, "since", from.Format(time.RFC3339), "until", until.Format(time.RFC3339))...)
 }
 
-// flow draws what came in and what became of it.
+// flow draws how many events came in and what became of them.
 func (c *Console) flow(d *overviewData, from figures, minutes int) {
-	// A repeat and a refused request are no events: the list of those of the same time, and
-	// the refusals by their cause, are nearest to them.
+	// Repeats and refused requests are in no list of events. Repeats link to the events of the same
+	// time, refused requests to the page of sources, which shows them by cause.
 	kinds := []struct {
 		name, class, path, state string
 		points                   []series.Point
@@ -94,10 +94,10 @@ func (c *Console) flow(d *overviewData, from figures, minutes int) {
 		{"refused", "warn", "/sources", "", sumOf(from, series.Refused, minutes)},
 		{"dead", "bad", "/dead-letters", "", sumOf(from, series.Died, minutes)},
 	}
-	received, step := sumOf(from, series.Received, minutes), time.Duration(minutes/binsOf)*time.Minute
+	received, step := sumOf(from, series.Received, minutes), time.Duration(minutes/plotBins)*time.Minute
 	d.Totals = append(d.Totals, flowFigure{"received", "", linkTo("/events", "since", d.Range), sumPoints(received)})
 	var stacked []plotBar
-	for _, b := range binPoints(received, binsOf, false) {
+	for _, b := range binPoints(received, plotBins, false) {
 		one := plotBar{gap: !b.Known, title: clockText(b.Time, c.Now()) + ": not known"}
 		if b.Known {
 			one.href = during("/events", b.Time, b.Time.Add(step))
@@ -111,7 +111,7 @@ func (c *Console) flow(d *overviewData, from figures, minutes int) {
 			all.Href = k.path
 		}
 		d.Totals = append(d.Totals, all)
-		for i, b := range binPoints(k.points, binsOf, false) {
+		for i, b := range binPoints(k.points, plotBins, false) {
 			href := during(k.path, b.Time, b.Time.Add(step), "state", k.state)
 			if k.path == "/sources" {
 				href = k.path
@@ -125,11 +125,11 @@ func (c *Console) flow(d *overviewData, from figures, minutes int) {
 	d.Flow = barPlot("Events by the minute: handled, duplicate, refused and dead", stacked).span(received, c.Now())
 }
 
-// ages draws what waits, and how fast senders are answered. What is under way is
-// counted in Temporal, for all processes, so that our own series tells it.
+// ages draws how long the oldest events have waited, and how fast senders get their answers. Events
+// under way are counted in Temporal for all processes, so our own series will do.
 func (c *Console) ages(d *overviewData, from figures, minutes int) {
-	level := func(points []series.Point) []series.Point { return binPoints(points, binsOf, true) }
-	step := time.Duration(minutes/binsOf) * time.Minute
+	level := func(points []series.Point) []series.Point { return binPoints(points, plotBins, true) }
+	step := time.Duration(minutes/plotBins) * time.Minute
 	say := func(p series.Point) string {
 		switch {
 		case !p.Known:
@@ -156,7 +156,7 @@ func (c *Console) ages(d *overviewData, from figures, minutes int) {
 
 	half, most := level(from.Quantile(series.Answer, .5, minutes)), level(from.Quantile(series.Answer, .99, minutes))
 	answer := curve{
-		label: "Answer time: half of the answers, and 99 of 100, against the second that the most impatient senders give",
+		label: "Answer time: half of the answers, and 99 of 100, against 1 s, the time-out of the most impatient senders",
 		limit: 1, show: secondsText, lines: []plotLine{{"good", half}, {"warn", most}},
 	}
 	for i, p := range half {
@@ -172,8 +172,8 @@ func (c *Console) ages(d *overviewData, from figures, minutes int) {
 	}
 }
 
-// tries draws how many attempts deliveries took. Temporal's list doesn't know that of an
-// event, so the bars lead to all that were handled.
+// tries draws how many attempts deliveries took. Temporal's list does not know an event's attempts,
+// so each bar links to all handled events.
 func (c *Console) tries(d *overviewData, from figures, minutes int) {
 	var tries []plotBar
 	all := from.Tries(minutes)
@@ -194,34 +194,34 @@ func (c *Console) tries(d *overviewData, from figures, minutes int) {
 	}
 }
 
-// sourceSilence compares a source with itself a week ago.
+// sourceSilence compares a source's last hour with the same hour a week ago.
 type sourceSilence struct {
 	Source
 	series.Heard
 	Last time.Time
-	// Quiet marks a source that should have sent.
+	// Quiet is set if the source has sent nothing although it did a week ago.
 	Quiet bool
 	Line  Plot
 }
 
-// usual is how many events an hour of last week must have had for this one to be called
-// silent. The alert has a limit of its own.
-const usual = 20
+// quietLimit is how many events a source must have sent in the same hour of last week to be called
+// quiet if it sends none now. The alert has a limit of its own.
+const quietLimit = 20
 
 func (c *Console) silence(from figures) []sourceSilence {
 	var all []sourceSilence
 	for _, s := range c.sourceList() {
 		h := heard(from, s)
 		x := sourceSilence{Source: s, Heard: h, Last: h.Last}
-		x.Quiet = x.WeekKnown && math.Round(x.Hour) == 0 && x.Week >= usual
+		x.Quiet = x.WeekKnown && math.Round(x.Hour) == 0 && x.Week >= quietLimit
 		x.Line = c.byHour(s.Name, x.Day)
 		all = append(all, x)
 	}
 	return all
 }
 
-// byHour draws a source by the hour. The whole leads to one list: a link for each bar of a
-// hundred sources would be most of the page.
+// byHour draws a source's events by the hour. Its bars are no links: those of a hundred sources
+// would be most of the page.
 func (c *Console) byHour(name string, hours []series.Point) Plot {
 	var all []plotBar
 	for _, h := range hours {
@@ -230,11 +230,11 @@ func (c *Console) byHour(name string, hours []series.Point) Plot {
 	return barPlot(name+" by the hour of the last day", all)
 }
 
-// deadMatrix is the dead letters by reason and source.
+// deadMatrix counts the dead letters by reason and source.
 type deadMatrix struct {
 	Sources []string
 	Rows    []matrixRow
-	// Rest is how many are in reasons that are not shown, Others how many sources are not.
+	// Rest counts the letters of reasons that are not shown, Others the sources that are not.
 	Rest, Others int
 }
 
@@ -247,7 +247,7 @@ type matrixRow struct {
 type matrixCell struct {
 	Count int
 	Href  string
-	// Heat is from 0 to 4, for the colour.
+	// Heat selects the colour, from 0 to 4.
 	Heat int
 }
 
@@ -292,23 +292,23 @@ func matrixOf(rows []eventlog.Row) deadMatrix {
 	return m
 }
 
-// routeLine is one route over time.
+// routeLine is one route, a handler or a destination, as the overview shows it.
 type routeLine struct {
 	Name, State, Why string
 	Since            time.Time
 	routeFigures
-	// Destination says that it is one, with a page of its own.
+	// Destination is set for a destination, which the page of destinations shows too.
 	Destination bool
 }
 
-// routeFigures are what became of the attempts at a route, and how slow they were.
+// routeFigures counts the attempts at a route by result, and says how slow they were.
 type routeFigures struct {
 	Done, Bad, Deferred float64
 	Slow                string
 	Plot                Plot
 }
 
-// routes are all routes that were tried of late, and all destinations.
+// routes returns all routes that had attempts in the last minutes, and all destinations.
 func (c *Console) routes(from figures, minutes int) []routeLine {
 	destinations := map[string]Destination{}
 	if c.Destinations != nil {
@@ -335,15 +335,16 @@ func (c *Console) routes(from figures, minutes int) []routeLine {
 	return all
 }
 
-// attemptResults are the results that an attempt can have, from the bottom of a bar to its top, and
-// the class of the colour of each.
+// attemptResults are the results that an attempt can have, in the order of a bar's parts from the
+// bottom up, each with its CSS class.
 var attemptResults = [...]struct{ result, class string }{
 	{"done", "good"}, {"deferred", "calm"}, {"failed", "warn"}, {"timeout", "warn"}, {"permanent", "bad"}, {"panic", "bad"},
 }
 
-// routeFigures are those of a route, whose events a filter says.
+// routeFigures computes the figures of a route. filter selects its events, for links; see
+// patternOf.
 func (c *Console) routeFigures(from figures, name string, filter []string, minutes int) routeFigures {
-	alive, step := binPoints(sumOf(from, series.Outcome, minutes), binsOf/2, false), time.Duration(minutes*2/binsOf)*time.Minute
+	alive, step := binPoints(sumOf(from, series.Outcome, minutes), plotBins/2, false), time.Duration(minutes*2/plotBins)*time.Minute
 	stack := make([]plotBar, len(alive))
 	for i, p := range alive {
 		stack[i] = plotBar{gap: true, title: clockText(p.Time, c.Now()) + ": not known"}
@@ -353,7 +354,7 @@ func (c *Console) routeFigures(from figures, name string, filter []string, minut
 	}
 	f := routeFigures{Slow: slowAttempts(from, name, minutes)}
 	for _, r := range attemptResults {
-		for i, p := range binPoints(from.ByMinute(series.Attempt+r.result+":"+name, minutes), binsOf/2, false) {
+		for i, p := range binPoints(from.ByMinute(series.Attempt+r.result+":"+name, minutes), plotBins/2, false) {
 			stack[i].parts = append(stack[i].parts, barPart{class: r.class, value: p.Value})
 			if p.Value > 0 {
 				stack[i].title += fmt.Sprintf(", %s %s", r.result, numberText(p.Value))
@@ -368,7 +369,7 @@ func (c *Console) routeFigures(from figures, name string, filter []string, minut
 			}
 		}
 	}
-	for i, p := range binPoints(from.ByMinute(series.Shut+name, minutes), binsOf/2, true) {
+	for i, p := range binPoints(from.ByMinute(series.Shut+name, minutes), plotBins/2, true) {
 		class, text := shutAs(p.Value)
 		if stack[i].band = class; class != "" {
 			stack[i].title += ", " + text
@@ -378,8 +379,8 @@ func (c *Console) routeFigures(from figures, name string, filter []string, minut
 	return f
 }
 
-// shutAs is the class and the name of what kept a destination from its events; empty is
-// nothing.
+// shutAs returns the CSS class and the name of the state that keeps events from a destination;
+// empty if none does.
 func shutAs(v float64) (class, text string) {
 	switch {
 	case v >= series.ShutPaused:
@@ -393,11 +394,12 @@ func shutAs(v float64) (class, text string) {
 	}
 }
 
-// patternOf is the filter for the events that a route takes, as far as one can say it.
+// patternOf returns the filter that selects a route's events, as arguments of linkTo; nil if no
+// filter can.
 func patternOf(name string, events []string) []string {
 	pattern := strings.Join(events, " ")
 	if source, typ, ok := strings.Cut(name, "/"); len(events) == 0 && ok {
-		pattern = source + "/" + strings.ReplaceAll(typ, "/", "*") // A handler is named so, without dots.
+		pattern = source + "/" + strings.ReplaceAll(typ, "/", "*") // A handler's name has / for the dots of the type.
 	}
 	source, typ, ok := strings.Cut(pattern, "/")
 	if !ok || len(events) > 1 {
@@ -412,7 +414,7 @@ func patternOf(name string, events []string) []string {
 	return []string{"source", free(source), "type", free(typ)}
 }
 
-// slow is the time within which 99 of 100 attempts at a route ended.
+// slowAttempts is the time within which 99 of 100 attempts at a route ended, in its worst minute.
 func slowAttempts(from figures, route string, minutes int) string {
 	worst := 0.0
 	for _, p := range from.Quantile(series.Route+route, .99, minutes) {

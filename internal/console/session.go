@@ -17,36 +17,36 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Sessions let people in who have shown a token once. A session is a cookie that
-// the server has signed with a key made of the tokens, so that it survives a
-// restart and ends when a token changes. Without a token there are none, and
-// everybody who reaches the listener on loopback may do everything.
+// Sessions let people log in with a token. A session is a cookie, signed with a key that is derived
+// from the tokens, so that it survives a restart and ends when a token changes. Without a token
+// there are no sessions, and everybody who reaches the listener, which is on loopback then, may do
+// everything.
 type Sessions struct {
 	token, readToken string
 	key              []byte
 	now              func() time.Time
-	// wrong are the logins that have failed, by the address that they came from.
+	// wrong limits failed logins, by client address.
 	wrong *lru.Cache[string, *rate.Limiter]
 }
 
-// Who fails to log in may try so often at once, and then as often again in this time.
+// Bounds of failed logins: maxWrong at once from one address, then one more each wrongEvery.
 const (
 	maxWrong   = 10
 	wrongEvery = 6 * time.Second
-	// maxStrangers is how many addresses are remembered.
+	// maxStrangers is how many client addresses are remembered.
 	maxStrangers = 4096
 )
 
-// NewSessions makes them for the admin token and the one that shows only; either
-// may be empty. A nil clock is the system's.
+// NewSessions makes sessions for the admin token and the read token; either may be empty. If now is
+// nil, it is time.Now.
 func NewSessions(token, readToken string, now func() time.Time) *Sessions {
 	if now == nil {
 		now = time.Now
 	}
-	wrong, _ := lru.New[string, *rate.Limiter](maxStrangers) // It fails for no size but 0.
+	wrong, _ := lru.New[string, *rate.Limiter](maxStrangers) // New fails only for a size below 1.
 	s := &Sessions{token: token, readToken: readToken, now: now, wrong: wrong}
 	if token == "" {
-		// Only the forms need one then, and those end with the process.
+		// The key signs only the CSRF values of forms then, which may end with the process.
 		s.key = []byte(rand.Text())
 		return s
 	}
@@ -56,7 +56,7 @@ func NewSessions(token, readToken string, now func() time.Time) *Sessions {
 
 // The roles.
 const (
-	// RoleRead may look, RoleOperate act too.
+	// RoleRead may look at pages, RoleOperate may also act.
 	RoleRead    = "read"
 	RoleOperate = "operate"
 )
@@ -70,12 +70,12 @@ const (
 // needed tells whether people have to log in.
 func (s *Sessions) needed() bool { return s.token != "" }
 
-// open tells what may be seen by anybody: the login, and what it looks like.
+// open tells whether a request needs no login: the login page itself and the static files.
 func (s *Sessions) open(r *http.Request) bool {
 	return r.URL.Path == "/login" || strings.HasPrefix(r.URL.Path, "/static/")
 }
 
-// Role is what who sent a request may do; empty for nothing.
+// Role returns the role of a request's session; empty if it has none.
 func (s *Sessions) Role(r *http.Request) string {
 	if !s.needed() {
 		return RoleOperate
@@ -84,9 +84,9 @@ func (s *Sessions) Role(r *http.Request) string {
 	if err != nil {
 		return ""
 	}
-	// role.expiry.nonce.signature
+	// The cookie is role.expiry.nonce.signature; expiry is in Unix seconds.
 	parts := strings.Split(cookie.Value, ".")
-	if len(parts) != 4 || !s.same(parts[3], strings.Join(parts[:3], ".")) {
+	if len(parts) != 4 || !s.isSigned(parts[3], strings.Join(parts[:3], ".")) {
 		return ""
 	}
 	expiry, err := strconv.ParseInt(parts[1], 10, 64)
@@ -96,9 +96,9 @@ func (s *Sessions) Role(r *http.Request) string {
 	return parts[0]
 }
 
-// guesses counts the logins that have failed from the address of a request. The tokens
-// are too long to be guessed; this keeps a guesser from filling the log. Who has an IPv6
-// address has 2^64 of them, so that those count as one.
+// guesses returns the limiter of failed logins for the client address of a request. The tokens are
+// too long to be guessed; the limit keeps a guesser from filling the log. The addresses of an IPv6
+// /64 count as one, because one client has all of them.
 func (s *Sessions) guesses(r *http.Request) *rate.Limiter {
 	from := r.RemoteAddr
 	if at, err := netip.ParseAddrPort(from); err == nil {
@@ -114,8 +114,8 @@ func (s *Sessions) guesses(r *http.Request) *rate.Limiter {
 	return mine
 }
 
-// judge gives the role that a token opens; empty for none.
-func (s *Sessions) judge(token string) string {
+// roleOf returns the role of a token; empty if it is neither of ours.
+func (s *Sessions) roleOf(token string) string {
 	got := sha256.Sum256([]byte(strings.TrimSpace(token)))
 	for _, known := range []struct{ token, role string }{{s.token, RoleOperate}, {s.readToken, RoleRead}} {
 		want := sha256.Sum256([]byte(known.token))
@@ -126,7 +126,7 @@ func (s *Sessions) judge(token string) string {
 	return ""
 }
 
-// begin gives a session to who has shown a token.
+// begin sets the cookie of a new session with a role.
 func (s *Sessions) begin(w http.ResponseWriter, r *http.Request, role string) {
 	value := role + "." + strconv.FormatInt(s.now().Add(sessionLife).Unix(), 10) + "." + rand.Text()
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // G124: on loopback there is no TLS, and behind it Secure is set.
@@ -135,14 +135,14 @@ func (s *Sessions) begin(w http.ResponseWriter, r *http.Request, role string) {
 	})
 }
 
-// end takes the session away.
+// end removes the session's cookie.
 func (s *Sessions) end(w http.ResponseWriter) {
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // G124: it holds nothing.
 		Name: cookieName, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 	})
 }
 
-// csrf is what a form of ours carries: a page of another site can't read it.
+// csrf is the value that each of our forms carries. A page of another site can't read it.
 func (s *Sessions) csrf(r *http.Request) string {
 	value := ""
 	if cookie, err := r.Cookie(cookieName); err == nil {
@@ -151,12 +151,12 @@ func (s *Sessions) csrf(r *http.Request) string {
 	return hex.EncodeToString(mac(s.key, "form "+value))
 }
 
-// sent tells whether a form carries it.
+// sent tells whether a form carries the csrf value of its session.
 func (s *Sessions) sent(r *http.Request) bool {
 	return subtle.ConstantTimeCompare([]byte(r.PostForm.Get("csrf")), []byte(s.csrf(r))) == 1
 }
 
-func (s *Sessions) same(signature, value string) bool {
+func (s *Sessions) isSigned(signature, value string) bool {
 	return subtle.ConstantTimeCompare([]byte(signature), []byte(hex.EncodeToString(mac(s.key, value)))) == 1
 }
 
@@ -184,7 +184,7 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 	}
 	role := ""
 	if r.ParseForm() == nil {
-		role = c.Sessions.judge(r.PostForm.Get("token"))
+		role = c.Sessions.roleOf(r.PostForm.Get("token"))
 	}
 	next := localPath(r.PostForm.Get("next"))
 	if role == "" {
@@ -201,7 +201,8 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 
 func (c *Console) logout(*http.Request) (string, error) { return "/login", nil }
 
-// localPath is where to go after the login: a path of ours, never another host.
+// localPath returns s if it is a path on this host, else "/". A login must not redirect to another
+// host.
 func localPath(s string) string {
 	if !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") || strings.ContainsAny(s, "\\\r\n\t") {
 		return "/"

@@ -20,7 +20,7 @@ import (
 	"github.com/grapnel/grapnel/internal/telemetry/series"
 )
 
-// sourceLine is one sender.
+// sourceLine is one source on the page of sources.
 type sourceLine struct {
 	Source
 	series.Heard
@@ -31,7 +31,7 @@ type sourceLine struct {
 	Line     Plot
 }
 
-// refusalGroup are the refused requests of one cause, with the latest as example.
+// refusalGroup counts the refused requests of one cause; the latest is its example.
 type refusalGroup struct {
 	Reason  string
 	Count   int
@@ -76,16 +76,16 @@ func (c *Console) rejections() []admin.Rejection {
 	return c.Rejections.List("")
 }
 
-// destinationLine is one target.
+// destinationLine is one destination or handler on the page of destinations.
 type destinationLine struct {
 	Destination
 	routeFigures
-	// Dead is how many dead letters wait for it.
+	// Dead is how many dead letters still have this route to do.
 	Dead int
-	// Failure is what most of those failed with.
+	// Failure is the most frequent reason of those.
 	Failure string
-	// Running and Lately lead to its events, as far as a filter can say which those are:
-	// to those under way, and to those of the last hour.
+	// Running and Lately are links to its events under way and of the last hour. If no filter can
+	// select its events, they link to those of all routes.
 	Running, Lately string
 }
 
@@ -129,7 +129,7 @@ func (c *Console) destinations(r *http.Request) (any, error) {
 	return map[string]any{"Destinations": all, "Handlers": handlers, "CanPause": c.Pause != nil, "Running": running, "Whose": whose}, nil
 }
 
-// pause stops or starts a source or a destination.
+// pause handles the form that pauses or resumes a source or a destination.
 func (c *Console) pause(kind string) func(r *http.Request) (string, error) {
 	return func(r *http.Request) (string, error) {
 		name, paused, reason := r.PathValue("name"), r.PostForm.Get("verb") == "pause", strings.TrimSpace(r.PostForm.Get("why"))
@@ -146,7 +146,7 @@ func (c *Console) pause(kind string) func(r *http.Request) (string, error) {
 	}
 }
 
-// has tells whether there is a source or a destination of that name.
+// has tells whether there is a source or a destination of this name.
 func (c *Console) has(kind, name string) bool {
 	if kind == event.PauseSource {
 		return slices.ContainsFunc(c.sourceList(), func(s Source) bool { return s.Name == name })
@@ -161,7 +161,7 @@ func (c *Console) configuration(r *http.Request) (any, error) {
 	return c.Configuration(r.Context()), nil
 }
 
-// alertsData is what is watched, and what was found.
+// alertsData is the alerts, active and past, and all rules.
 type alertsData struct {
 	On, Past []alert.Alert
 	Rules    []alert.Rule
@@ -190,8 +190,8 @@ var (
 	mdLink = regexp.MustCompile(`\[([^\]]+)\]\(([A-Za-z]+)\.md\)`)
 )
 
-// markdown writes what our own runbooks use: headings, lists, paragraphs, code,
-// bold and links to each other.
+// markdown writes as HTML what our own runbooks use: headings, lists, paragraphs, code, bold and
+// links to each other.
 func markdown(text string) template.HTML {
 	var b strings.Builder
 	list := ""

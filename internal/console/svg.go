@@ -10,20 +10,19 @@ import (
 	"github.com/grapnel/grapnel/internal/telemetry/series"
 )
 
-// The size of a plot's own coordinates. It is stretched to its place; texts stand
-// beside it in HTML, so that they keep their size.
+// The size of a plot in its own coordinates. The browser stretches the plot; texts are HTML beside
+// it, so that they keep their size.
 const (
 	plotWidth  = 600.0
 	plotHeight = 100.0
 )
 
-// Plot is a drawing with what stands around it.
+// Plot is a drawing and the texts around it.
 type Plot struct {
 	SVG template.HTML
 	// Top is the value at the upper edge, Left and Right the times at the ends.
 	Top, Left, Right string
-	// Empty says that there is nothing to draw, and Label what is drawn, for those
-	// who hear the page.
+	// Empty says that there is nothing to draw. Label says what is drawn, for screen readers.
 	Empty bool
 	Label string
 }
@@ -33,20 +32,20 @@ type plotBar struct {
 	parts []barPart
 	title string
 	href  string
-	// gap is set where nothing is known.
+	// gap is set if nothing is known for this time.
 	gap bool
-	// band is the class of a strip at the upper edge: what held in that time.
+	// band is the CSS class of a strip at the upper edge, for the state of that time.
 	band string
 }
 
 type barPart struct {
 	class string
 	value float64
-	// href leads to what the part counts; empty is where its whole column leads.
+	// href is the part's link; if empty, the link of its column is used.
 	href string
 }
 
-// bandHeight is that of the strip and the space below it.
+// bandHeight is the height of a band and the space below it.
 const bandHeight = 22.0
 
 // barPlot draws stacked bars.
@@ -74,7 +73,8 @@ func barPlot(label string, all []plotBar) Plot {
 			through.add("gap", x, 0, width, plotHeight)
 			rect(&s, mark{class: "column", title: b.title, x: x, width: width, height: plotHeight})
 		} else if b.title != "" {
-			// The whole column can be pointed at, however low its bar is.
+			// The column's title and link cover its whole height, so that they can be hit above a
+			// low bar.
 			rect(&s, mark{class: "column", title: b.title, href: b.href, x: x, width: width, height: plotHeight})
 		}
 		if b.band != "" {
@@ -107,9 +107,8 @@ type mark struct {
 	x, y, width, height float64
 }
 
-// rect draws one that can be pointed at, as a link where it leads somewhere. The keyboard
-// leaves it out: sixty stops on the way to the rest of the page, which the search of the
-// list does as well.
+// rect draws a mark that has a title or a link. The Tab key skips its link: sixty stops would be in
+// the way of the rest of the page, and the list's search leads to the same events.
 func rect(s *strings.Builder, m mark) {
 	shape := fmt.Sprintf(`<rect class="%s" x="%.2f" y="%.2f" width="%.2f" height="%.2f"><title>%s</title></rect>`,
 		m.class, m.x, m.y, m.width, m.height, template.HTMLEscapeString(m.title))
@@ -118,12 +117,12 @@ func rect(s *strings.Builder, m mark) {
 		fmt.Fprintf(s, `<a href="%s" tabindex="-1">%s</a>`, template.HTMLEscapeString(m.href), shape)
 	case m.title != "":
 		s.WriteString(shape)
-	default: // There is nothing to point at.
+	default: // Without title and link there is nothing to point at.
 	}
 }
 
-// shapes are rectangles that let the pointer through to their columns, by class: one path of
-// each class is a tenth of as many elements.
+// shapes collects rectangles without title and link, as one path for each CSS class. That is a
+// tenth of the elements; the pointer reaches the columns behind them.
 type shapes map[string]*strings.Builder
 
 func (all shapes) add(class string, x, y, width, height float64) {
@@ -147,15 +146,15 @@ type plotLine struct {
 	points []series.Point
 }
 
-// column is a stretch of a plot of lines that can be pointed at.
+// column is a vertical strip of a plot of lines, with a title and a link.
 type column struct{ title, href string }
 
 // curve is a plot of lines over time.
 type curve struct {
 	label string
-	// limit is drawn across; 0 is none.
+	// limit is drawn as a horizontal line; 0 is none.
 	limit float64
-	// show writes a value.
+	// show writes a value as text.
 	show  func(float64) string
 	lines []plotLine
 	// columns share the width of the plot.
@@ -199,7 +198,7 @@ func (c curve) plot() Plot {
 			x := float64(i) / n * plotWidth
 			fmt.Fprintf(&path, "%s%.1f %.2f", pen, x, y(p.Value))
 			if next := i + 1; pen == "M" && (next == len(l.points) || !l.points[next].Known) {
-				path.WriteString("h3") // A single point would be seen by nobody.
+				path.WriteString("h3") // A single point would be invisible.
 			}
 			pen = "L"
 		}
@@ -218,7 +217,7 @@ func openSVG(s *strings.Builder, label string) {
 	}
 }
 
-// niceTop is the next round number.
+// niceTop rounds up to 1, 2, 3, 5 or 10 times a power of ten.
 func niceTop(v float64) float64 {
 	if v <= 0 {
 		return 0
@@ -232,7 +231,8 @@ func niceTop(v float64) float64 {
 	return v
 }
 
-// binPoints sums points into that many bins; a level becomes its largest value.
+// binPoints joins points into about n bins: by their sum, or if level is set by their largest
+// value.
 func binPoints(points []series.Point, n int, level bool) []series.Point {
 	size := max(len(points)/max(n, 1), 1)
 	var out []series.Point
@@ -267,7 +267,7 @@ func addSeries(all ...[]series.Point) []series.Point {
 	return out
 }
 
-// span writes the ends of a stretch of time.
+// span labels the ends of the time axis: the first point, and now.
 func (p Plot) span(points []series.Point, now time.Time) Plot {
 	if len(points) > 0 {
 		p.Left, p.Right = clockText(points[0].Time, now), "now"

@@ -17,7 +17,7 @@ import (
 	"github.com/grapnel/grapnel/internal/alert"
 )
 
-// funcs are what the templates call.
+// funcs are the functions of the templates.
 func (c *Console) funcs() template.FuncMap {
 	return template.FuncMap{
 		"ago": func(t time.Time) string {
@@ -45,8 +45,8 @@ func (c *Console) funcs() template.FuncMap {
 	}
 }
 
-// assetPath is where a browser finds a file of ours. It names the content, so that nobody
-// looks at a new page with the style sheet of the old one that the browser has kept.
+// assetPath is the URL of a static file. It contains a hash of the file, so that a browser does not
+// use a cached style sheet of an earlier version.
 func assetPath(name string) (string, error) {
 	text, err := files.ReadFile("static/" + name)
 	if err != nil {
@@ -56,7 +56,7 @@ func assetPath(name string) (string, error) {
 	return "/static/" + name + "?v=" + hex.EncodeToString(sum[:6]), nil
 }
 
-// pluralOf counts things in words.
+// pluralOf writes a count with its noun.
 func pluralOf(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -64,7 +64,7 @@ func pluralOf(n int, one, many string) string {
 	return numberOf(n) + " " + many
 }
 
-// alertHref is where to look at what an alert is about.
+// alertHref is the page that shows the cause of an alert.
 func alertHref(a alert.Alert) string {
 	switch a.Rule {
 	case alert.CircuitOpen:
@@ -84,8 +84,7 @@ func alertHref(a alert.Alert) string {
 	}
 }
 
-// linkTo makes a path with a query from names and values in turn; empty values are
-// left out.
+// linkTo makes a path with a query. pairs are names and values in turn; empty values are left out.
 func linkTo(path string, pairs ...string) string {
 	q := url.Values{}
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -99,7 +98,7 @@ func linkTo(path string, pairs ...string) string {
 	return path + "?" + q.Encode()
 }
 
-// numberText writes a number short: 1.2k.
+// numberText writes a number in short: 12k, 1.5M.
 func numberText(v float64) string {
 	switch {
 	case v >= 1e6:
@@ -113,7 +112,7 @@ func numberText(v float64) string {
 	}
 }
 
-// numberOf writes a whole number with its thousands apart.
+// numberOf writes a whole number with thin spaces between thousands.
 func numberOf(n any) string {
 	s := fmt.Sprint(n)
 	if f, ok := n.(float64); ok {
@@ -125,7 +124,7 @@ func numberOf(n any) string {
 	return s
 }
 
-// secondsText writes a length of time from milliseconds on.
+// secondsText writes a number of seconds as text, with a unit from ms to days.
 func secondsText(v float64) string {
 	switch {
 	case v == 0:
@@ -139,7 +138,7 @@ func secondsText(v float64) string {
 	}
 }
 
-// clockText writes the time of day, with the day when it is another one.
+// clockText writes the time of day in UTC, with the date if it is not today.
 func clockText(t, now time.Time) string {
 	if t.UTC().Format(time.DateOnly) == now.UTC().Format(time.DateOnly) {
 		return t.UTC().Format("15:04")
@@ -147,16 +146,16 @@ func clockText(t, now time.Time) string {
 	return t.UTC().Format("2 Jan 15:04")
 }
 
-// bodyView is a body as people read it.
+// bodyView is a body as a page shows it.
 type bodyView struct {
 	Text string
-	// Kind says what it is, Size how long in bytes; Cut is set where Text is not all.
+	// Kind says what the body is, Size is its bytes; Cut is set if Text is not all of it.
 	Kind string
 	Size int
 	Cut  bool
 }
 
-// maxBodyShown is how much of a body a page shows.
+// maxBodyShown is how much of a body a page shows, in bytes.
 const maxBodyShown = 64 << 10
 
 func viewBody(body []byte) bodyView {

@@ -1,6 +1,5 @@
-// Package browsertest looks at pages with a real browser: it drives a headless
-// Chromium, hears what the browser complains of, and judges what is shown as axe and
-// Lighthouse do.
+// Package browsertest tests pages in a real browser: it drives a headless Chromium, collects the
+// browser's errors and warnings, and audits pages as axe and Lighthouse do.
 package browsertest
 
 import (
@@ -30,13 +29,13 @@ import (
 //go:embed audit.js
 var audit string
 
-// Look is how a page is looked at.
+// Look is a viewport, in CSS pixels, and a colour scheme.
 type Look struct {
 	Width, Height int64
 	Dark          bool
 }
 
-// String names it, for files and tests.
+// String names the look, for files and tests.
 func (l Look) String() string {
 	scheme := "light"
 	if l.Dark {
@@ -45,7 +44,7 @@ func (l Look) String() string {
 	return fmt.Sprintf("%dx%d-%s", l.Width, l.Height, scheme)
 }
 
-// Looks are a desktop and a phone, each in light and in dark, and a tablet.
+// Looks returns a desktop and a phone, each in light and in dark, and a tablet.
 func Looks() []Look {
 	return []Look{
 		{Width: 1280, Height: 800},
@@ -56,7 +55,7 @@ func Looks() []Look {
 	}
 }
 
-// find gives the path of a Chromium, or nothing.
+// find returns the path of a Chromium, or nothing.
 func find() string {
 	for _, name := range []string{os.Getenv("GRAPNEL_TEST_CHROMIUM"), "chromium", "chromium-browser", "google-chrome", "headless-shell"} {
 		if name == "" {
@@ -69,7 +68,7 @@ func find() string {
 	return ""
 }
 
-// Browser is one tab of a browser of its own.
+// Browser is one tab of a browser process of its own.
 type Browser struct {
 	tab  context.Context
 	home string
@@ -81,8 +80,8 @@ type Browser struct {
 // patience is how long a step may take on a busy machine.
 const patience = time.Minute
 
-// New starts a browser that may speak to home alone. Where the machine has none, the
-// test is skipped, and says so.
+// New starts a browser. A request to an address that does not begin with home is a fault. If no
+// Chromium is installed, the test is skipped.
 func New(t testing.TB, home string) *Browser {
 	t.Helper()
 	path := find()
@@ -108,7 +107,7 @@ func New(t testing.TB, home string) *Browser {
 	return b
 }
 
-// hear notes what the browser complains of, and requests to elsewhere.
+// hear notes the browser's errors and warnings, and requests to other addresses than home.
 func (b *Browser) hear(ev any) {
 	switch ev := ev.(type) {
 	case *cdplog.EventEntryAdded:
@@ -135,7 +134,7 @@ func (b *Browser) fault(text string) {
 	b.faults = append(b.faults, text)
 }
 
-// Faults are what the browser has complained of since they were last asked for.
+// Faults returns the faults since the last call of Faults.
 func (b *Browser) Faults() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -144,7 +143,7 @@ func (b *Browser) Faults() []string {
 	return all
 }
 
-// Do does actions, within bounded time.
+// Do runs actions within a minute, or fails the test; what names them.
 func (b *Browser) Do(t testing.TB, what string, actions ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(b.tab, patience)
@@ -154,7 +153,7 @@ func (b *Browser) Do(t testing.TB, what string, actions ...chromedp.Action[chrom
 	}
 }
 
-// As looks at pages in a way from now on.
+// As shows pages in a look from now on.
 func (b *Browser) As(t testing.TB, l Look) {
 	t.Helper()
 	scheme := "light"
@@ -173,33 +172,32 @@ func (b *Browser) Open(t testing.TB, path string) {
 	b.Do(t, "open "+path, chromedp.Navigate(b.home+path))
 }
 
-// Click clicks on the first link or button in a place whose text or label holds a text,
-// and waits for the page to which that leads.
+// Click clicks on the first link, button or summary inside the element in whose text contains text.
 func (b *Browser) Click(t testing.TB, in, text string) {
 	t.Helper()
 	b.Do(t, "click on "+text, chromedp.Click(fmt.Sprintf(
 		`//%s//*[self::a or self::button or self::summary][contains(normalize-space(.), %q)]`, in, text), chromedp.NodeVisible))
 }
 
-// Type writes into a field that a CSS selector names.
+// Type writes into the field that a CSS selector finds.
 func (b *Browser) Type(t testing.TB, field, text string) {
 	t.Helper()
 	b.Do(t, "write into "+field, chromedp.SendKeys(chromedp.CSS(field), text, chromedp.NodeVisible))
 }
 
-// Check clicks on the first box that a CSS selector names.
+// Check clicks on the first check box that a CSS selector finds.
 func Check(box string) chromedp.Action[chromedp.Void] {
 	return chromedp.Click(chromedp.CSS(box), chromedp.NodeVisible)
 }
 
-// Visit goes to a page of anybody.
+// Visit goes to any address.
 func (b *Browser) Visit(t testing.TB, address string) {
 	t.Helper()
 	b.Do(t, "visit "+address, chromedp.Navigate(address))
 }
 
-// Post sends a form by script from the page that is shown, with what its own forms carry,
-// and gives the status of the answer.
+// Post sends a form by script from the current page, with the CSRF value of the page's own forms,
+// and returns the status of the answer.
 func (b *Browser) Post(t testing.TB, path, form string) int {
 	t.Helper()
 	csrf := eval[string](b, `(document.querySelector("input[name=csrf]") || {value: ""}).value`)
@@ -207,7 +205,7 @@ func (b *Browser) Post(t testing.TB, path, form string) int {
 	return b.PostBare(t, path, form+"&csrf="+csrf)
 }
 
-// PostBare sends a form by script from the page that is shown.
+// PostBare sends a form by script from the current page and returns the status of the answer.
 func (b *Browser) PostBare(t testing.TB, path, form string) int {
 	t.Helper()
 	status := eval[int](b, fmt.Sprintf(`(() => { const r = new XMLHttpRequest(); r.open("POST", %q, false);
@@ -215,7 +213,7 @@ func (b *Browser) PostBare(t testing.TB, path, form string) int {
 	var left []string
 	for _, fault := range b.Faults() {
 		if !strings.Contains(fault, "status of "+strconv.Itoa(status)) {
-			left = append(left, fault) // The browser complains of a refusal; the caller has its status.
+			left = append(left, fault) // The browser also logs the status, which the caller gets.
 		}
 	}
 	for _, fault := range left {
@@ -224,7 +222,7 @@ func (b *Browser) PostBare(t testing.TB, path, form string) int {
 	return status
 }
 
-// Complains waits until the browser complains of something.
+// Complains waits until a fault contains a text, and drops the faults so far.
 func (b *Browser) Complains(t testing.TB, of string) {
 	t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
@@ -238,7 +236,7 @@ func (b *Browser) Complains(t testing.TB, of string) {
 	}
 }
 
-// Cookies are the cookies of home, each with how it is kept.
+// Cookies returns the cookies of home, each as "name: HttpOnly SameSite=…".
 func (b *Browser) Cookies(t testing.TB) []string {
 	t.Helper()
 	r, err := chromedp.Call(b.tab, network.GetCookies, network.GetCookiesParams{URLs: []string{b.home}})
@@ -254,20 +252,20 @@ func (b *Browser) Cookies(t testing.TB) []string {
 	return all
 }
 
-// Text is what can be read on the page.
+// Text returns the visible text of the page.
 func (b *Browser) Text(t testing.TB) string {
 	t.Helper()
 	return eval[string](b, `document.body.innerText`)
 }
 
-// Path is the path and fragment of the page.
+// Path returns the path, query and fragment of the page's address.
 func (b *Browser) Path(t testing.TB) string {
 	t.Helper()
 	return eval[string](b, `location.pathname + location.search + location.hash`)
 }
 
-// eval is what an expression of the page is worth; a page that is just being left has
-// nothing to say.
+// eval evaluates an expression in the page. While the browser leaves the page this can fail; eval
+// returns the zero value then.
 func eval[T any](b *Browser, expression string) T {
 	ctx, cancel := context.WithTimeout(b.tab, patience)
 	defer cancel()
@@ -275,7 +273,8 @@ func eval[T any](b *Browser, expression string) T {
 	return value
 }
 
-// See waits until the page can be read to say something, loading it again now and then.
+// See waits until the page shows all texts, and reloads it every second meanwhile. what names the
+// wait.
 func (b *Browser) See(t testing.TB, what string, texts ...string) {
 	t.Helper()
 	end := time.Now().Add(patience)
@@ -304,7 +303,7 @@ func missing(page string, texts []string) string {
 	return ""
 }
 
-// Audit judges the page that is shown: contrast, labels, headings, what is cut off.
+// Audit returns the faults of the current page: contrast, labels, headings, text that is cut off.
 func (b *Browser) Audit(t testing.TB) []string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(b.tab, patience)
@@ -314,7 +313,8 @@ func (b *Browser) Audit(t testing.TB) []string {
 	return found
 }
 
-// Shoot keeps a picture of the whole page where GRAPNEL_SCREENSHOTS names a directory.
+// Shoot saves a picture of the whole page in the directory that GRAPNEL_SCREENSHOTS names, if it is
+// set.
 func (b *Browser) Shoot(t testing.TB, name string) {
 	t.Helper()
 	dir := os.Getenv("GRAPNEL_SCREENSHOTS")

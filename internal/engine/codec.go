@@ -12,15 +12,15 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// zlibEncoding is the encoding of a compressed payload: that of the SDK's own
-// zlib codec, in its form, so that codecs in other languages read it too.
+// zlibEncoding marks a compressed payload. Encoding and format are those of the SDK's own zlib
+// codec, so that codecs in other languages can read it.
 const zlibEncoding = "binary/zlib"
 
-// The bounds of what is compressed and of what is decompressed. An engine takes
-// 2 MB for one payload, so nothing larger was ever stored, unless to harm.
+// Bounds in bytes of what is compressed and of what is decompressed. Temporal takes 2 MB for one
+// payload, so anything larger was made to do harm.
 const (
 	maxPayload  = 2 << 20
-	maxPayloads = 16 << 20 // of one call, which carries a few
+	maxPayloads = 16 << 20 // all payloads of one call together
 )
 
 // codec compresses large payloads and reads compressed ones.
@@ -29,19 +29,18 @@ type codec struct {
 	writers sync.Pool
 }
 
-// NewCodec gives the codec of every client of grapnel: payloads whose data has
-// at least so many bytes are compressed where that makes them smaller, none
-// where it is 0. It reads compressed payloads whatever that is, so that
-// compression can be switched off with compressed events in flight. A payload
-// that is not what it says, or that would grow past 2 MiB, is an error.
+// NewCodec makes the codec of every Temporal client of grapnel. It compresses payloads of at least
+// from bytes if that makes them smaller; 0 compresses none. It always reads compressed payloads, so
+// that compression can be switched off with compressed events in flight. It is an error if a
+// payload is damaged or would decompress to more than 2 MiB.
 //
-// The SDK's zlib codec makes a writer of 0.8 MB for each payload, and reads
-// without a bound; this one keeps its writers.
+// The SDK's own zlib codec is not used, because it allocates a writer of 0.8 MB for each payload
+// and reads without a bound. This one reuses its writers.
 func NewCodec(from int) converter.PayloadCodec {
 	c := &codec{from: from}
 	c.writers.New = func() any {
 		// Fast costs half the CPU of the default and a tenth more bytes.
-		w, _ := zlib.NewWriterLevel(nil, zlib.BestSpeed) // Knows this level.
+		w, _ := zlib.NewWriterLevel(nil, zlib.BestSpeed) // It fails only for an unknown level.
 		return w
 	}
 	return c
@@ -60,7 +59,7 @@ func (c *codec) Encode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error
 		}
 		size := proto.Size(p)
 		if size > maxPayload {
-			continue // It could not be read again, and is left for the engine to refuse.
+			continue // Decode could not read it. Temporal will refuse it.
 		}
 		packed, err := c.compress(p)
 		if err != nil {
@@ -115,7 +114,7 @@ func (c *codec) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error
 func decompress(packed []byte, most int) ([]byte, error) {
 	r, err := zlib.NewReader(bytes.NewReader(packed))
 	if err != nil {
-		return nil, fmt.Errorf("it is no zlib data: %w", err)
+		return nil, fmt.Errorf("it is not zlib data: %w", err)
 	}
 	plain, err := io.ReadAll(io.LimitReader(r, int64(most)+1))
 	if err != nil {

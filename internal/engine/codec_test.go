@@ -126,8 +126,8 @@ func TestACodecRefusesToRead(t *testing.T) {
 	}{
 		{"a bomb", zlibOf(t, make([]byte, 64<<20)), 1, "more than 2097152 bytes"},
 		{"more payloads than a call carries", whole, 9, "more than"},
-		{"garbage", "garbage", 1, "no zlib data"},
-		{"nothing at all", "", 1, "no zlib data"},
+		{"garbage", "garbage", 1, "not zlib data"},
+		{"nothing at all", "", 1, "not zlib data"},
 		{"what was cut short", whole[:len(whole)/2], 1, "damaged"},
 		{"what has a flipped checksum", whole[:len(whole)-1] + "?", 1, "damaged"},
 		{"what is no payload inside", zlibOf(t, []byte("no payload")), 1, "decompressed"},

@@ -1,6 +1,6 @@
-// Package engine connects grapnel to Temporal: it resolves where Temporal is,
-// dials it lazily, runs one as a child process when none is configured, and
-// makes the namespace and the search attributes that grapnel needs.
+// Package engine connects grapnel to Temporal: it finds out where Temporal is and dials it lazily;
+// it makes the namespace and the search attributes that grapnel needs; and where no Temporal is
+// configured, it runs one as a child process, the embedded engine.
 package engine
 
 import (
@@ -26,36 +26,35 @@ import (
 // DefaultNamespace is the namespace used where none is configured.
 const DefaultNamespace = "default"
 
-// Settings say where Temporal is and who we are there. What is secret is kept
-// behind a pointer, which no way of printing follows.
+// Settings say where Temporal is and who we are there. Secrets are behind a pointer, so that
+// printing Settings never shows them.
 type Settings struct {
-	// Address is Temporal's host:port or gRPC target; empty where none is
-	// configured, which is when the embedded engine is used.
+	// Address is Temporal's host:port or gRPC target. It is empty if none is configured; the
+	// embedded engine is used then.
 	Address string
 	// Namespace is never empty.
 	Namespace string
 	// TLS tells whether the connection is encrypted.
 	TLS bool
-	// APIKey tells whether an API key is set; the key itself is not shown.
+	// APIKey tells whether an API key is set. The key itself is in options.
 	APIKey bool
-	// UI is the address of the Web UI of an engine of our own; else empty.
+	// UI is the address of the embedded engine's Web UI; empty for another Temporal.
 	UI string
 
-	options *client.Options // Nil for an engine of our own.
+	options *client.Options // Nil for the embedded engine.
 }
 
-// Configured tells whether an address was given, by environment or by file.
-// Where it is false, `grapnel up` runs the embedded engine.
+// Configured tells whether the environment or a file gives an address. If not, `grapnel up` runs
+// the embedded engine.
 func (s Settings) Configured() bool { return s.Address != "" }
 
-// Resolve reads TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY,
-// TEMPORAL_TLS, TEMPORAL_TLS_* and TEMPORAL_GRPC_META_* through the SDK's own
-// envconfig. Its file is read only where TEMPORAL_CONFIG_FILE or
-// TEMPORAL_PROFILE is set, so that a file made for other tools does not move
-// grapnel to another cluster. The environment is in the form of os.Environ;
-// every error names the variable to correct.
+// Resolve reads TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS,
+// TEMPORAL_TLS_* and TEMPORAL_GRPC_META_* through the SDK's own envconfig. It reads envconfig's
+// file only if TEMPORAL_CONFIG_FILE or TEMPORAL_PROFILE is set, so that a file made for other tools
+// does not move grapnel to another cluster. environ is in the form of os.Environ. Every error names
+// the variable to correct.
 func Resolve(environ []string) (Settings, error) {
-	env := lookup(environ)
+	env := environment(environ)
 	useFile := env.get("TEMPORAL_CONFIG_FILE") != "" || env.get("TEMPORAL_PROFILE") != ""
 	if err := env.check(); err != nil {
 		return Settings{}, err
@@ -87,9 +86,8 @@ func Resolve(environ []string) (Settings, error) {
 	return s, s.checkEmbedded()
 }
 
-// checkEmbedded refuses credentials that have no address to go to. Ignoring
-// them would start an empty engine on this machine for someone who meant a
-// cluster and forgot one variable.
+// checkEmbedded refuses credentials without an address. If they were ignored, somebody who forgot
+// TEMPORAL_ADDRESS would get an empty embedded engine instead of their cluster.
 func (s Settings) checkEmbedded() error {
 	if s.Configured() {
 		return nil
@@ -124,8 +122,8 @@ func checkAddress(address string) error {
 	return nil
 }
 
-// tlsFault puts the variables' names before an error of envconfig, which
-// speaks of keys and certificates without saying where they were given.
+// tlsFault adds the names of the variables to an error of envconfig, which mentions keys and
+// certificates without them.
 func tlsFault(err error) error {
 	text := err.Error()
 	names := "TEMPORAL_TLS_*"
@@ -142,15 +140,15 @@ func tlsFault(err error) error {
 	return fmt.Errorf("%s: %w", names, err)
 }
 
-// lookup is an environment in the form of os.Environ.
-type lookup []string
+// environment is in the form of os.Environ. It implements envconfig.EnvLookup.
+type environment []string
 
-// Environ and LookupEnv make lookup an envconfig.EnvLookup.
-func (l lookup) Environ() []string { return l }
+// Environ returns all variables.
+func (l environment) Environ() []string { return l }
 
-// LookupEnv gives the last value of a name, as a process started with this
-// environment would see it.
-func (l lookup) LookupEnv(name string) (string, bool) {
+// LookupEnv returns the last value of a name, which is the one that a process started with this
+// environment sees.
+func (l environment) LookupEnv(name string) (string, bool) {
 	for _, entry := range slices.Backward(l) {
 		if key, value, ok := strings.Cut(entry, "="); ok && key == name {
 			return value, true
@@ -159,14 +157,14 @@ func (l lookup) LookupEnv(name string) (string, bool) {
 	return "", false
 }
 
-func (l lookup) get(name string) string {
+func (l environment) get(name string) string {
 	value, _ := l.LookupEnv(name)
 	return value
 }
 
-// check refuses what envconfig would silently pass over: a file that is not
-// there, and a switch that is neither on nor off.
-func (l lookup) check() error {
+// check refuses what envconfig would silently ignore: a file that does not exist, and a switch that
+// is neither true nor false.
+func (l environment) check() error {
 	if file := l.get("TEMPORAL_CONFIG_FILE"); file != "" {
 		if _, err := os.Stat(file); err != nil {
 			return fmt.Errorf("TEMPORAL_CONFIG_FILE cannot be read: %w", err)
@@ -182,33 +180,31 @@ func (l lookup) check() error {
 	return nil
 }
 
-// Reconnection is tried at least this often. The SDK's own bound is ten
-// seconds, for which a receiver would go on spooling after Temporal is back.
+// Delays between attempts to connect. The SDK's own longest delay is ten seconds, for which a
+// receiver would go on spooling after Temporal is back.
 const (
 	reconnectFirst = 100 * time.Millisecond
 	reconnectMax   = 2 * time.Second
 	connectTimeout = 5 * time.Second
 )
 
-// DialOptions are what a process adds to the connection's settings. All of it
-// may be left out.
+// DialOptions are what a process adds to Settings. All of them are optional.
 type DialOptions struct {
-	// Logger hears the SDK; nil drops what it says.
+	// Logger takes the SDK's log; nil drops it.
 	Logger *slog.Logger
-	// Metrics hears the SDK's counters and timers.
+	// Metrics takes the SDK's counters and timers.
 	Metrics client.MetricsHandler
-	// Interceptors wrap the client's calls, tracing for one.
+	// Interceptors wrap the client's calls, for tracing.
 	Interceptors []interceptor.ClientInterceptor
-	// CompressFrom is the size in bytes from which payloads are written
-	// compressed; 0 compresses none. Compressed ones are read in any case.
+	// CompressFrom is the size in bytes from which payloads are compressed; see NewCodec.
 	CompressFrom int
 	// GRPC options come after ours, for example to count calls on the wire.
 	GRPC []grpc.DialOption
 }
 
-// Dial makes a client that connects at its first call and again whenever the
-// connection is lost, so that a process boots while Temporal is away. Without
-// an address it is the SDK's default, localhost:7233. The caller closes it.
+// Dial makes a client that connects at its first call, and again whenever the connection is lost,
+// so that a process can start while Temporal is away. An empty address means the SDK's default,
+// localhost:7233. The caller closes the client.
 func Dial(s Settings, o DialOptions) (client.Client, error) {
 	var options client.Options
 	if s.options != nil {
@@ -224,8 +220,8 @@ func Dial(s Settings, o DialOptions) (client.Client, error) {
 	}
 	options.Logger = sdklog.NewStructuredLogger(logger)
 	if !s.TLS && !s.APIKey {
-		// On this machine or in its network, gzip costs both sides more than the bytes
-		// it saves; beyond, where there is TLS, the default of the SDK stays.
+		// On this machine or in its network, gzip costs both sides more than the saved bytes are
+		// worth. With TLS Temporal is farther away, and the SDK's default stays.
 		options.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
 	}
 	options.ConnectionOptions.DialOptions = append([]grpc.DialOption{reconnect(reconnectMax)}, o.GRPC...)

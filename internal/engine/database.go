@@ -9,16 +9,15 @@ import (
 	"time"
 )
 
-// newMark is a file that is there from before the database is made until the
-// engine has served from it once. The engine makes its tables one by one and
-// only where there is no file yet, so one that is killed meanwhile leaves a
-// file with which no engine ever starts again. Nothing was accepted into it.
+// newMark is a file that exists until the engine has served from a new database once. The engine
+// makes its tables one by one, and only if there is no database file yet. So an engine that is
+// killed meanwhile leaves a file with which none can start again. No event is in such a file.
 const newMark = databaseName + ".new"
 
-// prepareDatabase marks a database that is about to be made, and before that sets
-// aside one whose making was cut short. A write-ahead log without its database is set
-// aside too: SQLite would take it for that of the new one. It tells whether the
-// database is yet to be made.
+// prepareDatabase makes the data directory ready for the engine. It sets aside a database whose
+// making was cut short, and if there is none it writes the mark of a new one. A write-ahead log
+// without a database is set aside too, because SQLite would take it for the new database's. fresh
+// tells whether the engine will make a new database.
 func (o EmbeddedOptions) prepareDatabase() (fresh bool, err error) {
 	if o.InMemory {
 		return false, nil
@@ -50,9 +49,9 @@ func (o EmbeddedOptions) prepareDatabase() (fresh bool, err error) {
 	return true, syncDir(o.DataDir)
 }
 
-// confirmDatabase keeps a database that serves to its owner, since it holds the
-// bodies of events, and removes the mark for good: were it back after a power
-// cut, the next start would set a database in use aside.
+// confirmDatabase is called once the engine serves. It makes the database readable to its owner
+// only, because it holds the bodies of events, and removes the mark. It syncs the directory: if the
+// mark came back after a power cut, the next start would set a database in use aside.
 func confirmDatabase(dir string) error {
 	for _, suffix := range databaseSuffixes() {
 		err := os.Chmod(filepath.Join(dir, databaseName+suffix), 0o600)
@@ -70,8 +69,8 @@ func confirmDatabase(dir string) error {
 	return syncDir(dir)
 }
 
-// databaseSuffixes are those of SQLite's files, the database itself last: as
-// long as it is there, a move that was cut short is seen and finished.
+// databaseSuffixes are the suffixes of SQLite's files. The database itself comes last, so that the
+// next start finishes a move that was cut short.
 func databaseSuffixes() []string { return []string{"-shm", "-wal", ""} }
 
 func fileExists(path string) (bool, error) {

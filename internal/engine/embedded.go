@@ -15,8 +15,8 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Bounds of the engine's start and stop. A first start makes the database and
-// takes a few seconds; an engine stops in about three.
+// Bounds of the engine's start and stop. A first start makes the database and takes a few seconds;
+// a stop takes about three.
 const (
 	startTimeout  = 2 * time.Minute
 	stopTimeout   = 15 * time.Second
@@ -25,20 +25,20 @@ const (
 
 // Embedded is a running embedded engine.
 type Embedded struct {
-	// Address is host:port of its frontend, on loopback.
+	// Address is host:port of the engine's frontend, on loopback.
 	Address string
-	// Namespace is the one that was asked for.
+	// Namespace is the one of the options.
 	Namespace string
-	// UI is the address of its Web UI, on loopback. This process guards it, so it is there
-	// as long as this process is.
+	// UI is the address of the Web UI, on loopback. This process proxies it, so it ends with this
+	// process.
 	UI string
-	// Metrics is the address of its own Prometheus metrics, on loopback.
+	// Metrics is the address of the engine's own Prometheus metrics, on loopback.
 	Metrics string
-	// PID is its process.
+	// PID is the engine's process ID.
 	PID int
-	// LogFile is where it writes.
+	// LogFile is the path of the engine's log.
 	LogFile string
-	// Report tells what was done about the namespace and search attributes.
+	// Report tells what Setup did about the namespace and search attributes.
 	Report Report
 
 	options EmbeddedOptions
@@ -52,12 +52,11 @@ type Embedded struct {
 	leaving chan struct{} // Closed when Stop begins.
 }
 
-// Start runs the embedded engine on a data directory: the Temporal CLI's dev
-// server on a SQLite file, as a child process that ends with this one. It
-// returns when the engine serves and has the namespace and search attributes.
-// An engine that a killed grapnel left over on the directory is stopped first;
-// where that grapnel lives, the error is a *BusyError. Cancelling ctx gives up
-// the start; it does not stop an engine that Start has returned.
+// Start runs the embedded engine on a data directory: the Temporal CLI's dev server on a SQLite
+// file, as a child process that ends with this one. It returns when the engine serves and has the
+// namespace and search attributes. If a killed grapnel left an engine over on the directory, that
+// one is stopped first; if another grapnel runs on the directory, the error is a *BusyError.
+// Cancelling ctx gives up the start, but does not stop an engine that Start has returned.
 func Start(ctx context.Context, o EmbeddedOptions) (*Embedded, error) {
 	o, err := o.complete()
 	if err != nil {
@@ -70,15 +69,15 @@ func Start(ctx context.Context, o EmbeddedOptions) (*Embedded, error) {
 	return start(ctx, o, held, nil)
 }
 
-// Restart starts an engine again that has ended by itself: on its data directory,
-// which stayed its own, and at its addresses, which its clients have.
+// Restart starts an engine again that has ended by itself, on the same data directory, which is
+// still locked, and at the same addresses, because clients know them.
 func (e *Embedded) Restart(ctx context.Context) (*Embedded, error) {
-	e.stop.Do(func() { close(e.leaving) }) // What there was to stop is the next one's.
+	e.stop.Do(func() { close(e.leaving) }) // A later Stop of e does nothing: locks and Web UI go to the new engine.
 	return start(ctx, e.options, e.locks, e)
 }
 
-// start starts the engine under the owner's lock, which it gives back when that
-// fails. last is one that has ended, nil at first.
+// start starts the engine under the owner's lock, and releases the lock if that fails. last is the
+// engine that has ended, nil at the first start.
 func start(ctx context.Context, o EmbeddedOptions, held *locks, last *Embedded) (*Embedded, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -91,20 +90,20 @@ func start(ctx context.Context, o EmbeddedOptions, held *locks, last *Embedded) 
 	return e, nil
 }
 
-// startLocked takes the directory and the port of the Web UI and starts the engine.
+// startLocked takes the engine's lock and the port of the Web UI, and starts the engine.
 func startLocked(ctx context.Context, o EmbeddedOptions, held *locks, last *Embedded) (*Embedded, error) {
 	if err := held.takeEngine(ctx, o); err != nil {
 		return nil, err
 	}
 	if last != nil {
-		return startBehind(ctx, o, held, last.webUI, func(int) (ports, error) { return last.ports, nil })
+		return startWithUI(ctx, o, held, last.webUI, func(int) (ports, error) { return last.ports, nil })
 	}
 	frontend, ui := o.wantedPorts(held)
-	door, err := openWebUI(ctx, ui, o.Port != 0, o.Logger)
+	uiProxy, err := openWebUI(ctx, ui, o.Port != 0, o.Logger)
 	if err != nil {
 		return nil, err
 	}
-	return startBehind(ctx, o, held, door, func(attempt int) (ports, error) {
+	return startWithUI(ctx, o, held, uiProxy, func(attempt int) (ports, error) {
 		if attempt > 0 && o.Port == 0 {
 			return choosePorts(ctx, 0, false)
 		}
@@ -112,17 +111,17 @@ func startLocked(ctx context.Context, o EmbeddedOptions, held *locks, last *Embe
 	})
 }
 
-// startBehind makes the directory ready and starts the engine behind the door of its
-// Web UI, which it closes when that fails.
-func startBehind(
-	ctx context.Context, o EmbeddedOptions, held *locks, door *webUI, choose func(attempt int) (ports, error),
+// startWithUI makes the directory ready and starts the engine behind the proxy of its Web UI. It
+// closes the proxy if that fails.
+func startWithUI(
+	ctx context.Context, o EmbeddedOptions, held *locks, uiProxy *webUI, choose func(attempt int) (ports, error),
 ) (e *Embedded, err error) {
 	defer func() {
 		if err != nil {
-			door.close()
+			uiProxy.close()
 		}
 	}()
-	if err := o.turnLog(); err != nil {
+	if err := o.rotateLog(); err != nil {
 		return nil, err
 	}
 	fresh, err := o.prepareDatabase()
@@ -130,9 +129,9 @@ func startBehind(
 		return nil, err
 	}
 	if fresh && !o.keepsIndexes() {
-		// Only the engine can make its tables, and only where there is no file yet. So it
-		// makes them, serves once and is ended, before anyone has its address.
-		first, err := tryPorts(ctx, o, held, door, choose)
+		// Only the engine can make its tables, and trimming needs them. So the engine is started
+		// once to make them and ended again, before anyone has its address.
+		first, err := tryPorts(ctx, o, held, uiProxy, choose)
 		if err != nil {
 			return nil, err
 		}
@@ -141,13 +140,13 @@ func startBehind(
 		}
 	}
 	o.trim(ctx)
-	return tryPorts(ctx, o, held, door, choose)
+	return tryPorts(ctx, o, held, uiProxy, choose)
 }
 
-// tryPorts tries again, with other ports if there are, where another process was
-// faster to take one.
+// tryPorts launches the engine. If another process was faster to take a port, it tries again with
+// other ports, where they may be chosen.
 func tryPorts(
-	ctx context.Context, o EmbeddedOptions, held *locks, door *webUI, choose func(attempt int) (ports, error),
+	ctx context.Context, o EmbeddedOptions, held *locks, uiProxy *webUI, choose func(attempt int) (ports, error),
 ) (*Embedded, error) {
 	var faults error
 	for attempt := range startAttempts {
@@ -155,7 +154,7 @@ func tryPorts(
 		if err != nil {
 			return nil, err
 		}
-		e, err := launch(ctx, o, held, door, p)
+		e, err := launch(ctx, o, held, uiProxy, p)
 		if err != nil {
 			return nil, err
 		}
@@ -173,13 +172,13 @@ func tryPorts(
 	return nil, faults
 }
 
-// Settings give what Dial needs to reach the engine.
+// Settings returns what Dial needs to reach the engine.
 func (e *Embedded) Settings() Settings {
 	return Settings{Address: e.Address, Namespace: e.Namespace, UI: e.UI}
 }
 
-// Done gives one error, with the end of the log in it, when the engine ends by
-// itself. After Stop it is closed without one. It has one reader.
+// Done returns a channel for one reader. It gives one error, with the end of the log, if the engine
+// ends by itself. It is closed then, and after Stop.
 func (e *Embedded) Done() <-chan error { return e.done }
 
 func (e *Embedded) watch() {
@@ -192,9 +191,9 @@ func (e *Embedded) watch() {
 	}
 }
 
-// Stop asks the engine to stop and waits for it, until ctx ends and at most
-// fifteen seconds; then it is ended. Either way it is gone and the data
-// directory is free when Stop returns. It is safe to repeat.
+// Stop asks the engine to stop, waits for that until ctx ends or for fifteen seconds, and then
+// kills it. When Stop returns, the engine is gone and the data directory is free. It is safe to
+// repeat.
 func (e *Embedded) Stop(ctx context.Context) error {
 	e.stop.Do(func() {
 		close(e.leaving)
@@ -207,8 +206,8 @@ func (e *Embedded) Stop(ctx context.Context) error {
 	return e.stopErr
 }
 
-// Kill ends the engine at once, as a crash would, and frees the data
-// directory. Stop after it does nothing.
+// Kill ends the engine at once, as a crash would, and frees the data directory. A later Stop does
+// nothing.
 func (e *Embedded) Kill() error {
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -218,11 +217,11 @@ func (e *Embedded) Kill() error {
 	return nil
 }
 
-// awaitPause is the longest pause between two looks at an engine that starts.
+// awaitPause is the longest pause between two attempts to reach an engine that starts.
 const awaitPause = 100 * time.Millisecond
 
 // launch starts the process, which inherits the engine's lock.
-func launch(ctx context.Context, o EmbeddedOptions, held *locks, door *webUI, p ports) (*Embedded, error) {
+func launch(ctx context.Context, o EmbeddedOptions, held *locks, uiProxy *webUI, p ports) (*Embedded, error) {
 	// The engine outlives the context of its start.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), o.Binary, o.arguments(p)...) //nolint:gosec // Which binary to run is the operator's choice.
 	cmd.Dir, cmd.Env = o.DataDir, o.environ()
@@ -231,28 +230,28 @@ func launch(ctx context.Context, o EmbeddedOptions, held *locks, door *webUI, p 
 	e := &Embedded{
 		Address:   loopbackAddress(p.frontend),
 		Namespace: o.Namespace,
-		UI:        "http://" + loopbackAddress(door.port),
+		UI:        "http://" + loopbackAddress(uiProxy.port),
 		Metrics:   "http://" + loopbackAddress(p.metrics) + "/metrics",
 		LogFile:   o.logFile(),
 		options:   o,
 		ports:     p,
-		webUI:     door,
+		webUI:     uiProxy,
 		locks:     held,
 		done:      make(chan error, 1),
 		leaving:   make(chan struct{}),
 	}
-	said := lockRecord{Grapnel: os.Getpid(), Port: p.frontend, Address: e.Address, UI: e.UI}
-	if err := writeRecord(held.engine, said); err != nil {
+	record := lockRecord{Grapnel: os.Getpid(), Port: p.frontend, Address: e.Address, UI: e.UI}
+	if err := writeRecord(held.engine, record); err != nil {
 		return nil, err
 	}
 	process, err := startProcess(cmd, o.nice(), o.logFile())
 	if err != nil {
 		return nil, err
 	}
-	e.process, e.PID, said.Engine = process, process.pid, process.pid
-	door.lead(net.JoinHostPort(p.uiIP, strconv.Itoa(p.ui)))
+	e.process, e.PID, record.Engine = process, process.pid, process.pid
+	uiProxy.forwardTo(net.JoinHostPort(p.uiIP, strconv.Itoa(p.ui)))
 	o.Logger.Info("engine is starting", "pid", e.PID, "address", e.Address, "ui", e.UI, "log", e.LogFile)
-	if err := writeRecord(held.engine, said); err != nil {
+	if err := writeRecord(held.engine, record); err != nil {
 		err = errors.Join(err, process.signal(os.Kill))
 		<-process.exited
 		return nil, err
@@ -260,7 +259,7 @@ func launch(ctx context.Context, o EmbeddedOptions, held *locks, door *webUI, p 
 	return e, nil
 }
 
-// await waits until the engine serves with all that it must have, or is dead.
+// await waits until the engine serves and Setup has succeeded, or until the engine has ended.
 func (e *Embedded) await(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -292,9 +291,8 @@ func (e *Embedded) await(ctx context.Context) error {
 	return confirmDatabase(e.options.DataDir)
 }
 
-// Running finds the embedded engine that serves on a data directory now, for
-// commands that ask it something. It takes no lock: a look must not be in the
-// way of a start.
+// Running finds the embedded engine that runs on a data directory, for commands that need its
+// address. It takes no lock, so that it can't hinder a start.
 func Running(ctx context.Context, dir, namespace string) (Settings, bool) {
 	f, err := os.Open(filepath.Join(dir, engineLockName))
 	if err != nil {

@@ -15,19 +15,19 @@ import (
 	"time"
 )
 
-// Two locks guard a data directory. The engine's is shared with the engine by
-// an inherited file descriptor, so it is held as long as either process lives.
-// The owner's is grapnel's alone. Owner held: another grapnel runs. Only the
-// engine's held: its grapnel has died and left it over. Both are released by
-// the kernel whatever way a process ends, and no process ID has to be believed.
+// Two locks guard a data directory. grapnel holds the owner's lock. The engine's lock is held by
+// grapnel and, through an inherited file descriptor, by the engine, so it stays held as long as
+// either runs. If the owner's lock is held, another grapnel runs. If only the engine's is held, a
+// grapnel has died and left its engine over. The kernel releases both however a process ends, so no
+// recorded process ID has to be trusted.
 const (
 	engineLockName = "engine.lock"
 	ownerLockName  = "engine.owner"
 )
 
-// BusyError tells that a data directory is in use by a grapnel that lives.
+// BusyError says that another running grapnel uses the data directory.
 type BusyError struct {
-	// PID is the other grapnel's process; 0 where it is not known.
+	// PID is the other grapnel's process ID; 0 if it is not known.
 	PID int
 	// Dir is the data directory.
 	Dir string
@@ -42,7 +42,7 @@ func (e *BusyError) Error() string {
 	return fmt.Sprintf("%s runs on data directory %s: stop it, or give this one another directory by GRAPNEL_DATA_DIR", who, e.Dir)
 }
 
-// lockRecord is what the lock files say, for people and for a take-over.
+// lockRecord is the content of the lock files, for people and for the next start.
 type lockRecord struct {
 	Grapnel int    `json:"grapnel"`
 	Engine  int    `json:"engine,omitempty"`
@@ -51,20 +51,19 @@ type lockRecord struct {
 	UI      string `json:"ui,omitempty"`
 }
 
-// locks are the two locks of one data directory. The files are never removed:
-// a lock on a file that is no longer in the directory guards nothing.
+// locks are the two locks of one data directory. Their files are never removed, because a lock on a
+// removed file guards nothing.
 type locks struct {
 	dir           string
 	owner, engine *os.File
-	// usual is held by the one grapnel of this machine whose engine has the
-	// usual ports.
-	usual *os.File
+	// usualPorts is held by the one grapnel of this machine whose engine has the usual ports.
+	usualPorts *os.File
 }
 
-// takeUsual takes the lock of the usual ports. Without it, two that start at the
-// same moment both find them free, and one of them talks to the other's engine.
-// A lock that can't be had, for whatever reason, leaves the ports to others.
-func (l *locks) takeUsual() bool {
+// takeUsualPorts takes the lock of the usual ports, or returns false: other ports are to be used
+// then. Without the lock, two grapnels that start at the same moment would both find the ports
+// free, and one of them would talk to the other's engine.
+func (l *locks) takeUsualPorts() bool {
 	f, err := openLock(filepath.Join(os.TempDir(), "grapnel-port-"+strconv.Itoa(usualPort)+".lock"))
 	if err != nil {
 		return false
@@ -73,11 +72,12 @@ func (l *locks) takeUsual() bool {
 		_ = f.Close()
 		return false
 	}
-	l.usual = f
+	l.usualPorts = f
 	return true
 }
 
-// lockOwner takes the owner's lock or tells who has it.
+// lockOwner takes the owner's lock and opens the engine's. If another grapnel holds it, the error
+// is a *BusyError.
 func lockOwner(dir string) (*locks, error) {
 	owner, err := openLock(filepath.Join(dir, ownerLockName))
 	if err != nil {
@@ -102,12 +102,12 @@ func lockOwner(dir string) (*locks, error) {
 	return &locks{dir: dir, owner: owner, engine: engine}, nil
 }
 
-// release gives both locks back. The engine's stays held while an engine lives.
+// release releases the locks. The engine's lock stays held while an engine runs.
 func (l *locks) release() {
 	_ = l.engine.Close()
 	_ = l.owner.Close()
-	if l.usual != nil {
-		_ = l.usual.Close()
+	if l.usualPorts != nil {
+		_ = l.usualPorts.Close()
 	}
 }
 
@@ -134,8 +134,8 @@ func tryLock(f *os.File) (bool, error) {
 	}
 }
 
-// readRecord gives what the file says; nothing where it cannot be read, since
-// the locks and not the record decide.
+// readRecord reads a lock file. If it can't be read, the record is empty, because the lock decides
+// and not the record.
 func readRecord(f *os.File) lockRecord {
 	var r lockRecord
 	text, err := io.ReadAll(io.NewSectionReader(f, 0, 4096))
@@ -159,16 +159,16 @@ func writeRecord(f *os.File, r lockRecord) error {
 	return nil
 }
 
-// Bounds of a take-over: how long the holder of the lock may stay unseen (a
-// process on its way out has already closed its files), and how often to look.
+// Bounds of takeEngine: how long the holder of the lock may be invisible (a process that is about
+// to end has closed its files already), and how often to look.
 const (
 	unseenGrace  = 3 * time.Second
 	lookInterval = 50 * time.Millisecond
 )
 
-// takeEngine takes the engine's lock. Who holds it while the owner's lock is
-// ours is an engine whose grapnel was killed; it is stopped, never joined: it
-// may run with other settings, and nobody would end it.
+// takeEngine takes the engine's lock. If it is held although the owner's lock is ours, its holder
+// is an engine whose grapnel was killed. That engine is stopped, not used: it may run with other
+// settings, and it would outlive this grapnel.
 func (l *locks) takeEngine(ctx context.Context, o EmbeddedOptions) error {
 	began, left := time.Now(), &leftOvers{asked: map[int]time.Time{}, grace: o.grace, logger: o.Logger}
 	for {
@@ -196,15 +196,14 @@ func (l *locks) takeEngine(ctx context.Context, o EmbeddedOptions) error {
 	}
 }
 
-// leftOvers are the engines that a take-over has asked to stop, and when.
+// leftOvers are the left-over engines that were asked to stop, and when.
 type leftOvers struct {
 	asked  map[int]time.Time
 	grace  time.Duration
 	logger *slog.Logger
 }
 
-// stop asks an engine to stop the first time it is seen and ends it when it
-// has had its time.
+// stop asks an engine to stop at the first call, and kills it once the grace period is over.
 func (l *leftOvers) stop(pid int) error {
 	asked, again := l.asked[pid]
 	signal := syscall.SIGTERM
@@ -224,8 +223,8 @@ func (l *leftOvers) stop(pid int) error {
 	return nil
 }
 
-// isEngine tells whether a command line is that of an engine on the port; on
-// any port where it is 0.
+// isEngine tells whether a command line is that of an engine on the port, or on any port if it is
+// 0.
 func isEngine(args []string, port int) bool {
 	dev, database, listens := false, false, port == 0
 	for i, arg := range args {
@@ -240,8 +239,8 @@ func isEngine(args []string, port int) bool {
 	return dev && database && listens
 }
 
-// enginesIn reads lines of `ps -axo pid=,command=` and gives the processes
-// that are an engine on the port.
+// enginesIn reads the output of `ps -axo pid=,command=` and returns the IDs of processes that are
+// an engine on the port.
 func enginesIn(list string, port int) []int {
 	var pids []int
 	for line := range strings.Lines(list) {

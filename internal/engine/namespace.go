@@ -19,13 +19,13 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// namespace makes the namespace or completes it; false means that it is not
-// there and the other steps have nothing to stand on.
+// namespace makes the namespace if it is not there. false means that it could not be made, so the
+// other steps are left out; the report says why.
 func (r *setupRun) namespace(ctx context.Context) (bool, error) {
 	found, err := r.describe(ctx)
 	switch {
 	case err == nil:
-		r.found(found)
+		r.noteExisting(found)
 		return true, nil
 	case isNotFound(err):
 		return r.register(ctx)
@@ -67,7 +67,7 @@ func (r *setupRun) register(ctx context.Context) (bool, error) {
 		if err != nil {
 			return false, fmt.Errorf("look up namespace %s: %w", r.options.Namespace, err)
 		}
-		r.found(found)
+		r.noteExisting(found)
 		return true, nil
 	case isDenied(err):
 		r.report.add(r.subject(), Denied, r.howToMakeNamespace())
@@ -80,14 +80,14 @@ func (r *setupRun) register(ctx context.Context) (bool, error) {
 	}
 }
 
-// found notes a namespace that was there before.
-func (r *setupRun) found(n *workflowservice.DescribeNamespaceResponse) {
+// noteExisting reports a namespace that was there before.
+func (r *setupRun) noteExisting(n *workflowservice.DescribeNamespaceResponse) {
 	r.report.add(r.subject(), Already, "")
 	r.retained = n.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration()
 }
 
-// retention brings an existing namespace to the wanted retention, where that is
-// asked for. It comes last, after all that can fail.
+// retention sets the retention of an existing namespace, if the options allow it. It is the last
+// step, so that a set-up that fails has not changed it.
 func (r *setupRun) retention(ctx context.Context, have time.Duration) error {
 	subject, want := "retention", r.options.Retention
 	switch {
@@ -121,8 +121,7 @@ func (r *setupRun) retention(ctx context.Context, have time.Duration) error {
 	return nil
 }
 
-// retentionText writes a duration the way retention is configured, without the
-// minutes and seconds that are zero.
+// retentionText writes a duration as it is configured: 720h, not 720h0m0s.
 func retentionText(d time.Duration) string {
 	if d%time.Hour == 0 {
 		return fmt.Sprintf("%dh", int(d/time.Hour))
@@ -130,8 +129,8 @@ func retentionText(d time.Duration) string {
 	return d.String()
 }
 
-// SearchAttributes gives the search attributes that grapnel needs in its
-// namespace, with their types.
+// SearchAttributes returns the search attributes that grapnel needs in its namespace, with their
+// types.
 func SearchAttributes() map[string]enumspb.IndexedValueType {
 	return map[string]enumspb.IndexedValueType{
 		event.AttributeSource:  enumspb.INDEXED_VALUE_TYPE_KEYWORD,
@@ -143,20 +142,19 @@ func SearchAttributes() map[string]enumspb.IndexedValueType {
 	}
 }
 
-// isOptional tells the search attributes that only dead letters have: events are
-// handled without them, on a namespace that was set up by an earlier version.
+// isOptional tells the search attributes that only dead letters have. A namespace that an earlier
+// version set up lacks them, and events are handled there all the same.
 func isOptional(name string) bool {
 	return name == event.AttributeReason || name == event.AttributeRoute
 }
 
-// attributeNames gives the names in a fixed order, so that messages and
-// command lines are the same every time.
+// attributeNames returns the names sorted, so that messages and command lines do not vary.
 func attributeNames() []string {
 	return slices.Sorted(maps.Keys(SearchAttributes()))
 }
 
-// compareAttributes tells which of the search attributes are missing from have, and
-// which are there with another type.
+// compareAttributes returns the search attributes that are missing from have, and those that have
+// another type there.
 func compareAttributes(have map[string]enumspb.IndexedValueType) (missing, wrong []string) {
 	want := SearchAttributes()
 	for _, name := range attributeNames() {
@@ -177,12 +175,12 @@ func wrongType(namespace, name string, got enumspb.IndexedValueType) string {
 		name, namespace, got, SearchAttributes()[name], namespace, name)
 }
 
-// attributes adds what is missing; false means that some still are and the
+// attributes adds the search attributes that are missing. false means that some still are; the
 // report says why.
 func (r *setupRun) attributes(ctx context.Context) (bool, error) {
 	have, err := r.list(ctx)
 	if isDenied(err) {
-		return r.unlisted(ctx)
+		return r.attributesByQuery(ctx)
 	}
 	if err != nil {
 		return false, err
@@ -197,7 +195,7 @@ func (r *setupRun) attributes(ctx context.Context) (bool, error) {
 		}
 	}
 	if len(missing) == 0 || len(wrong) > 0 {
-		return len(wrong) == 0, nil // With one of the wrong type the others would be of no use.
+		return len(wrong) == 0, nil // If one has the wrong type, adding the others would be of no use.
 	}
 	err = r.add(ctx, missing)
 	outcome, detail := Made, ""
@@ -215,9 +213,9 @@ func (r *setupRun) attributes(ctx context.Context) (bool, error) {
 	return outcome == Made, nil
 }
 
-// unlisted judges the attributes by a query, for whom Temporal does not let
-// list them: then they cannot be added either.
-func (r *setupRun) unlisted(ctx context.Context) (bool, error) {
+// attributesByQuery checks the attributes by a query. It is for an API key that may not list them;
+// such a key can't add them either.
+func (r *setupRun) attributesByQuery(ctx context.Context) (bool, error) {
 	err := r.retry(ctx, "it counts workflows", func(ctx context.Context) error {
 		return asNotYet(probeAttributes(ctx, r.services, r.options.Namespace))
 	})
@@ -244,8 +242,8 @@ func (r *setupRun) list(ctx context.Context) (have map[string]enumspb.IndexedVal
 	return have, nil
 }
 
-// add adds what of names is still missing, again and again while other setups
-// do the same: Temporal answers such a race as unavailable or as there.
+// add adds those of names that are missing, and repeats it until all are there: while another
+// set-up does the same, Temporal answers that it is unavailable or that they exist.
 func (r *setupRun) add(ctx context.Context, names []string) error {
 	err := r.retry(ctx, "the search attributes are added", func(ctx context.Context) error {
 		have, err := listAttributes(ctx, r.services, r.options.Namespace)
@@ -276,11 +274,11 @@ func (r *setupRun) add(ctx context.Context, names []string) error {
 	return nil
 }
 
-// unique gives back columns that hold an attribute twice. Temporal's SQL
-// visibility maps attributes to numbered columns without looking whether
-// another call has just done so; two setups at once can then give one name two
-// columns. The first column is kept, so that all setups agree which.
-func (r *setupRun) unique(ctx context.Context) error {
+// freeColumns frees the second column of an attribute that has two. Temporal's SQL visibility maps
+// attributes to numbered columns, and does not check whether another call has just mapped the same
+// one, so two set-ups at once can give one name two columns. The first column is kept, so that all
+// set-ups agree.
+func (r *setupRun) freeColumns(ctx context.Context) error {
 	found, err := r.describe(ctx)
 	if err != nil {
 		return fmt.Errorf("look up namespace %s: %w", r.options.Namespace, err)
@@ -310,8 +308,8 @@ func (r *setupRun) unique(ctx context.Context) error {
 	return nil
 }
 
-// The texts that tell people what grapnel may not do itself. The commands are
-// those of the Temporal CLI and of tcld, Temporal Cloud's own tool.
+// The texts below tell people how to do what grapnel is not permitted to do. The commands are those
+// of the Temporal CLI and of tcld, Temporal Cloud's own tool.
 
 func (r *setupRun) days() int {
 	return max(1, int((r.options.Retention+24*time.Hour-1)/(24*time.Hour)))

@@ -18,13 +18,13 @@ const (
 	logName      = "engine.log"
 )
 
-// logMax is the size in bytes from which a log is set aside at the next start.
+// logMax is the size in bytes from which the engine's log is rotated at the next start.
 const logMax = 16 << 20
 
-// leftOverGrace is how long a left-over engine may take to stop of itself.
+// leftOverGrace is how long a left-over engine may take to stop before it is killed.
 const leftOverGrace = 10 * time.Second
 
-// EmbeddedOptions say how to run the embedded engine. Only DataDir is needed.
+// EmbeddedOptions say how to run the embedded engine. Only DataDir is required.
 type EmbeddedOptions struct {
 	// DataDir holds the database, the log and the locks. It is made if absent.
 	DataDir string
@@ -34,35 +34,35 @@ type EmbeddedOptions struct {
 	Namespace string
 	// Retention of closed workflows; zero means DefaultRetention.
 	Retention time.Duration
-	// CodecEndpoint is where the Web UI has compressed payloads made readable, as
-	// http://127.0.0.1:9090/codec; empty means nowhere.
+	// CodecEndpoint is the codec server by which the Web UI shows compressed payloads, for example
+	// http://127.0.0.1:9090/codec; empty means none.
 	CodecEndpoint string
-	// Port fixes the frontend's port, and the Web UI's 1000 above it; 0 keeps those
-	// of the last run on DataDir, and tries the usual ones first.
+	// Port fixes the frontend's port, and the Web UI's, which is 1000 above it. 0 means the ports
+	// of the last run on DataDir; a first run tries the usual ones.
 	Port int
 	// AnyPorts takes free ports without trying the usual 7233 and 8233.
 	AnyPorts bool
 	// InMemory keeps nothing on disk but the log and the locks; for tests.
 	InMemory bool
-	// KeepIndexes leaves all indexes of Temporal's visibility table in place, and makes
-	// those again that were trimmed. Without it the ones that cost more than they help
-	// are trimmed.
+	// KeepIndexes keeps all indexes of Temporal's visibility table, and makes trimmed ones again.
+	// Without it, indexes that cost more than they help are trimmed.
 	KeepIndexes bool
-	// Stock runs the engine as the Temporal CLI does, with none of our settings but
-	// those that make it durable and take its limits away; for comparisons.
+	// Stock runs the engine as the Temporal CLI does. Of our settings it has only those that make
+	// it durable and lift its limits. It is for comparisons.
 	Stock bool
-	// Environ is in the form of os.Environ and nil means that of this process:
-	// TEMPORAL_CLI and PATH say where the Temporal CLI is.
+	// Environ is in the form of os.Environ; nil means this process's environment. TEMPORAL_CLI and
+	// PATH say where the Temporal CLI is.
 	Environ []string
-	// Logger hears of progress and of trouble; nil drops it.
+	// Logger takes messages about progress and trouble; nil drops them.
 	Logger *slog.Logger
 
 	beside bool          // The engine runs at grapnel's own priority.
 	untied bool          // The engine outlives a killed parent, as on systems other than Linux.
-	grace  time.Duration // What a left-over engine gets to stop; zero means leftOverGrace.
+	grace  time.Duration // How long a left-over engine may take to stop; zero means leftOverGrace.
 }
 
-// complete gives the options with their defaults, or what is wrong with them.
+// complete returns the options with their defaults, and makes the data directory. It is an error if
+// an option is invalid.
 func (o EmbeddedOptions) complete() (EmbeddedOptions, error) {
 	if o.DataDir == "" {
 		return o, errors.New("the embedded engine needs a data directory: set GRAPNEL_DATA_DIR")
@@ -93,10 +93,9 @@ func (o EmbeddedOptions) complete() (EmbeddedOptions, error) {
 	return o, nil
 }
 
-// arguments give the engine's command line. The process runs in the data
-// directory and gets the database by its bare name, because SQLite reads `?`,
-// `#` and `%` in a path as parts of a URI. Whatever a user's own file for the
-// Temporal CLI says is left out.
+// arguments returns the engine's command line. The process runs in the data directory and gets the
+// database by its bare name, because SQLite reads `?`, `#` and `%` in a path as parts of a URI. The
+// engine does not read the user's own configuration file of the Temporal CLI.
 func (o EmbeddedOptions) arguments(p ports) []string {
 	args := []string{
 		"server", "start-dev",
@@ -124,9 +123,8 @@ func (o EmbeddedOptions) arguments(p ports) []string {
 		"--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=full")
 }
 
-// environ gives the engine's environment: what a Go program on this machine
-// may need, and neither grapnel's secrets nor TEMPORAL_ variables, which speak
-// of another Temporal.
+// environ returns the engine's environment: what a Go program on this machine may need, without
+// grapnel's secrets and without TEMPORAL_ variables, which are about another Temporal.
 func (o EmbeddedOptions) environ() []string {
 	var kept []string
 	for _, variable := range o.Environ {
@@ -138,10 +136,10 @@ func (o EmbeddedOptions) environ() []string {
 	return kept
 }
 
-// engineNice is how far below grapnel the engine runs. When both want the
-// processor, the receiver answers its senders first: what it spools meanwhile is as
-// durable, and the engine has all the time between requests. One in memory serves
-// tests, which wait for it.
+// engineNice is the engine's niceness above grapnel's. If both want the processor, the receiver
+// answers its senders first: events that it spools meanwhile are as durable, and the engine gets
+// the time between requests. An engine in memory serves tests, which wait for it, so it is not
+// slowed.
 const engineNice = 10
 
 func (o EmbeddedOptions) nice() int {
@@ -153,8 +151,8 @@ func (o EmbeddedOptions) nice() int {
 
 func (o EmbeddedOptions) logFile() string { return filepath.Join(o.DataDir, logName) }
 
-// turnLog sets a large log aside, over the one set aside before.
-func (o EmbeddedOptions) turnLog() error {
+// rotateLog renames a large log, over the one renamed before.
+func (o EmbeddedOptions) rotateLog() error {
 	info, err := os.Stat(o.logFile())
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() < logMax:
@@ -172,17 +170,16 @@ func (o EmbeddedOptions) turnLog() error {
 // the embedded engine.
 const cliName = "temporal"
 
-// ErrNoBinary is returned, wrapped with the places looked at, when the
-// Temporal CLI is nowhere to be found.
+// ErrNoBinary says that the Temporal CLI was not found. It is wrapped in an error that names the
+// places and says what to do.
 var ErrNoBinary = errors.New("the Temporal CLI was not found")
 
-// FindBinary gives the path of the Temporal CLI: the explicit one, else that of
-// TEMPORAL_CLI, else the first of `temporal` beside our own executable,
-// bin/temporal in the working directory, and `temporal` in PATH. One that is
-// named must be there; a wrong name is not passed over. The environment is in
-// the form of os.Environ.
+// FindBinary returns the absolute path of the Temporal CLI: the explicit one, else that of
+// TEMPORAL_CLI, else the first of `temporal` beside our own executable, bin/temporal in the working
+// directory, and `temporal` in PATH. If explicit or TEMPORAL_CLI names a file that is not an
+// executable, that is an error. environ is in the form of os.Environ. The error wraps ErrNoBinary.
 func FindBinary(explicit string, environ []string) (string, error) {
-	env := lookup(environ)
+	env := environment(environ)
 	if explicit != "" {
 		return checkedCommand(explicit, "the configured Temporal CLI")
 	}
@@ -198,7 +195,7 @@ func FindBinary(explicit string, environ []string) (string, error) {
 	}
 	places = append(places, filepath.Join("bin", cliName))
 	for _, dir := range filepath.SplitList(env.get("PATH")) {
-		if filepath.IsAbs(dir) { // A relative one would run what lies about.
+		if filepath.IsAbs(dir) { // A relative one would run whatever is in the working directory.
 			places = append(places, filepath.Join(dir, cliName))
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"syscall"
 )
 
-// tailSize is how much of the log an error carries, in bytes.
+// tailSize is how much of the log an error quotes, in bytes.
 const tailSize = 4 << 10
 
 // process is one running engine and its log.
@@ -27,10 +27,9 @@ type process struct {
 	logFrom int64 // Where this run begins in the log.
 }
 
-// startProcess starts cmd and waits for it on one operating system thread of
-// its own. Linux ends the child with that thread, not with the process, so the
-// thread must last as long as the child. The child runs by nice steps below this
-// process, where the system allows it.
+// startProcess starts cmd and waits for it on an operating system thread of its own. Linux ends the
+// child with that thread, not with the process, so the thread must last as long as the child. The
+// child runs with its niceness raised by nice, if the system allows it.
 func startProcess(cmd *exec.Cmd, nice int, logFile string) (*process, error) {
 	out, err := os.OpenFile(logFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -45,8 +44,8 @@ func startProcess(cmd *exec.Cmd, nice int, logFile string) (*process, error) {
 	p := &process{exited: make(chan struct{}), logFile: logFile, logFrom: from}
 	started := make(chan error)
 	go func() {
-		// The thread is never given back: it ends with this goroutine, and its lowered
-		// priority with it.
+		// The thread is never unlocked, so it ends with this goroutine: no other goroutine gets its
+		// lowered priority.
 		runtime.LockOSThread()
 		err := startBelow(cmd, nice)
 		started <- err
@@ -62,7 +61,7 @@ func startProcess(cmd *exec.Cmd, nice int, logFile string) (*process, error) {
 	return p, nil
 }
 
-// fault says how the process ended by itself, with the end of its log.
+// fault is the error of a process that ended by itself, with the end of its log.
 func (p *process) fault() error {
 	how := "it exited without an error"
 	if p.err != nil {
@@ -71,7 +70,7 @@ func (p *process) fault() error {
 	return fmt.Errorf("the engine (pid %d) ended: %s; its log %s ends with:\n%s", p.pid, how, p.logFile, p.tail())
 }
 
-// tail gives the last lines that this run wrote to the log.
+// tail returns the end of what this run wrote to the log.
 func (p *process) tail() string {
 	text, err := p.wrote()
 	if err != nil {
@@ -81,15 +80,15 @@ func (p *process) tail() string {
 	return strings.TrimSpace(strings.ToValidUTF8(text, "?"))
 }
 
-// portTaken tells whether this run found one of its ports in use. An engine that
-// loses a port after it has looked panics, with a stack longer than the tail.
+// portTaken tells whether this run found one of its ports in use. It reads the whole log of the
+// run, because an engine that loses a port after its own check panics with a stack longer than the
+// tail.
 func (p *process) portTaken() bool {
 	text, err := p.wrote()
 	return err == nil && strings.Contains(text, "address already in use")
 }
 
-// wrote gives what this run wrote to the log, up to the size from which a log is
-// set aside.
+// wrote returns what this run wrote to the log, at most the last logMax bytes.
 func (p *process) wrote() (string, error) {
 	f, err := os.Open(p.logFile)
 	if err != nil {
@@ -105,8 +104,8 @@ func (p *process) wrote() (string, error) {
 	return string(text), err
 }
 
-// stop asks the process to stop, and ends it when ctx is over first. It gives
-// ctx's error in that case, and nil when the process stopped by itself.
+// stop asks the process to stop, and kills it if ctx ends first. It returns ctx's error then, and
+// nil if the process stopped in time.
 func (p *process) stop(ctx context.Context) error {
 	if err := p.signal(syscall.SIGTERM); err != nil {
 		return err
@@ -146,16 +145,16 @@ const (
 
 const loopback = "127.0.0.1"
 
-// ports are those of one engine, all on loopback. uiIP is the address of the UI itself,
-// which is not the one that people open.
+// ports are the ports of one engine, all on loopback. ui and uiIP are the address of the engine's
+// own Web UI; people open that of our proxy.
 type ports struct {
 	frontend, ui, http, metrics int
 	uiIP                        string
 }
 
-// choosePorts takes the frontend's port that is wanted where it is free, and free ones
-// for all else; a fixed one must be free. Another process may take one of them before the
-// engine does; then the engine ends at once and other ports are tried.
+// choosePorts returns the wanted port of the frontend if it is free, else a free one, and free
+// ports for all others. If fixed, the frontend's must be free. Another process may take one of them
+// before the engine does; the engine ends at once then, and tryPorts tries others.
 func choosePorts(ctx context.Context, frontend int, fixed bool) (ports, error) {
 	p := ports{uiIP: hiddenIP(ctx)}
 	var held []net.Listener
@@ -178,10 +177,9 @@ func choosePorts(ctx context.Context, frontend int, fixed bool) (ports, error) {
 	return p, nil
 }
 
-// wantedPorts gives the ports that an engine would like for its frontend and for the
-// door of its UI: the fixed one, else those of its last run on the data directory, so
-// that an address stays good over a restart, else the usual ones where no other grapnel
-// of this machine has them. 0 is any.
+// wantedPorts returns the wanted ports of the frontend and of the proxy of the Web UI: the fixed
+// ones, else those of the last run on the data directory, so that addresses survive a restart, else
+// the usual ones if no other grapnel on this machine has them. 0 means any.
 func (o EmbeddedOptions) wantedPorts(held *locks) (frontend, ui int) {
 	last := readRecord(held.engine)
 	switch {
@@ -190,12 +188,12 @@ func (o EmbeddedOptions) wantedPorts(held *locks) (frontend, ui int) {
 	case last.Port != 0:
 		frontend = last.Port
 		if _, port, ok := strings.Cut(strings.TrimPrefix(last.UI, "http://"), ":"); ok {
-			ui, _ = strconv.Atoi(port) // 0 takes any.
+			ui, _ = strconv.Atoi(port) // On an error it is 0, any port.
 		}
 	case !o.AnyPorts:
 		frontend, ui = usualPort, usualUIPort
 	}
-	if frontend == usualPort && !held.takeUsual() {
+	if frontend == usualPort && !held.takeUsualPorts() {
 		return 0, 0
 	}
 	return frontend, ui

@@ -18,12 +18,12 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// DefaultRetention is how long Temporal keeps a closed workflow unless
-// configured otherwise: the window in which a repeated event is known as one.
+// DefaultRetention is how long Temporal keeps a closed workflow unless configured otherwise. For
+// that time a repeated event is recognised as a duplicate.
 const DefaultRetention = 720 * time.Hour
 
-// Bounds of Setup: of the whole where the caller's context has no deadline,
-// of one call, and of the pauses between tries.
+// Bounds of Setup: of the whole if the caller's context has no deadline, of one call, and of the
+// pauses between tries.
 const (
 	setupTimeout = 2 * time.Minute
 	callTimeout  = 10 * time.Second
@@ -31,8 +31,8 @@ const (
 	retryMax     = 2 * time.Second
 )
 
-// ErrIncomplete is returned by Setup, wrapped, when a step was not permitted
-// or failed; the report says which and what to do.
+// ErrIncomplete says that a step of Setup was not permitted or failed. The report says which, and
+// what to do.
 var ErrIncomplete = errors.New("the set-up of Temporal is incomplete")
 
 // Services is the part of a client.Client that Setup and Ready use.
@@ -43,30 +43,28 @@ type Services interface {
 
 // SetupOptions say what Temporal must have.
 type SetupOptions struct {
-	// Namespace to make or to complete; empty means DefaultNamespace.
+	// Namespace is made, or completed if it exists; empty means DefaultNamespace.
 	Namespace string
-	// Retention of closed workflows; zero means DefaultRetention. Temporal
+	// Retention is how long closed workflows are kept; zero means DefaultRetention. Temporal
 	// refuses less than an hour, and less than a day for a global namespace.
 	Retention time.Duration
-	// Update lets the retention of a namespace that is there be changed to this
-	// one. Without it the namespace's own is kept, because it may be shared with
-	// others.
+	// Update allows changing the retention of an existing namespace. Without it the namespace keeps
+	// its own, because others may use it too.
 	Update bool
-	// AllowShorter lets Update cut a longer retention, which deletes what is older.
+	// AllowShorter allows Update to shorten the retention, which deletes older workflows.
 	AllowShorter bool
-	// Logger hears of long waits; nil drops them.
+	// Logger takes messages about long waits; nil drops them.
 	Logger *slog.Logger
 
-	pauseMax time.Duration // Between tries; zero means retryMax.
+	pauseMax time.Duration // The longest pause between tries; zero means retryMax.
 }
 
-// Setup makes the namespace with its retention and adds the search attributes
-// that are missing, then waits until they can be used. What is there already it
-// changes only where the options say so, and last of all, so that a set-up that
-// fails has changed nothing of it. It is safe to repeat
-// and to run many times at once. It waits for a Temporal that is not there
-// yet until ctx ends, at most two minutes where ctx has no deadline. The
-// report is right also when the error is not nil.
+// Setup makes the namespace with its retention, adds the search attributes that are missing, and
+// waits until they can be used. It changes the retention of an existing namespace only if the
+// options allow it, and as its last step, so that a set-up that fails has not changed it. It is
+// safe to repeat, and to run many times at once. While Temporal does not answer, Setup waits until
+// ctx ends, or for two minutes if ctx has no deadline. The report is valid even if the error is not
+// nil. The error wraps ErrIncomplete if a step was not permitted or failed.
 func Setup(ctx context.Context, s Services, o SetupOptions) (Report, error) {
 	if o.Namespace == "" {
 		o.Namespace = DefaultNamespace
@@ -89,7 +87,7 @@ func Setup(ctx context.Context, s Services, o SetupOptions) (Report, error) {
 		defer cancel()
 	}
 	r := &setupRun{services: s, options: o, report: Report{Namespace: o.Namespace}}
-	err := r.all(ctx)
+	err := r.run(ctx)
 	if err == nil && !r.report.Complete() {
 		err = fmt.Errorf("%w: namespace %s:\n%s", ErrIncomplete, o.Namespace, r.report)
 	}
@@ -101,12 +99,11 @@ type setupRun struct {
 	services Services
 	options  SetupOptions
 	report   Report
-	// retained is the retention of a namespace that was there before; 0 where it
-	// was made.
+	// retained is the retention of a namespace that was there before; 0 if it was made now.
 	retained time.Duration
 }
 
-func (r *setupRun) all(ctx context.Context) error {
+func (r *setupRun) run(ctx context.Context) error {
 	there, err := r.namespace(ctx)
 	if err != nil || !there {
 		return err
@@ -115,18 +112,18 @@ func (r *setupRun) all(ctx context.Context) error {
 	if err != nil || !there {
 		return err
 	}
-	if err := r.unique(ctx); err != nil {
+	if err := r.freeColumns(ctx); err != nil {
 		return err
 	}
-	if err := r.usable(ctx); err != nil || r.retained == 0 {
+	if err := r.awaitUsable(ctx); err != nil || r.retained == 0 {
 		return err
 	}
 	return r.retention(ctx, r.retained)
 }
 
-// usable waits until the frontend knows the search attributes: it reads them
-// from a cache that a cluster refreshes by the clock.
-func (r *setupRun) usable(ctx context.Context) error {
+// awaitUsable waits until the frontend knows the search attributes: it caches them, and a cluster
+// refreshes the cache on a timer.
+func (r *setupRun) awaitUsable(ctx context.Context) error {
 	err := r.retry(ctx, "search attributes become usable", func(ctx context.Context) error {
 		err := probeAttributes(ctx, r.services, r.options.Namespace)
 		if isInvalid(err) {
@@ -135,19 +132,19 @@ func (r *setupRun) usable(ctx context.Context) error {
 		return asNotYet(err)
 	})
 	if err == nil || isDenied(err) {
-		return nil // Who may not list workflows may still start them.
+		return nil // A key that may not list workflows may still start them.
 	}
 	return fmt.Errorf("search attributes of namespace %s are registered but cannot be used yet: %w", r.options.Namespace, err)
 }
 
-// notYet marks an error that time is expected to heal.
+// notYet marks an error that is expected to go away with time, so that retry goes on.
 type notYet struct{ error }
 
 func (n notYet) Unwrap() error { return n.error }
 
-// asNotYet marks the error of a call that did not find the namespace, which the
-// steps before have: a frontend that has just looked for it in vain goes on
-// saying so for a second, and others learn of it by the clock.
+// asNotYet marks the error that the namespace does not exist. Earlier steps have found or made it,
+// but a frontend caches for a second that it was missing, and other frontends learn of it on a
+// timer.
 func asNotYet(err error) error {
 	if isNotFound(err) {
 		return notYet{err}
@@ -155,15 +152,15 @@ func asNotYet(err error) error {
 	return err
 }
 
-// retry repeats call while Temporal is away, busy, or not ready yet. What ends
-// the waiting is ctx, and then the last error is given.
+// retry repeats call while Temporal is away, busy, or not ready yet. When ctx ends, it returns the
+// last error. what completes the log line "waiting for Temporal until".
 func (r *setupRun) retry(ctx context.Context, what string, call func(context.Context) error) error {
 	pause, began, told := retryFirst, time.Now(), false
 	for {
 		one, cancel := context.WithTimeout(ctx, callTimeout)
 		err := call(one)
 		cancel()
-		if err == nil || !isPassing(err) {
+		if err == nil || !isTransient(err) {
 			return err
 		}
 		if !told && time.Since(began) > retryMax {
@@ -179,7 +176,8 @@ func (r *setupRun) retry(ctx context.Context, what string, call func(context.Con
 	}
 }
 
-func isPassing(err error) bool {
+// isTransient tells errors that a later call may not have.
+func isTransient(err error) bool {
 	var (
 		wait        notYet
 		unavailable *serviceerror.Unavailable
@@ -212,26 +210,25 @@ func isInvalid(err error) bool {
 	return errors.As(err, &invalid)
 }
 
-// The two ways of not being ready. Both are wrapped in a sentence that says
-// what to do.
+// The errors of Ready. Both are wrapped in a sentence that says what to do.
 var (
-	// ErrUnreachable: Temporal does not answer, or not for us.
+	// ErrUnreachable: Temporal does not answer, or refuses us.
 	ErrUnreachable = errors.New("cannot reach Temporal")
-	// ErrNotSetUp: it answers, but the namespace or a search attribute is
-	// missing or of the wrong type.
+	// ErrNotSetUp: Temporal answers, but the namespace or a search attribute is missing or of the
+	// wrong type.
 	ErrNotSetUp = errors.New("this Temporal is not set up for grapnel")
 )
 
-// Ready tells whether events can be started in the namespace now: it answers,
-// the namespace is registered and the search attributes are there. It tries
-// once and lasts as long as ctx lets it.
+// Ready checks once whether events can be started in the namespace now: Temporal answers, the
+// namespace is registered, and the search attributes are there. The error wraps ErrUnreachable or
+// ErrNotSetUp.
 func Ready(ctx context.Context, s Services, namespace string) error {
 	found, err := s.WorkflowService().DescribeNamespace(ctx,
 		&workflowservice.DescribeNamespaceRequest{Namespace: namespace})
 	switch {
 	case isNotFound(err):
 		return fmt.Errorf("%w: namespace %s does not exist; run `grapnel setup`", ErrNotSetUp, namespace)
-	case isDenied(err): // A key may start workflows and yet not describe.
+	case isDenied(err): // The API key may start workflows but not describe the namespace.
 		return readyByProbe(ctx, s, namespace)
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
@@ -271,8 +268,8 @@ func readyByProbe(ctx context.Context, s Services, namespace string) error {
 	}
 }
 
-// probeAttributes asks for workflows that cannot exist, by all the search attributes.
-// Temporal refuses the query as invalid while it does not know one of them.
+// probeAttributes counts workflows by a query that names the search attributes and matches nothing.
+// Temporal refuses the query as invalid as long as it does not know one of them.
 func probeAttributes(ctx context.Context, s Services, namespace string) error {
 	_, err := s.WorkflowService().CountWorkflowExecutions(ctx, &workflowservice.CountWorkflowExecutionsRequest{
 		Namespace: namespace,
@@ -293,23 +290,23 @@ type Outcome string
 
 // The outcomes of a step.
 const (
-	// Made: it was absent and is there now.
+	// Made: the subject was absent and is there now.
 	Made Outcome = "made"
-	// Changed: it was there with another value.
+	// Changed: it had another value and has the wanted one now.
 	Changed Outcome = "changed"
 	// Already: it was as wanted; nothing was done.
 	Already Outcome = "already so"
 	// Kept: it differs and was left alone on purpose; Detail says why.
 	Kept Outcome = "kept"
-	// Denied: Temporal does not let us; Detail says who does it and how.
+	// Denied: we lack the permission; Detail says how somebody else can do it.
 	Denied Outcome = "not permitted"
 	// Failed: it could not be done; Detail says what to do.
 	Failed Outcome = "failed"
 )
 
-// Step is one thing that Setup looked after.
+// Step is one thing that Setup checked or changed.
 type Step struct {
-	// Subject names it, for example `namespace default`.
+	// Subject names the thing, for example `namespace default`.
 	Subject string
 	// Outcome is what became of it.
 	Outcome Outcome
@@ -317,7 +314,7 @@ type Step struct {
 	Detail string
 }
 
-// String gives the step as one line.
+// String returns the step as one line.
 func (s Step) String() string {
 	if s.Detail == "" {
 		return fmt.Sprintf("%s: %s", s.Subject, s.Outcome)
@@ -329,11 +326,11 @@ func (s Step) String() string {
 type Report struct {
 	// Namespace is the one that was set up.
 	Namespace string
-	// Steps is in the order in which they were taken.
+	// Steps are in the order in which they were done.
 	Steps []Step
 }
 
-// Complete tells whether nothing is left to do for anyone.
+// Complete tells whether no step was denied or failed.
 func (r Report) Complete() bool {
 	for _, s := range r.Steps {
 		if s.Outcome == Denied || s.Outcome == Failed {
@@ -343,7 +340,7 @@ func (r Report) Complete() bool {
 	return true
 }
 
-// String gives one line per step.
+// String returns one line per step.
 func (r Report) String() string {
 	lines := make([]string, len(r.Steps))
 	for i, s := range r.Steps {
@@ -356,12 +353,14 @@ func (r *Report) add(subject string, o Outcome, detail string) {
 	r.Steps = append(r.Steps, Step{Subject: subject, Outcome: o, Detail: detail})
 }
 
-// Workers counts the processes that polled a task queue for workflow tasks in the last minutes.
+// Workers counts the processes that polled a task queue for workflow tasks in the last five
+// minutes.
 func Workers(ctx context.Context, s Services, namespace, queue string) (int, error) {
 	return Pollers(ctx, s, namespace, queue, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
 }
 
-// Pollers counts the processes that polled a task queue for one type of task in the last minutes.
+// Pollers counts the processes that polled a task queue for one type of task in the last five
+// minutes.
 func Pollers(ctx context.Context, s Services, namespace, queue string, of enumspb.TaskQueueType) (int, error) {
 	found, err := s.WorkflowService().DescribeTaskQueue(ctx, &workflowservice.DescribeTaskQueueRequest{
 		Namespace: namespace, TaskQueue: &taskqueuepb.TaskQueue{Name: queue}, TaskQueueType: of,

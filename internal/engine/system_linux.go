@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// engineHolders gives the processes that are an engine and have the lock file
-// open. Processes of other users cannot be looked into and are not ours.
+// engineHolders returns the IDs of processes that are an engine and have the lock file open.
+// Processes of other users can't be inspected, and are none of ours.
 func engineHolders(ctx context.Context, lock *os.File, _ lockRecord) ([]int, error) {
 	want, err := lock.Stat()
 	if err != nil {
@@ -60,9 +60,9 @@ func hasOpen(pid int, want os.FileInfo) bool {
 	return false
 }
 
-// processAttributes puts the child into a process group of its own, so that
-// Ctrl-C reaches grapnel alone and all is stopped in order, and has the kernel
-// end it with the thread that started it.
+// processAttributes puts the child into a process group of its own, so that Ctrl-C reaches grapnel
+// alone, which stops its parts in order. If tied, the kernel kills the child when the thread that
+// started it ends.
 func processAttributes(tied bool) *syscall.SysProcAttr {
 	attributes := &syscall.SysProcAttr{Setpgid: true}
 	if tied {
@@ -71,14 +71,13 @@ func processAttributes(tied bool) *syscall.SysProcAttr {
 	return attributes
 }
 
-// startBelow starts a process by so many steps of niceness below this one. On
-// Linux niceness belongs to a thread and is inherited: the caller's thread, which
-// the caller has locked and gives up afterwards, is lowered before it forks, so
-// that all threads of the child start so. Where that is not allowed the child runs
-// beside us, which costs speed and nothing else.
+// startBelow starts a process with its niceness raised by nice. On Linux niceness belongs to a
+// thread and is inherited. So the caller's thread, which the caller has locked and will not reuse,
+// is lowered before it forks, and all threads of the child start with its niceness. If the system
+// does not allow it, the child runs at our priority, which only costs speed.
 func startBelow(cmd *exec.Cmd, nice int) error {
 	if raw, err := syscall.Getpriority(syscall.PRIO_PROCESS, 0); err == nil && nice > 0 {
-		now := 20 - raw // The kernel gives 20 - nice, to stay above zero.
+		now := 20 - raw // The kernel returns 20 - nice, so that it is never negative.
 		_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, min(now+nice, 19))
 	}
 	return cmd.Start()

@@ -10,9 +10,9 @@ import (
 	"syscall"
 )
 
-// engineHolders gives the processes that are an engine on the recorded port.
-// The lock is held and its grapnel is gone, and no two engines have one port,
-// so this is the holder.
+// engineHolders returns the IDs of processes that are an engine on the recorded port. The lock is
+// held, its grapnel is gone, and no two engines have the same port, so such a process is the
+// holder.
 func engineHolders(ctx context.Context, _ *os.File, r lockRecord) ([]int, error) {
 	if r.Port == 0 {
 		return nil, nil
@@ -24,15 +24,15 @@ func engineHolders(ctx context.Context, _ *os.File, r lockRecord) ([]int, error)
 	return enginesIn(string(list), r.Port), nil
 }
 
-// processAttributes puts the child into a process group of its own, so that
-// Ctrl-C reaches grapnel alone and all is stopped in order. Nothing here ends
-// the child with its parent; the next start takes it over.
+// processAttributes puts the child into a process group of its own, so that Ctrl-C reaches grapnel
+// alone, which stops its parts in order. This system can't end the child with its parent; the next
+// start stops it.
 func processAttributes(bool) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }
 
-// startBelow starts a process by so many steps of niceness below this one. Where
-// that is not allowed it runs beside us, which costs speed and nothing else.
+// startBelow starts a process with its niceness raised by nice. If the system does not allow it,
+// the process runs at our priority, which only costs speed.
 func startBelow(cmd *exec.Cmd, nice int) error {
 	if err := cmd.Start(); err != nil {
 		return err

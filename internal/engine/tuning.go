@@ -14,55 +14,51 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// tuning is one of Temporal's dynamic settings in which the embedded engine differs
-// from the Temporal CLI's dev server. Its value is JSON, as the CLI takes it.
+// tuning is one of Temporal's dynamic settings in which the embedded engine differs from the
+// Temporal CLI's dev server. value is JSON, as the CLI takes it.
 type tuning struct {
 	name, value string
-	// limit marks the settings that take limits away, not costs.
+	// limit marks a setting that lifts a limit or closes a hole; the others save cost.
 	limit bool
 }
 
-// tunings gives the dynamic settings of the embedded engine, each with its reason.
-// What they save was measured one by one against the engine without any of them;
-// docs/performance.md has the figures. None of them gives up durability: every
-// transaction is synced as before.
+// tunings returns the dynamic settings of the embedded engine, each with its reason. The saving of
+// each was measured against the engine without any of them; docs/performance.md has the figures.
+// None of them gives up durability: every transaction is still synced.
 func tunings() []tuning {
 	return []tuning{
-		// It does not call home for newer versions.
+		// The engine does not call home for newer versions.
 		{name: "frontend.enableServerVersionCheck", value: "false", limit: true},
-		// Its HTTP port can't be closed, and takes a POST that a web page sends across sites:
-		// no host name is allowed there, so it answers nobody. All of ours speaks gRPC.
+		// The engine's HTTP port can't be closed, and would accept a cross-site POST from a web
+		// page. No host name is allowed there, so it answers nobody; we use gRPC only.
 		{name: "frontend.httpAllowedHosts", value: `["nobody.invalid"]`, limit: true},
-		// It is not limited per second as a cluster of many tenants must be; the disk is
-		// what bounds it.
+		// Limits per second are for clusters with many tenants; here the disk is the limit.
 		{name: "frontend.rps", value: "100000", limit: true},
 		{name: "frontend.namespaceRPS", value: "100000", limit: true},
 		{name: "history.rps", value: "100000", limit: true},
 		{name: "matching.rps", value: "100000", limit: true},
 
-		// Visibility records are written by the batch, five times a second instead of
-		// twenty: SQLite's one connection is free for starts meanwhile. The batch holds what
-		// five polls a second must take at a full rate of 2,000 records a second.
+		// Visibility records are written in batches, five times a second instead of twenty, so that
+		// SQLite's one connection is free for starts meanwhile. Five batches of this size are the
+		// full rate of 2,000 records a second.
 		{name: "history.visibilityProcessorMaxPollRPS", value: "5"},
 		{name: "history.visibilityTaskBatchSize", value: "400"},
-		// The CLI has the dev server read the search attributes from the database in each
-		// call that uses one. They can be cached: on SQL what is cached are the numbered
-		// columns, which never change, and the namespace's names for them, which the
-		// namespace's own cache holds in any case. Setup waits until a new name is known.
+		// The CLI makes the dev server read the search attributes from the database in each call
+		// that uses one. They can be cached: on SQL this is the numbered columns, which never
+		// change; the namespace's names for them are in the namespace's own cache anyway. Setup
+		// waits until a new name is known.
 		{name: "system.forceSearchAttributesCacheRefreshOnRead", value: "false"},
-		// The second that Temporal puts between two runs of one ID makes a dead letter and
-		// its replay wait for it.
+		// By default Temporal puts a second between two runs of one ID, which delays a dead letter
+		// and its replay.
 		{name: "history.workflowIdReuseMinimalInterval", value: `"1ms"`},
-		// A run that was deleted leaves the list only when the transfer queue's position is
-		// saved past its close: every 30 s by default, so replayed dead letters stay listed
-		// for so long.
+		// A deleted run leaves the list only when the transfer queue's position past its close is
+		// saved. By default that is every 30 s, for which replayed dead letters would stay listed.
 		{name: "history.transferProcessorUpdateAckInterval", value: `"200ms"`},
 	}
 }
 
-// dynamicConfig gives the settings as the Temporal CLI takes them; of a stock
-// engine only those that take limits away, without which a comparison with it
-// would measure its limits.
+// dynamicConfig returns the settings as the Temporal CLI takes them. A stock engine gets only those
+// that lift limits, because a comparison with it must not measure its limits.
 func dynamicConfig(stock bool) []string {
 	var settings []string
 	for _, t := range tunings() {
@@ -73,39 +69,39 @@ func dynamicConfig(stock bool) []string {
 	return settings
 }
 
-// Finding is what can be seen from outside of one setting of a Temporal that runs
-// elsewhere.
+// Finding tells whether a Temporal that runs elsewhere has one setting, as far as that shows from
+// outside.
 type Finding struct {
-	// Setting is its name with the value that grapnel likes.
+	// Setting is the setting's name with the recommended value.
 	Setting string `json:"setting"`
 	// State is one of Set, Off and Unknown.
 	State State `json:"state"`
-	// Detail says what that costs, or why it can't be told.
+	// Detail says what the state costs, or why it is not known.
 	Detail string `json:"detail"`
 }
 
 // State is what is known of a setting.
 type State string
 
-// The states of a setting. Temporal shows its dynamic configuration to nobody, so
-// that only its effects tell.
+// The states of a setting. Temporal shows its dynamic configuration to nobody; only its effects
+// tell.
 const (
 	Set     State = "set"
 	Off     State = "off"
 	Unknown State = "can't tell"
 )
 
-// maxLookedAt bounds how many dead letters are looked at for the effects of settings.
+// maxLookedAt is how many dead letters Tuning looks at.
 const maxLookedAt = 20
 
-// staleFor is how long a replayed dead letter may stay listed where the transfer
-// queue's position is saved every 200 ms; 4 s were seen, 36 s without.
+// staleFor is how long a replayed dead letter may stay listed if the transfer queue's position is
+// saved every 200 ms. Measured: up to 4 s with that setting, 36 s without.
 const staleFor = 10 * time.Second
 
-// Tuning tells which settings that make events cheaper or replays quicker are off on
-// a Temporal that runs elsewhere: by their effects on the newest dead letters, and by
-// what it stores in. There is nothing to tell of the embedded engine, which has them
-// all, nor of Temporal Cloud, which needs none.
+// Tuning tells which settings that make events cheaper or replays faster are off on a Temporal that
+// runs elsewhere. It judges by their effects on the newest dead letters, and by the kind of
+// database. It returns nothing for the embedded engine, which has them all, and for Temporal Cloud,
+// which needs none.
 func Tuning(ctx context.Context, c client.Client, s Settings) ([]Finding, error) {
 	host, _, _ := strings.Cut(s.Address, ":")
 	if s.options == nil || strings.HasSuffix(host, ".tmprl.cloud") || strings.HasSuffix(host, ".temporal.io") {
@@ -122,10 +118,10 @@ func Tuning(ctx context.Context, c client.Client, s Settings) ([]Finding, error)
 	ack := Finding{"history.transferProcessorUpdateAckInterval=200ms", Unknown, "No dead letter was replayed lately."}
 	for _, run := range listed.GetExecutions() {
 		if reuse.State == Unknown {
-			reuse.see(reuseOf(ctx, c, run))
+			reuse.set(reuseOf(ctx, c, run))
 		}
 		if ack.State == Unknown {
-			ack.see(ackOf(ctx, c, run))
+			ack.set(ackOf(ctx, c, run))
 		}
 	}
 	findings := []Finding{reuse, ack}
@@ -139,16 +135,15 @@ func Tuning(ctx context.Context, c client.Client, s Settings) ([]Finding, error)
 	return findings, nil
 }
 
-// see takes a state that was found, and its detail.
-func (f *Finding) see(state State, detail string) {
+// set sets the state and its detail, unless the state is Unknown.
+func (f *Finding) set(state State, detail string) {
 	if state != Unknown {
 		f.State, f.Detail = state, detail
 	}
 }
 
-// reuseOf tells by the first event of a dead letter whether Temporal made it wait
-// for a second since the run before it began. It shows only after a run that was
-// shorter than that.
+// reuseOf tells by the first event of a dead letter whether Temporal made it wait until a second
+// had passed since the start of the run before. It shows only if that run took less than a second.
 func reuseOf(ctx context.Context, c client.Client, run *workflowpb.WorkflowExecutionInfo) (State, string) {
 	id := run.GetExecution()
 	first, err := c.GetWorkflowHistory(ctx, id.GetWorkflowId(), id.GetRunId(), false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT).Next()
@@ -170,7 +165,7 @@ func reuseOf(ctx context.Context, c client.Client, run *workflowpb.WorkflowExecu
 	return Unknown, ""
 }
 
-// ackOf tells by a dead letter that is listed and gone how long it has been so.
+// ackOf tells by a deleted dead letter that is still listed whether it has been so for too long.
 func ackOf(ctx context.Context, c client.Client, run *workflowpb.WorkflowExecutionInfo) (State, string) {
 	id := run.GetExecution()
 	if _, err := c.DescribeWorkflowExecution(ctx, id.GetWorkflowId(), id.GetRunId()); !isNotFound(err) {

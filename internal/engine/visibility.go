@@ -15,30 +15,28 @@ import (
 	_ "modernc.org/sqlite" // The pure Go driver that the Temporal CLI itself is built with.
 )
 
-// The table in which Temporal's SQLite schema keeps what can be listed has 45
-// indexes, one for each column that anyone might search by, each over every run. An
-// event's two records there (started, closed) write all of them: 1,020 KB, and two
-// thirds of the CPU of these writes, for columns that hold nothing.
+// Temporal's SQLite schema keeps what can be listed in one table with 45 indexes, one for each
+// column that anyone might search by, each over every run. An event's two records there (started,
+// closed) write all of them: 1,020 KB, and two thirds of the CPU of these writes, mostly for empty
+// columns.
 //
-// Trimming takes no column and no query away, only how some are answered:
+// Trimming removes no column and no query; it changes how fast some queries are:
 //
-//   - wholeIndex stays as Temporal makes it: what grapnel, the Web UI and the CLI
-//     search by, and every run has.
-//   - presentIndex is made again for the rows that have the column. SQLite uses such
-//     an index for whatever compares the column with a value, so a query is as fast
-//     as before; only `… IS NULL` reads the table. Here are all the attributes of
-//     users, ours too: which numbered column holds which of ours is drawn at random
-//     when the namespace is made, and the others cost nothing while nobody uses them.
-//   - noIndex is dropped: figures of a closed run, its queue, and the second name of
-//     the first run. A query on them alone reads the table; docs/performance.md says
-//     how long that takes.
+//   - wholeIndex stays as Temporal makes it: the columns that grapnel, the Web UI and the CLI
+//     search by and that every run has.
+//   - presentIndex is made again for those rows only that have a value in the column. SQLite uses
+//     such an index for any comparison of the column with a value, so a query is as fast as before;
+//     only `… IS NULL` reads the whole table. All custom search attributes have this form, ours
+//     too: which numbered column holds which attribute is random, and an unused column costs
+//     nothing.
+//   - noIndex is dropped: sizes and durations of a closed run, its task queue, and its root run. A
+//     query on them alone reads the whole table; docs/performance.md says how long that takes.
 //
-// It is safe because an index is no data: SQLite keeps indexes up to date by itself,
-// answers the same with and without, and Temporal names none in its statements. All of
-// it is one transaction under the engine's lock while no engine runs. It is done only
-// where the table, its triggers and each of its indexes are, to the letter, of the
-// schema that this was tried with, or what trimming made of it. On any other, as a later
-// Temporal may bring it, the file is left as it is.
+// Trimming is safe because an index is no data: SQLite keeps indexes up to date by itself and
+// answers the same without them, and Temporal names none in its statements. It is one transaction,
+// under the engine's lock, while no engine runs. It is done only if the table, its triggers and
+// each of its indexes are exactly those of the schema that was tested, trimmed or not. Another
+// schema, of a later Temporal, is left as it is.
 const (
 	wholeIndex indexForm = iota
 	presentIndex
@@ -50,16 +48,16 @@ type indexForm int
 // visibilityIndex is one index of Temporal's visibility table.
 type visibilityIndex struct {
 	name string
-	// column is what it is for; the index of the default order has none.
+	// column is the indexed column; the index of the default order has none.
 	column string
 	form   indexForm
 }
 
-// visibilitySchema is the SHA-256 of the table and triggers that trimming was tried
-// with, those of Temporal 1.29: see schemaOf.
+// visibilitySchema is the SHA-256 of the table and triggers that trimming was tested with, those of
+// Temporal 1.29; see schemaOf.
 const visibilitySchema = "c414cc6da1d95517844e5e82a89bc5f5d548cdc44d5a10620f171dbfa4be4ab8"
 
-// visibilityIndexes gives all indexes of that schema.
+// visibilityIndexes returns all indexes of that schema.
 func visibilityIndexes() []visibilityIndex {
 	all := []visibilityIndex{
 		{"default_idx", "", wholeIndex},
@@ -101,8 +99,8 @@ func visibilityIndexes() []visibilityIndex {
 	return all
 }
 
-// statement gives the statement that makes the index, in full as Temporal does, or
-// trimmed; nothing where it is dropped.
+// statement returns the statement that makes the index: Temporal's own, or the trimmed one, which
+// is empty if the index is dropped.
 func (i visibilityIndex) statement(trimmed bool) string {
 	column, where := "", ""
 	if i.column != "" {
@@ -123,8 +121,8 @@ func (i visibilityIndex) statement(trimmed bool) string {
 
 func (o EmbeddedOptions) keepsIndexes() bool { return o.KeepIndexes || o.Stock }
 
-// trim does what the options say about the indexes. An engine serves without it as
-// well, so that trouble is told and stops nothing.
+// trim trims the indexes or makes them again, as the options say. The engine serves without it too,
+// so an error is only logged.
 func (o EmbeddedOptions) trim(ctx context.Context) {
 	if o.InMemory {
 		return
@@ -134,7 +132,7 @@ func (o EmbeddedOptions) trim(ctx context.Context) {
 	switch {
 	case errors.Is(err, errOtherSchema) && o.keepsIndexes():
 	case errors.Is(err, errOtherSchema):
-		o.Logger.Warn("the engine's visibility indexes are all kept, which costs speed: it is a version that this grapnel does not know", "cause", err)
+		o.Logger.Warn("the engine's visibility indexes are all kept, which costs speed: this grapnel does not know the engine's version", "cause", err)
 	case err != nil:
 		o.Logger.Warn("the engine's visibility indexes are left as they are", "error", err)
 	case changed > 0 && o.keepsIndexes():
@@ -144,18 +142,18 @@ func (o EmbeddedOptions) trim(ctx context.Context) {
 	}
 }
 
-// errOtherSchema tells that a database is not of the schema that trimming knows.
+// errOtherSchema says that a database does not have the schema that trimming knows.
 var errOtherSchema = errors.New("the visibility table is not of the schema that this grapnel knows")
 
-// trimVisibility brings the indexes of a database that no engine has open into
-// their trimmed form, or back into Temporal's own, and gives how many it changed. The
-// error is errOtherSchema where it left the file alone for that reason.
+// trimVisibility brings the indexes of a database into their trimmed form, or back into Temporal's
+// own, and returns how many it changed. No engine may have the database open. The error wraps
+// errOtherSchema if the schema is another one; the file is unchanged then.
 func trimVisibility(ctx context.Context, dir string, trim bool) (changed int, err error) {
 	path := filepath.Join(dir, databaseName)
 	if _, err := os.Stat(path); err != nil {
 		return 0, fmt.Errorf("look at the engine's database: %w", err)
 	}
-	// The path is part of a URI; synchronous is that of the engine.
+	// The path is part of a URI. synchronous=full is the engine's own setting.
 	db, err := sql.Open("sqlite", "file:"+uriPath(path)+"?mode=rw&_pragma=synchronous=full&_txlock=exclusive")
 	if err != nil {
 		return 0, fmt.Errorf("open the engine's database: %w", err)
@@ -165,7 +163,7 @@ func trimVisibility(ctx context.Context, dir string, trim bool) (changed int, er
 	if err != nil {
 		return 0, fmt.Errorf("open the engine's database: %w", err)
 	}
-	defer func() { _ = tx.Rollback() }() // Nothing, after Commit.
+	defer func() { _ = tx.Rollback() }() // It does nothing after Commit.
 	statements, err := trimStatements(ctx, tx, trim)
 	if err != nil || len(statements) == 0 {
 		return 0, err
@@ -184,8 +182,8 @@ func trimVisibility(ctx context.Context, dir string, trim bool) (changed int, er
 	return max(changed, len(statements)-changed), nil
 }
 
-// trimStatements gives what has to be done to a database, nothing where it is as
-// wanted.
+// trimStatements returns the statements that bring a database into the wanted form, none if it has
+// it.
 func trimStatements(ctx context.Context, tx *sql.Tx, trim bool) ([]string, error) {
 	have, schema, err := schemaOf(ctx, tx)
 	if err != nil {
@@ -221,8 +219,8 @@ func trimStatements(ctx context.Context, tx *sql.Tx, trim bool) ([]string, error
 	return statements, nil
 }
 
-// schemaOf reads the statements that made the indexes of the visibility table, by
-// name, and the SHA-256 of those that made all the rest of it, spaces evened out.
+// schemaOf returns the statements that made the indexes of the visibility table, by name, and the
+// SHA-256 of those that made the table and the rest of it. Runs of spaces count as one.
 func schemaOf(ctx context.Context, tx *sql.Tx) (indexes map[string]string, sum string, err error) {
 	rows, err := tx.QueryContext(ctx, `SELECT type, name, sql FROM sqlite_master
 		WHERE sql IS NOT NULL AND (tbl_name = 'executions_visibility' OR name IN
@@ -251,7 +249,7 @@ func schemaOf(ctx context.Context, tx *sql.Tx) (indexes map[string]string, sum s
 	return indexes, hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// uriPath gives a path as SQLite reads it in a URI.
+// uriPath escapes a path for SQLite's URI.
 func uriPath(path string) string {
 	return strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
 }

@@ -16,19 +16,19 @@ import (
 	"github.com/grapnel/grapnel/internal/netguard"
 )
 
-// webUI stands before the engine's Web UI, which answers whoever asks it by whatever
-// name. A page in a browser on this machine is the stranger: it can have a name of its
-// own lead to loopback (DNS rebinding), or post to us across sites. So the Host must be
-// one of this machine alone, and what changes something must come from the UI's own
-// page. The UI itself listens where no page can find it.
+// webUI is a proxy before the engine's Web UI, which itself answers every request under any host
+// name. The attacker is a web page in a browser on this machine: it can make its own host name
+// resolve to loopback (DNS rebinding), or send a POST across sites. So the Host must be a name of
+// loopback, and a request that changes something must come from the UI's own page. The UI itself
+// listens at an address that no page can guess.
 type webUI struct {
 	port   int
 	server *http.Server
-	// behind is where the engine's UI listens.
-	behind atomic.Pointer[url.URL]
+	// target is where the engine's UI listens; nil while the engine starts.
+	target atomic.Pointer[url.URL]
 }
 
-// openWebUI listens on a port of loopback and serves what stands behind.
+// openWebUI listens on a port of loopback and forwards to the target.
 func openWebUI(ctx context.Context, port int, fixed bool, log *slog.Logger) (*webUI, error) {
 	l, err := listenLoopback(ctx, port, fixed)
 	if err != nil {
@@ -38,7 +38,7 @@ func openWebUI(ctx context.Context, port int, fixed bool, log *slog.Logger) (*we
 	errorLog := slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(u.behind.Load())
+			r.SetURL(u.target.Load())
 			r.Out.Host = r.In.Host // The UI compares it with Origin.
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
@@ -55,18 +55,18 @@ func openWebUI(ctx context.Context, port int, fixed bool, log *slog.Logger) (*we
 	return u, nil
 }
 
-// guard lets requests of this machine's own pages through.
+// guard lets only requests through that the UI's own pages may send.
 func (u *webUI) guard(next http.Handler) http.Handler {
 	sameOrigin := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case !netguard.IsLoopback(hostOnly(r.Host)):
-			http.Error(w, "this is no Host of the Web UI; open it by localhost or 127.0.0.1", http.StatusForbidden)
+			http.Error(w, "the Web UI does not answer to this host name; open it as localhost or 127.0.0.1", http.StatusForbidden)
 		case sameOrigin.Check(r) != nil:
-			http.Error(w, "a page of another site may not ask this", http.StatusForbidden)
+			http.Error(w, "a page of another site may not send this request", http.StatusForbidden)
 		case r.Header.Get("Upgrade") != "" || r.Method == http.MethodConnect:
-			http.Error(w, "the Web UI speaks HTTP alone", http.StatusBadRequest) // Past an upgrade nothing is looked at.
-		case u.behind.Load() == nil:
+			http.Error(w, "the Web UI speaks HTTP only", http.StatusBadRequest) // After an upgrade nothing could be checked.
+		case u.target.Load() == nil:
 			http.Error(w, "the engine is starting", http.StatusServiceUnavailable)
 		default:
 			next.ServeHTTP(w, r)
@@ -74,8 +74,8 @@ func (u *webUI) guard(next http.Handler) http.Handler {
 	})
 }
 
-// hostOnly is a Host without its port: any port will do, as one that was forwarded has
-// another number.
+// hostOnly is a Host without its port. Any port is allowed, because a forwarded port has another
+// number.
 func hostOnly(hostport string) string {
 	if host, _, err := net.SplitHostPort(hostport); err == nil {
 		return host
@@ -83,14 +83,14 @@ func hostOnly(hostport string) string {
 	return hostport
 }
 
-// lead tells where the engine's UI listens.
-func (u *webUI) lead(to string) { u.behind.Store(&url.URL{Scheme: "http", Host: to}) }
+// forwardTo sets the host:port where the engine's UI listens.
+func (u *webUI) forwardTo(to string) { u.target.Store(&url.URL{Scheme: "http", Host: to}) }
 
 func (u *webUI) close() { _ = u.server.Close() }
 
-// hiddenIP is an address of loopback for the UI itself. With its port it is more than a
-// page could try, where the system answers on all of 127.0.0.0/8, as Linux does;
-// elsewhere the port alone is what a page does not know.
+// hiddenIP is a random loopback address for the engine's own UI. Where all of 127.0.0.0/8 is
+// loopback, as on Linux, address and port are more than a page can try; elsewhere only the port is
+// unknown to it.
 func hiddenIP(ctx context.Context) string {
 	var b [3]byte
 	_, _ = rand.Read(b[:]) // It never fails.
@@ -104,8 +104,8 @@ func hiddenIP(ctx context.Context) string {
 	return ip
 }
 
-// listenLoopback takes a port of loopback where it is free, and any else; a fixed one
-// must be free.
+// listenLoopback listens on the preferred port of loopback, or on any free one if it is taken. If
+// fixed, it must be free. 0 means any.
 func listenLoopback(ctx context.Context, preferred int, fixed bool) (net.Listener, error) {
 	var listen net.ListenConfig
 	l, err := listen.Listen(ctx, "tcp", loopbackAddress(preferred))

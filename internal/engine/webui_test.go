@@ -39,7 +39,7 @@ func TestTheWebUIAnswersThisMachineAlone(t *testing.T) {
 	_, port, err := net.SplitHostPort(address)
 	require.NoError(t, err)
 	const page, act = "GET /api/v1/settings HTTP/1.1", "POST /api/v1/namespaces/default/workflows/none/terminate HTTP/1.1"
-	const settings, forbidden = `"DefaultNamespace"`, "no Host of the Web UI"
+	const settings, forbidden = `"DefaultNamespace"`, "does not answer to this host name"
 	for _, test := range []struct {
 		name   string
 		lines  []string
@@ -63,7 +63,7 @@ func TestTheWebUIAnswersThisMachineAlone(t *testing.T) {
 		{"a deed of another port", []string{act, "Host: " + address, "Sec-Fetch-Site: same-site", "Content-Length: 0"}, 403, "another site"},
 		{"a deed of another origin", []string{act, "Host: " + address, "Origin: http://evil.example", "Content-Length: 0"}, 403, "another site"},
 		{"a deed of a page without an origin", []string{act, "Host: " + address, "Origin: null", "Content-Length: 0"}, 403, "another site"},
-		{"a switch of protocols", []string{page, "Host: " + address, "Connection: Upgrade", "Upgrade: websocket", "Origin: http://evil.example"}, 400, "HTTP alone"},
+		{"a switch of protocols", []string{page, "Host: " + address, "Connection: Upgrade", "Upgrade: websocket", "Origin: http://evil.example"}, 400, "HTTP only"},
 		{"a tunnel", []string{"CONNECT " + address + " HTTP/1.1", "Host: " + address}, 400, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -31,8 +31,7 @@ type Server struct {
 	Engine *engine.Embedded
 }
 
-// sharedServer starts the test binary's server once, when the first test asks for
-// it, and keeps what must be ended with the binary.
+// sharedServer starts the test binary's server when the first test needs it. Main stops it.
 var sharedServer = &lazyServer{}
 
 type lazyServer struct {
@@ -43,8 +42,8 @@ type lazyServer struct {
 	dir    string
 }
 
-// Main runs the tests and then stops the server, if one was started. It is to
-// be all of TestMain, or its last line.
+// Main runs the tests and then stops the server, if one was started. It must be the last line of
+// TestMain.
 func Main(m *testing.M) {
 	m.Run() // Its exit code is that of the binary when TestMain returns.
 	if err := sharedServer.stop(); err != nil {
@@ -52,9 +51,9 @@ func Main(m *testing.M) {
 	}
 }
 
-// Shared gives the test binary's server and starts it at the first call. The
-// test fails where that is not possible, with what to do about it. Tests that
-// share it keep apart by workflow IDs and task queues of their own.
+// Shared returns the test binary's server, and starts it at the first call. If that is not
+// possible, the test fails with a text that says what to do. Tests that share the server need
+// workflow IDs and task queues of their own.
 func Shared(t testing.TB) *Server {
 	t.Helper()
 	server, err := sharedServer.get()
@@ -67,8 +66,8 @@ func Shared(t testing.TB) *Server {
 	return server
 }
 
-// Binary gives the path of the Temporal CLI for tests: bin/temporal at the
-// module's root, else what engine.FindBinary finds.
+// Binary returns the path of the Temporal CLI for tests: bin/temporal at the module's root, else
+// what engine.FindBinary finds.
 func Binary() (string, error) {
 	if root, err := moduleRoot(); err == nil {
 		path := filepath.Join(root, "bin", "temporal")
@@ -124,8 +123,8 @@ func (l *lazyServer) stop() error {
 	return err
 }
 
-// moduleRoot gives the nearest directory upwards that holds go.mod. Tests run
-// in the directory of their package.
+// moduleRoot returns the nearest directory with a go.mod, from the working directory upwards. Tests
+// run in the directory of their package.
 func moduleRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {

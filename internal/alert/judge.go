@@ -7,11 +7,10 @@ import (
 	"time"
 )
 
-// Limits say from what on something is a finding. A limit of zero switches its
-// rule off, but for MinEvents.
+// Limits are the thresholds of the rules. A limit of zero switches its rule off, except MinEvents.
 type Limits struct {
-	// FailureShare is the part of the events settled within Window that may fail,
-	// where they are more than MinEvents.
+	// FailureShare is the part, 0 to 1, of the events settled within Window that may fail. It
+	// counts only if more than MinEvents were settled.
 	FailureShare float64
 	MinEvents    int
 	Window       time.Duration
@@ -19,22 +18,22 @@ type Limits struct {
 	DeadLetterGrowth int
 	// DeadLetterAge is how long a dead letter may wait.
 	DeadLetterAge time.Duration
-	// Expiry is how long before the end of retention a dead letter is warned of.
+	// Expiry is how long before the end of its retention a dead letter is a finding.
 	Expiry time.Duration
-	// SpoolAge is how long an event may wait on disk, SpoolFull the part of the
-	// spool that may be used.
+	// SpoolAge is how long an event may wait on disk, SpoolFull the part of the spool, 0 to 1, that
+	// may be used.
 	SpoolAge  time.Duration
 	SpoolFull float64
-	// Poll is how long there may be no worker.
+	// Poll is how long no worker may have polled.
 	Poll time.Duration
-	// Usual is the number of events in the same hour last week from which silence
-	// is a finding.
+	// Usual is how many events a source must have sent in the same hour last week for its silence
+	// to be a finding.
 	Usual int
 	// Panics is how many panics of a handler within Window are a finding.
 	Panics int
 }
 
-// Defaults are the limits where nothing else is said.
+// Defaults are the limits where the configuration sets none.
 func Defaults() Limits {
 	return Limits{
 		FailureShare: 0.1, MinEvents: 10, Window: 15 * time.Minute,
@@ -43,19 +42,18 @@ func Defaults() Limits {
 	}
 }
 
-// Facts are what the rules judge. What is not known is left out, and finds
-// nothing.
+// Facts are what the rules judge. A fact that is not known is left out, and leads to no finding.
 type Facts struct {
 	Now time.Time
 	// Handled and Failed are the events settled within the window.
 	Handled, Failed int
 	// Dead are the open dead letters; nil when they could not be counted.
 	Dead *Dead
-	// Destinations are those that are kept from working.
+	// Destinations are those that get no events now, or may get none.
 	Destinations []Destination
 	// Spool is the disk queue; nil without one.
 	Spool *Spool
-	// LastPoll is when a worker last asked for work; zero when that is not known.
+	// LastPoll is when a worker last polled Temporal; zero when that is not known.
 	LastPoll time.Time
 	// Sources are the senders.
 	Sources []Source
@@ -63,27 +61,27 @@ type Facts struct {
 	Panics map[string]int
 }
 
-// Dead are the dead letters that wait for somebody.
+// Dead describes the open dead letters.
 type Dead struct {
 	Count int
 	// Before is how many there were an hour ago; negative when that is not known.
 	Before int
-	// Oldest is when the oldest became one; zero without any.
+	// Oldest is when the oldest became a dead letter; zero if there is none.
 	Oldest time.Time
 	// Expires is when Temporal deletes the first of them; zero when never.
 	Expires time.Time
-	// Worst is the largest group, as people say it: "crm: 503 Service Unavailable".
+	// Worst names the largest group, for example "crm: 503 Service Unavailable".
 	Worst string
 }
 
-// Destination is the state of one that is kept from working.
+// Destination is the state of a destination's circuit breaker.
 type Destination struct {
 	Name string
-	// Open is set while its breaker is, Cause says why.
+	// Open is set while its breaker is open; Cause says why.
 	Open  bool
 	Cause string
-	// Unproven is set where nothing has been delivered since the process began, and nothing
-	// has failed: a circuit that was open before may be so still.
+	// Unproven is set if no delivery has succeeded or failed since the process began: a breaker
+	// that was open before may still be.
 	Unproven bool
 }
 
@@ -96,16 +94,16 @@ type Spool struct {
 	Cause      string
 }
 
-// Source is what was heard of one.
+// Source tells how much a source has sent.
 type Source struct {
 	Name string
-	// Hour is the number of events in the last hour, Usual that in the same hour
-	// last week; negative when that is not known.
+	// Hour is the number of events in the last hour, Usual that of the same hour last week; they
+	// are negative when not known.
 	Hour, Usual int
 	Last        time.Time
 }
 
-// unproven are the keys of the findings of which nobody knows yet whether they hold.
+// unproven returns the keys of findings of which it is not known yet whether they hold.
 func (f Facts) unproven() map[string]bool {
 	keys := map[string]bool{}
 	for _, d := range f.Destinations {
@@ -114,19 +112,19 @@ func (f Facts) unproven() map[string]bool {
 	return keys
 }
 
-// Finding is a rule that does not hold, about one subject.
+// Finding is a rule that was broken, about one subject.
 type Finding struct {
 	Rule string `json:"alert"`
-	// Subject is the destination, source or route; empty where there is but one.
+	// Subject is the destination, source or route; empty for rules about the whole process.
 	Subject string `json:"subject,omitempty"`
-	// Text says it in one sentence.
+	// Text describes the finding in one sentence.
 	Text string `json:"text"`
 }
 
-// Key names what is found: two findings with the same key are one alert.
+// Key identifies the alert of a finding: two findings with the same key are one alert.
 func (f Finding) Key() string { return strings.TrimSuffix(f.Rule+":"+f.Subject, ":") }
 
-// Judge gives what is wrong, in the order of the rules.
+// Judge returns the findings: the rules that the facts break.
 func Judge(l Limits, f Facts) []Finding {
 	var found []Finding
 	found = append(found, l.spool(f)...)
@@ -213,7 +211,7 @@ func sortedKeys(m map[string]int) []string {
 	return keys
 }
 
-// Ago writes a length of time for people, in its largest unit or two.
+// Ago writes a duration in its largest unit or two: 59s, 3m, 2h5m, 4d2h. A negative one is 0s.
 func Ago(d time.Duration) string {
 	const day = 24 * time.Hour
 	d = max(d, 0)

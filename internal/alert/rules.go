@@ -1,5 +1,5 @@
-// Package alert judges whether somebody has to look: it holds the rules, notices
-// when one begins or ceases to hold, and tells the targets, once each time.
+// Package alert decides when somebody has to be alerted. It has the rules, notices when an alert
+// begins and when it ends, and tells the targets of each once.
 package alert
 
 import (
@@ -15,8 +15,7 @@ type Severity string
 
 // The severities.
 const (
-	// Critical is worth waking somebody: events are lost to their users or soon
-	// will be refused.
+	// Critical is worth waking somebody: events are not handled, or will soon be refused or lost.
 	Critical Severity = "critical"
 	// Warning is for the working day.
 	Warning Severity = "warning"
@@ -36,25 +35,25 @@ const (
 	HandlerPanics     = "HandlerPanics"
 )
 
-// Rule is one thing that is watched.
+// Rule is one thing that alerts watch.
 type Rule struct {
 	Name     string
 	Severity Severity
-	// About says what the rule means for people.
+	// About says in a sentence what an alert of this rule means.
 	About string
-	// For is how long a finding has to hold before the alert goes on.
+	// For is how long a finding has to last before the alert goes on.
 	For time.Duration
 	// Expr is the same rule for Prometheus, with the default limits.
 	Expr string
-	// Subject is the label that tells the rule's alerts apart; may be empty.
+	// Subject is the Prometheus label of the finding's subject; empty for rules without one.
 	Subject string
 }
 
-// Rules lists them all, the most urgent first.
+// Rules returns all rules.
 func Rules() []Rule {
 	return []Rule{
 		{
-			SpoolNearlyFull, Critical, "The disk queue is nearly full or its disk fails: the door will refuse events.", 0,
+			SpoolNearlyFull, Critical, "The disk queue is nearly full or its disk fails: the receiver will refuse events.", 0,
 			telemetry.MetricSpoolBytes + " / " + telemetry.MetricSpoolMax + " > 0.8 or " + telemetry.MetricSpoolFailed + " == 1", "",
 		},
 		{
@@ -111,8 +110,8 @@ func RuleOf(name string) (Rule, bool) {
 	return Rule{}, false
 }
 
-// PrometheusRules are the rules with their default limits as a file of alerting
-// rules for Prometheus. runbooks is the address of the runbooks.
+// PrometheusRules writes the rules, with their default limits, as a file of alerting rules for
+// Prometheus. runbooks is the address of the runbooks, without a slash at its end.
 func PrometheusRules(runbooks string) string {
 	var b strings.Builder
 	b.WriteString("# Made from the rules in internal/alert by its tests; edit those.\ngroups:\n  - name: grapnel\n    rules:\n")

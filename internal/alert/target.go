@@ -9,17 +9,17 @@ import (
 	"go.uber.org/zap"
 )
 
-// Format is the shape of what a target is sent.
+// Format is the format of the messages to a target.
 type Format string
 
 // The formats.
 const (
-	// FormatJSON is our own, signed by Standard Webhooks where the target has a
-	// secret.
+	// FormatJSON is our own. If the target has a secret, the message is signed as Standard Webhooks
+	// says.
 	FormatJSON Format = "json"
-	// FormatSlack is that of Slack's incoming webhooks, which others take too.
+	// FormatSlack is the format of Slack's incoming webhooks, which other services take too.
 	FormatSlack Format = "slack"
-	// FormatPagerDuty is that of PagerDuty's Events API v2.
+	// FormatPagerDuty is the format of PagerDuty's Events API v2.
 	FormatPagerDuty Format = "pagerduty"
 )
 
@@ -27,9 +27,9 @@ const (
 type Target struct {
 	Name   string
 	Format Format
-	// RoutingKey is PagerDuty's name of the service.
+	// RoutingKey identifies the service at PagerDuty; other formats don't use it.
 	RoutingKey string
-	// Post sends a body once; id is the same for every try.
+	// Post sends a body once; id is the same in every try of a message.
 	Post func(ctx context.Context, id string, body []byte) error
 }
 
@@ -38,7 +38,7 @@ func retryDelays() []time.Duration {
 	return []time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute}
 }
 
-// deliver sends a change until it is taken or has been tried often enough.
+// deliver sends a change, and tries again after each of retryDelays until the target accepts it.
 func (t Target) deliver(ctx context.Context, c Change, log *zap.Logger) {
 	body, err := t.Body(c)
 	for _, wait := range append(retryDelays(), 0) {
@@ -58,7 +58,7 @@ func (t Target) deliver(ctx context.Context, c Change, log *zap.Logger) {
 	log.Error("a target was not told of an alert", zap.String("target", t.Name), zap.String("alert", c.Rule), zap.Error(err))
 }
 
-// Body is what a change looks like in the target's format.
+// Body writes a change in the target's format.
 func (t Target) Body(c Change) ([]byte, error) {
 	var v any
 	switch t.Format {
@@ -98,8 +98,8 @@ func slackMessage(c Change) map[string]string {
 	return map[string]string{"text": text}
 }
 
-// escapeSlack takes the meaning off the three characters that have one in Slack's
-// text: an error message may hold what a stranger wrote.
+// escapeSlack escapes the three characters that have a meaning in Slack's text, because an error
+// message may contain a stranger's text.
 func escapeSlack(s string) string {
 	out := make([]rune, 0, len(s))
 	for _, r := range s {

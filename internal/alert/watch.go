@@ -17,14 +17,14 @@ import (
 	"github.com/grapnel/grapnel/internal/telemetry"
 )
 
-// Alert is a finding that has held for long enough.
+// Alert is a finding that has lasted as long as its rule's For.
 type Alert struct {
 	Finding
 	Severity Severity `json:"severity"`
-	// Since is when it was first found, Ended when it was found no more.
+	// Since is when it was first found, Ended when it was no longer found.
 	Since time.Time `json:"since"`
 	Ended time.Time `json:"ended,omitzero"`
-	// Runbook is the address of what to do.
+	// Runbook is the address of its runbook.
 	Runbook string `json:"runbook"`
 }
 
@@ -34,8 +34,8 @@ type Change struct {
 	On bool
 }
 
-// ID names the change: the same for all who are told of it, and another one the
-// next time.
+// ID identifies the change. It is the same for all targets and tries, and another one when the
+// alert goes on or off the next time.
 func (c Change) ID() string {
 	state := "off"
 	if c.On {
@@ -44,34 +44,34 @@ func (c Change) ID() string {
 	return fmt.Sprintf("grapnel-alert-%s-%d-%s", c.Key(), c.Since.Unix(), state)
 }
 
-// Settings are what the configuration says of the alerts.
+// Settings are the alerts' part of the configuration.
 type Settings struct {
 	Limits Limits
-	// Runbooks is where the runbooks are, without a slash at its end.
+	// Runbooks is the address of the runbooks, without a slash at its end.
 	Runbooks string
-	// Targets are told of what changes.
+	// Targets are told of each change.
 	Targets []Target
 }
 
-// Options say what a Watch works with.
+// Options are what a Watch needs.
 type Options struct {
-	// Facts gives what is judged.
+	// Facts returns the facts to judge. Now is filled in by the Watch.
 	Facts func(context.Context) Facts
-	// Path is the file that makes alerts survive a restart, so that none is told
-	// twice; empty is none.
+	// Path is the file in which alerts survive a restart, so that targets are not told twice; empty
+	// means no file.
 	Path    string
 	Metrics *telemetry.Metrics
 	Log     *zap.Logger
 	Now     func() time.Time
 }
 
-// Watch keeps the alerts. Make one with New.
+// Watch finds alerts and keeps them. Make one with New.
 type Watch struct {
 	o Options
 
 	mu       sync.Mutex
 	settings Settings
-	// found is since when each finding is there, on what is told already.
+	// found is since when each finding lasts; on are the alerts that targets know. Both are by key.
 	found map[string]time.Time
 	on    map[string]Alert
 	past  []Alert
@@ -80,7 +80,7 @@ type Watch struct {
 // maxPast is how many ended alerts are remembered.
 const maxPast = 100
 
-// New makes a watch.
+// New makes a watch. An error means that the file can't be read or the metric can't be made.
 func New(o Options, s Settings) (*Watch, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -100,7 +100,7 @@ func New(o Options, s Settings) (*Watch, error) {
 	})
 }
 
-// Configure takes other settings. They count from the next look on.
+// Configure replaces the settings, from the next Look on.
 func (w *Watch) Configure(s Settings) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -113,7 +113,7 @@ func (w *Watch) inForce() Settings {
 	return w.settings
 }
 
-// Active are the alerts that are on, the most urgent first.
+// Active returns the alerts that are on, critical ones first.
 func (w *Watch) Active() []Alert {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -131,7 +131,7 @@ func (w *Watch) Active() []Alert {
 	return all
 }
 
-// Past are alerts that have ended, the latest first.
+// Past returns the last alerts that have ended, at most 100, the latest first.
 func (w *Watch) Past() []Alert {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -140,7 +140,7 @@ func (w *Watch) Past() []Alert {
 	return past
 }
 
-// Look judges the facts once, and tells what has changed.
+// Look judges the facts once, tells log, metrics and targets what has changed, and returns it.
 func (w *Watch) Look(ctx context.Context) []Change {
 	facts := w.o.Facts(ctx)
 	facts.Now = w.o.Now()
@@ -156,7 +156,8 @@ func (w *Watch) Look(ctx context.Context) []Change {
 	return changes
 }
 
-// changes brings what is on up to what is found. What is on stays so while it is unproven.
+// changes switches alerts on and off by the findings, and returns what it changed. An alert stays
+// on while its finding is unproven.
 func (w *Watch) changes(findings []Finding, unproven map[string]bool, now time.Time) []Change {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -171,7 +172,7 @@ func (w *Watch) changes(findings []Finding, unproven map[string]bool, now time.T
 			w.found[key] = now
 		}
 		if a, ok := w.on[key]; ok {
-			a.Finding = f // The figures in its text go on.
+			a.Finding = f // The figures in its text may have changed.
 			w.on[key] = a
 			continue
 		}
@@ -218,7 +219,7 @@ func (w *Watch) tell(ctx context.Context, c Change) {
 	}
 }
 
-// savedState is the file.
+// savedState is the content of the file.
 type savedState struct {
 	On   []Alert `json:"on"`
 	Past []Alert `json:"past"`

@@ -6,25 +6,25 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 )
 
-// sdkScope is the name under which the Temporal SDK's metrics are made.
+// sdkScope is the instrumentation scope of the Temporal SDK's metrics.
 const sdkScope = "temporal-sdk-go"
 
-// buckets are in seconds: an event takes milliseconds, with retries hours.
+// buckets are the bounds of processing times, in seconds: an event takes milliseconds, or with
+// retries hours.
 func buckets() []float64 {
 	return []float64{
 		.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 36000,
 	}
 }
 
-// shortBuckets are for what ends within a time-out. The bounds in whole seconds
-// are those that senders give.
+// shortBuckets are the bounds, in seconds, of times that a time-out limits. The whole seconds are
+// common time-outs of senders.
 func shortBuckets() []float64 { return []float64{.05, .25, 1, 3, 10} }
 
-// sdkViews keep the SDK's own metrics small: all of them together were most of a
-// scrape. Its timers, which are in seconds too, get few buckets. Those that time
-// what our own metrics time, or how long a poll waited, are left out, and what counts
-// attempts beside requests, and so are the labels that multiply them or always say the
-// same: a process works in one namespace, and its own timers on one task queue.
+// sdkViews reduce the SDK's own metrics, which would be most of a scrape. They drop the timers of
+// what our own metrics time and of how long a poll waited, and the counters of attempts, since
+// requests are counted. They give the other timers, in seconds, few buckets, and drop labels that
+// multiply them or never vary: a process works in one namespace, and its timers on one task queue.
 func sdkViews() []sdkmetric.View {
 	sdk := instrumentation.Scope{Name: sdkScope}
 	drop := func(name string) sdkmetric.View {

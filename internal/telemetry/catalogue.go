@@ -22,13 +22,13 @@ type Metric struct {
 	Kind Kind
 	// Labels are the names of its labels.
 	Labels []string
-	// Help says what it counts.
+	// Help says what the metric measures.
 	Help string
-	// Panel names the dashboard's panel that shows it; empty is none.
+	// Panel is the title of the dashboard's panel that shows it; empty means none.
 	Panel string
 }
 
-// The names of grapnel's metrics, by which the code makes and fills them.
+// The names of grapnel's metrics.
 const (
 	MetricReceived         = "grapnel_received_total"
 	MetricRefused          = "grapnel_refused_total"
@@ -71,19 +71,19 @@ const (
 	MetricBuild            = "grapnel_build_info"
 )
 
-// Catalogue lists grapnel's own metrics. The instruments, the table in the docs
-// and the dashboard are all made from it.
+// Catalogue returns grapnel's own metrics. The instruments, the table in the docs and the dashboard
+// are made from it.
 func Catalogue() []Metric {
 	source := []string{"source"}
 	return []Metric{
-		{MetricReceived, Counter, []string{"source", "outcome"}, "Requests at the door, by how they were answered; those that were refused are one outcome of a source, however many causes it meets.", "Requests by outcome"},
-		{MetricRefused, Counter, []string{"cause"}, "Refused requests of all sources, by why; /rejections and the page have those of each source.", "Refusals by cause"},
-		{MetricAnswer, Histogram, nil, "From a request's header to its answer; senders give one to three seconds.", "Answer time"},
-		{MetricInFlight, Gauge, nil, "Requests at the door that are not answered yet.", ""},
-		{MetricStart, Histogram, []string{"outcome"}, "How long a request took in which Temporal took an event.", ""},
-		{MetricProcessed, Counter, source, "Events that every route has taken.", "Events settled"},
-		{MetricFailed, Counter, source, "Events that some route has not taken for good.", "Events settled"},
-		{MetricProcessing, Histogram, []string{"result"}, "From the receipt of an event to its end.", "Processing time"},
+		{MetricReceived, Counter, []string{"source", "outcome"}, "Requests at the receiver, by how they were answered. All refused requests of a source are one outcome; grapnel_refused_total has the causes.", "Requests by outcome"},
+		{MetricRefused, Counter, []string{"cause"}, "Refused requests of all sources, by cause; /rejections and the page show those of each source.", "Refusals by cause"},
+		{MetricAnswer, Histogram, nil, "From a request's header to its answer; senders wait one to three seconds for it.", "Answer time"},
+		{MetricInFlight, Gauge, nil, "Requests at the receiver that are not answered yet.", ""},
+		{MetricStart, Histogram, []string{"outcome"}, "How long requests took whose event Temporal accepted.", ""},
+		{MetricProcessed, Counter, source, "Events that all routes have handled.", "Events settled"},
+		{MetricFailed, Counter, source, "Events that a route has failed to handle after all attempts.", "Events settled"},
+		{MetricProcessing, Histogram, []string{"result"}, "From the receipt of an event until it is handled or a dead letter.", "Processing time"},
 		{MetricDeadLetters, Counter, []string{"source", "reason"}, "Events that became dead letters.", "New dead letters"},
 		{MetricReplays, Counter, source, "Dead letters that were replayed.", ""},
 		{MetricCollisions, Counter, source, "Events that shared their key with a different one.", ""},
@@ -91,7 +91,7 @@ func Catalogue() []Metric {
 		{MetricDeliveries, Counter, []string{"route", "result"}, "Attempts at a route (a handler or a destination), by result: done, failed, permanent, timeout, panic, deferred.", "Attempts by route"},
 		{MetricDelivery, Histogram, []string{"route"}, "How long one attempt at a route took.", "Attempt time"},
 		{MetricAttempts, Histogram, nil, "How many attempts it took until a route succeeded.", ""},
-		{MetricBreakerOpen, Gauge, []string{"destination"}, "1 while a destination's circuit breaker is open or tries it out.", "Destinations shut"},
+		{MetricBreakerOpen, Gauge, []string{"destination"}, "1 while a destination's circuit breaker is open, or lets single deliveries through to test it.", "Destinations shut"},
 		{MetricPaused, Gauge, []string{"destination"}, "1 while a destination is paused.", "Destinations shut"},
 		{MetricCircuitChanges, Counter, []string{"destination", "to"}, "Transitions of a destination's circuit breaker.", ""},
 		{MetricDeferrals, Counter, []string{"destination", "reason"}, "Times that an event had to wait for its destination, by reason: circuit, rate, concurrency, paused.", ""},
@@ -106,19 +106,19 @@ func Catalogue() []Metric {
 		{MetricSpoolBytes, Gauge, nil, "Bytes of events on disk.", ""},
 		{MetricSpoolMax, Gauge, nil, "Bytes that the spool may hold.", ""},
 		{MetricSpoolAge, Gauge, nil, "Age of the oldest event that waits on disk.", ""},
-		{MetricSpoolDrain, Gauge, nil, "Events started from the spool, a second.", ""},
+		{MetricSpoolDrain, Gauge, nil, "Events per second that go from the spool to Temporal.", ""},
 		{MetricSpoolRefused, Gauge, nil, "Events that Temporal refuses for good, set aside on disk.", ""},
-		{MetricSpoolFailed, Gauge, nil, "1 while the spool's disk is not trusted.", ""},
+		{MetricSpoolFailed, Gauge, nil, "1 from a failure of the spool's disk until a test of it succeeds.", ""},
 		{MetricAlert, Gauge, []string{"alert"}, "1 while an alert of this name is on.", "Alerts"},
 		{MetricAlertChanges, Counter, []string{"alert", "to"}, "Alerts that went on or off.", ""},
 		{MetricConfig, Gauge, []string{"fingerprint"}, "1; its label is the fingerprint of the configuration in force.", ""},
-		{MetricReload, Gauge, nil, "1 when the configuration file as it is now is in force, 0 when it was refused.", ""},
+		{MetricReload, Gauge, nil, "1 if the present configuration file is in force, 0 if it was refused.", ""},
 		{MetricReloaded, Gauge, nil, "When the configuration in force was loaded.", ""},
 		{MetricBuild, Gauge, []string{"version", "goversion"}, "1; its labels are the build.", ""},
 	}
 }
 
-// metric finds one by its name.
+// metricOf finds a metric by its name.
 func metricOf(name string) (Metric, error) {
 	for _, m := range Catalogue() {
 		if m.Name == name {
@@ -128,7 +128,7 @@ func metricOf(name string) (Metric, error) {
 	return Metric{}, fmt.Errorf("there is no metric %s in the catalogue", name)
 }
 
-// MetricsTable is the catalogue as a table in Markdown.
+// MetricsTable writes the catalogue as a table in Markdown.
 func MetricsTable() string {
 	var b strings.Builder
 	b.WriteString("| metric | kind | labels | what it says |\n|---|---|---|---|\n")

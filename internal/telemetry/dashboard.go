@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Dashboard is the catalogue as a dashboard for Grafana, one panel for each name
-// of a panel in it.
+// Dashboard writes the catalogue as a dashboard for Grafana in JSON, one panel for each title in
+// it.
 func Dashboard() ([]byte, error) {
 	const width, height = 12, 8
 	var panels []map[string]any
@@ -45,7 +45,7 @@ func Dashboard() ([]byte, error) {
 	}, "", "  ")
 }
 
-// queries are what a panel asks for a metric.
+// queries are a panel's queries for a metric.
 func (m Metric) queries() []map[string]string {
 	by := strings.Join(m.Labels, ", ")
 	legend := make([]string, 0, len(m.Labels))

@@ -9,8 +9,8 @@ import (
 	"github.com/grapnel/grapnel/internal/telemetry/series"
 )
 
-// Flow counts what happens to events, each thing once in all places that show it:
-// metrics, series and the figures of health. It is safe for concurrent use.
+// Flow counts what happens to events in all places that show it: metrics, series and health. It is
+// safe for concurrent use.
 type Flow struct {
 	metrics *Metrics
 	stats   *Stats
@@ -21,7 +21,7 @@ type Flow struct {
 	last map[string]time.Time // by source
 }
 
-// NewFlow makes one; a nil clock is the system's.
+// NewFlow makes a Flow. If now is nil, it is time.Now.
 func NewFlow(m *Metrics, s *Stats, set *series.Set, now func() time.Time) (*Flow, error) {
 	if now == nil {
 		now = time.Now
@@ -34,18 +34,18 @@ func NewFlow(m *Metrics, s *Stats, set *series.Set, now func() time.Time) (*Flow
 	})
 }
 
-// Series are the figures over time.
+// Series returns the series in which it counts.
 func (f *Flow) Series() *series.Set { return f.series }
 
-// Refused counts a request that the door refused.
+// Refused counts a request that the receiver refused.
 func (f *Flow) Refused(source, outcome string, took time.Duration) {
 	f.metrics.Refused(source, outcome, took)
 	f.answeredIn(outcome, took)
 	f.series.Add(series.Refused+f.metrics.labels.Load().source(source), 1)
 }
 
-// Ignored counts a request that was taken and needs nothing done: a handshake, or
-// an event that its source does not want.
+// Ignored counts a request that was accepted and leads to no event: a handshake, or an event that
+// its source does not want.
 func (f *Flow) Ignored(source, outcome string, took time.Duration) { f.answered(source, outcome, took) }
 
 // Received counts a verified event that is durable now.
@@ -81,22 +81,22 @@ func (f *Flow) heard(source string) {
 	f.last[source] = f.now()
 }
 
-// LastEvents is when the last verified event of each source came in.
+// LastEvents returns when the last verified event of each source came in.
 func (f *Flow) LastEvents() map[string]time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return maps.Clone(f.last)
 }
 
-// Handled counts an event that every route has taken.
+// Handled counts an event that all routes have handled.
 func (f *Flow) Handled(source, typ string, took time.Duration) {
 	f.stats.Processed(took)
 	f.metrics.Processed(source, typ, took)
 	f.series.Add(series.Handled+source, 1)
 }
 
-// Recovered counts an event that was a dead letter, has been replayed and is handled. took
-// is the time since its replay.
+// Recovered counts a dead letter that was replayed and is handled now. took is the time since its
+// replay.
 func (f *Flow) Recovered(source, typ string, took time.Duration) {
 	f.stats.Recovered(took)
 	f.metrics.Processed(source, typ, took)
@@ -125,7 +125,7 @@ func (f *Flow) Attempted(route, result string, n int, took time.Duration) {
 	}
 }
 
-// Shut keeps what keeps a destination from its events; shut is one of the values of
+// Shut records the state that keeps events from a destination; shut is one of the Shut… values of
 // package series.
 func (f *Flow) Shut(destination string, shut int) {
 	f.series.Most(series.Shut+destination, float64(shut))

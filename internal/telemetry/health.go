@@ -5,18 +5,17 @@ import "time"
 // Outcome is what became of one event.
 type Outcome int
 
-// The outcomes that the figures tell apart.
+// The outcomes of an event.
 const (
-	// Processed is an event that every route has taken.
+	// Processed is an event that all routes have handled.
 	Processed Outcome = iota
-	// Failed is an event that some route has not taken for good.
+	// Failed is an event that a route has failed to handle after all attempts.
 	Failed
 	// Duplicate is an event that was seen before.
 	Duplicate
 )
 
-// Tally is what has been counted since the process began. Its zero value is
-// empty.
+// Tally counts events since the process began. Its zero value is empty.
 type Tally struct {
 	Received, Processed, Failed, Duplicates int64
 	// Took is the time that all processed and failed events took together.
@@ -25,8 +24,8 @@ type Tally struct {
 	Last time.Time
 }
 
-// Settle counts the outcome of one event. A duplicate takes no time: nothing is
-// processed.
+// Settle counts the outcome of one event and returns the new tally. For a duplicate took is not
+// used, because nothing was processed.
 func (t Tally) Settle(o Outcome, took time.Duration, now time.Time) Tally {
 	switch o {
 	case Duplicate:
@@ -42,7 +41,7 @@ func (t Tally) Settle(o Outcome, took time.Duration, now time.Time) Tally {
 	return t
 }
 
-// Health is the figures of a Tally as the statistics show them.
+// Health is a Tally as the statistics show it.
 type Health struct {
 	TotalReceived         int64 `json:"totalReceived"`
 	SuccessfullyProcessed int64 `json:"successfullyProcessed"`
@@ -52,14 +51,14 @@ type Health struct {
 	LastProcessedAt *time.Time `json:"lastProcessedAt"`
 	// AverageProcessingTime is in milliseconds, over processed and failed events.
 	AverageProcessingTime float64 `json:"averageProcessingTime"`
-	// SuccessRate and FailureRate are parts of what was received, 0 to 1.
+	// SuccessRate and FailureRate are parts of the received events, 0 to 1.
 	SuccessRate float64 `json:"successRate"`
 	FailureRate float64 `json:"failureRate"`
 }
 
-// Health makes the figures. The rates are parts of TotalReceived; a process
-// that handles events which another one received, or which were received before
-// its start, takes what it has settled in its place, so that no rate is over 1.
+// Health computes the figures. The rates are parts of TotalReceived. A process may have settled
+// more events than it received, from another process or from before its start; the rates are parts
+// of the settled ones then, so that none is over 1.
 func (t Tally) Health() Health {
 	h := Health{
 		TotalReceived: t.Received, SuccessfullyProcessed: t.Processed, Failed: t.Failed, Duplicates: t.Duplicates,
@@ -79,16 +78,17 @@ func (t Tally) Health() Health {
 	return h
 }
 
-// The alarm goes off when more than this part of more than so many events fail.
+// The alarm goes on when more than alarmRate of the latest events failed, if they are more than
+// alarmAfter.
 const (
 	alarmRate  = 0.1
 	alarmAfter = 10
-	// alarmWindow is how many of the latest events it looks at: over the whole
-	// life of a process, a new trouble would drown in the good of last week.
+	// alarmWindow is how many of the latest events the alarm looks at. Over the whole life of a
+	// process, the successes of last week would hide new failures.
 	alarmWindow = 1000
 )
 
-// Alarm watches the outcomes of the latest events. Its zero value is quiet.
+// Alarm watches the outcomes of the latest events. Its zero value is an alarm that is off.
 type Alarm struct {
 	ring   [alarmWindow]Outcome
 	next   int
@@ -102,15 +102,15 @@ type Change int
 
 // The changes of an alarm.
 const (
-	// Unchanged is most of the time.
+	// Unchanged means that the alarm stays on or off.
 	Unchanged Change = iota
-	// Raised is the alarm going off.
+	// Raised means that the alarm has gone on.
 	Raised
-	// Cleared is the end of it.
+	// Cleared means that the alarm has gone off.
 	Cleared
 )
 
-// Observe takes one more outcome into account and tells what it changed.
+// Observe adds one outcome and tells what it changed.
 func (a *Alarm) Observe(o Outcome) Change {
 	if a.count == alarmWindow {
 		if a.ring[a.next] == Failed {
@@ -136,7 +136,7 @@ func (a *Alarm) Observe(o Outcome) Change {
 	}
 }
 
-// Rate is the part of the latest events that failed.
+// Rate is the part of the latest events that failed, 0 to 1.
 func (a *Alarm) Rate() float64 {
 	if a.count == 0 {
 		return 0

@@ -8,33 +8,33 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// Other is the label of whatever is not among the labels that are known.
+// Other is the label that stands for all unknown values.
 const Other = "other"
 
-// Labels are the values that may become labels of metrics. Anything else is
-// counted as Other, so that no stranger can fill the memory with time series.
+// Labels are the values that may become labels of metrics. All others are counted as Other, so that
+// no stranger can fill the memory with time series.
 type Labels struct {
 	// Sources are the configured sources.
 	Sources []string
-	// Types are the event types worth a time series each; without any, no metric
-	// has a label for the type.
+	// Types are the event types that get time series of their own. If there are none, no metric has
+	// a label for the type.
 	Types []string
 }
 
-// knownLabels is Labels made for looking up, and the attribute sets made of them so
-// far: making one sorts and hashes, which a hot path need not do each time.
+// knownLabels is Labels as sets, with a cache of attribute sets: making one sorts and hashes, which
+// is too slow for each event.
 type knownLabels struct {
 	sources, types map[string]bool
-	sets           sync.Map // of key to metric.MeasurementOption
+	sets           sync.Map // of labelKey to metric.MeasurementOption
 	size           atomic.Int64
 }
 
-// labelKey is one combination of labels; an empty one is left out.
+// labelKey is one combination of labels; empty ones are left out.
 type labelKey struct{ source, route, label, value, typ string }
 
-// maxSets bounds how many combinations are counted apart. Sources and types are
-// bounded by the configuration, outcomes and reasons by the code, so it is a
-// net for a mistake of ours.
+// maxSets bounds how many combinations of labels are counted apart. The configuration bounds
+// sources and types, and the code bounds outcomes and reasons, so this only limits the damage of a
+// bug.
 const maxSets = 10_000
 
 func newKnownLabels(l Labels) *knownLabels {
@@ -55,7 +55,7 @@ func (k *knownLabels) source(s string) string {
 	return Other
 }
 
-// eventType is empty when types are no label at all.
+// eventType is the label of a type; empty if types are no label.
 func (k *knownLabels) eventType(t string) string {
 	switch {
 	case len(k.types) == 0:
@@ -67,13 +67,13 @@ func (k *knownLabels) eventType(t string) string {
 	}
 }
 
-// set is the attributes of a source that may be unknown and, when label is not
-// empty, of one more label whose values are the code's own.
+// set returns the attributes of a source, which may be unknown, and of one more label if it is not
+// empty. value must be one of the code's own words.
 func (k *knownLabels) set(source, label, value string) metric.MeasurementOption {
 	return k.option(labelKey{source: k.source(source), label: label, value: value})
 }
 
-// typed is set with the event's type where that is a label.
+// typed returns the attributes of a source and of the event's type, if types are a label.
 func (k *knownLabels) typed(source, typ string) metric.MeasurementOption {
 	return k.option(labelKey{source: k.source(source), typ: k.eventType(typ)})
 }

@@ -1,8 +1,6 @@
-// Package telemetry is how grapnel speaks of itself: its log, its metrics, and
-// the figures of its health.
+// Package telemetry holds grapnel's log, metrics, and health figures.
 //
-// The log has one line per event and outcome. No line holds a body, a secret or
-// a signature.
+// The log has one line for each outcome of an event. No line holds a body, a secret or a signature.
 package telemetry
 
 import (
@@ -25,12 +23,12 @@ const (
 	FormatConsole = "console"
 	// FormatJSON is one object per line.
 	FormatJSON = "json"
-	// FormatAuto is for people on a terminal, and JSON elsewhere.
+	// FormatAuto is FormatConsole on a terminal, and FormatJSON elsewhere.
 	FormatAuto = "auto"
 )
 
-// NewLogger makes a logger that writes to w. The level is debug, info, warn or
-// error, empty is info; the format is auto, console or json, empty is auto.
+// NewLogger makes a logger that writes to w. level is debug, info, warn or error; empty means info.
+// format is auto, console or json; empty means auto.
 func NewLogger(level, format string, w io.Writer) (*zap.Logger, error) {
 	l := zapcore.InfoLevel
 	if level != "" {
@@ -72,19 +70,19 @@ func encoder(format string) (zapcore.Encoder, error) {
 	}
 }
 
-// NewSlog is the logger for packages that speak slog. It writes no stacks:
-// where one helps, the dead letter has it.
+// NewSlog makes a logger for packages that use slog. It writes no stacks: the stack of a handler's
+// panic is in the dead letter.
 func NewSlog(l *zap.Logger) *slog.Logger {
 	return slog.New(zapslog.NewHandler(l.Core(), zapslog.WithName(l.Name()), zapslog.AddStacktraceAt(slog.Level(math.MaxInt))))
 }
 
-// NewSDKSlog is the logger for the Temporal SDK. Of an activity that has failed the SDK
-// writes an error; such an attempt is nothing unforeseen, and has a line of ours.
+// NewSDKSlog makes the logger for the Temporal SDK. It lowers the SDK's error about a failed
+// activity to debug, because failed attempts are expected and have a line of ours.
 func NewSDKSlog(l *zap.Logger) *slog.Logger {
 	return slog.New(sdkHandler{NewSlog(l.Named("temporal")).Handler()})
 }
 
-// sdkHandler writes what the SDK says of failed activities at the level of debugging.
+// sdkHandler lowers the SDK's errors about failed activities to debug.
 type sdkHandler struct{ slog.Handler }
 
 // Handle implements slog.Handler.

@@ -20,7 +20,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// Metrics is what grapnel counts. It is safe for concurrent use.
+// Metrics holds grapnel's instruments. It is safe for concurrent use.
 type Metrics struct {
 	shutdown func(context.Context) error
 	handler  http.Handler
@@ -37,8 +37,8 @@ type Metrics struct {
 	inFlight                                metric.Int64UpDownCounter
 }
 
-// NewMetrics makes the instruments on a registry of their own. Faults that the
-// SDK meets with its metrics later go to the log.
+// NewMetrics makes the instruments on a registry of their own. Later errors of the Temporal SDK's
+// metrics go to the log.
 func NewMetrics(l Labels, log *zap.Logger) (*Metrics, error) {
 	registry := prometheus.NewRegistry()
 	exporter, err := otelprom.New(
@@ -111,18 +111,18 @@ func (m *Metrics) instruments() error {
 	return errors.Join(append(faults, err)...)
 }
 
-// SetLabels replaces the labels that are known, when the configuration changes.
+// SetLabels replaces the known labels, after a change of the configuration.
 func (m *Metrics) SetLabels(l Labels) { m.labels.Store(newKnownLabels(l)) }
 
 // Handler serves the metrics in the format of Prometheus.
 func (m *Metrics) Handler() http.Handler { return m.handler }
 
-// SDK is where the Temporal client and its workers count.
+// SDK returns the handler for the metrics of the Temporal client and its workers.
 func (m *Metrics) SDK() client.MetricsHandler { return m.sdk }
 
-// Observe has a gauge of the catalogue read whenever the metrics are. read calls
-// its argument once for each combination of labels, with their values in the
-// catalogue's order.
+// Observe registers a gauge of the catalogue. read is called at each scrape; it calls its argument
+// once for each combination of labels, with their values in the catalogue's order. It is an error
+// if the catalogue has no metric of this name.
 func (m *Metrics) Observe(name string, read func(say func(value float64, labels ...string))) error {
 	about, err := metricOf(name)
 	if err != nil {
@@ -142,12 +142,12 @@ func (m *Metrics) Observe(name string, read func(say func(value float64, labels 
 	return err
 }
 
-// Shutdown ends the collecting.
+// Shutdown stops the instruments.
 func (m *Metrics) Shutdown(ctx context.Context) error { return m.shutdown(ctx) }
 
-// Refused counts a request that the door refused, and why. The cause has to be one of the
-// code's own words. It is no label beside the source: eighty sources times all causes would
-// be most of a scrape.
+// Refused counts a request that the receiver refused. cause must be one of the code's own words. No
+// metric has both source and cause as labels: eighty sources times all causes would be most of a
+// scrape.
 func (m *Metrics) Refused(source, cause string, took time.Duration) {
 	m.Received(source, outcomeRefused, took)
 	m.refused.Add(context.Background(), 1, m.labels.Load().option(labelKey{label: "cause", value: cause}))
@@ -156,40 +156,40 @@ func (m *Metrics) Refused(source, cause string, took time.Duration) {
 // outcomeRefused is the outcome of every refused request.
 const outcomeRefused = "refused"
 
-// Received counts one request by how the door answered it: started, duplicate and so on,
-// and how long it took to. The outcome has to be one of the code's own words.
+// Received counts one request by the receiver's answer: started, duplicate and so on. took is the
+// time to the answer. outcome must be one of the code's own words.
 func (m *Metrics) Received(source, outcome string, took time.Duration) {
 	m.received.Add(context.Background(), 1, m.labels.Load().set(source, "outcome", outcome))
 	m.answer.Record(context.Background(), max(took, 0).Seconds())
 }
 
-// Processed counts an event that was handled, and how long it took.
+// Processed counts an event that was handled. took is the time since its receipt.
 func (m *Metrics) Processed(source, typ string, took time.Duration) {
 	m.processed.Add(context.Background(), 1, m.labels.Load().typed(source, typ))
 	m.took("processed", took)
 }
 
-// Failed counts an event that was not, and how long that took.
+// Failed counts an event that was not handled after all attempts. took is the time since its
+// receipt.
 func (m *Metrics) Failed(source, typ string, took time.Duration) {
 	m.failed.Add(context.Background(), 1, m.labels.Load().typed(source, typ))
 	m.took("failed", took)
 }
 
-// took records how long an event took. It was received under another machine's
-// clock perhaps, and a sum that falls reads as a restart. The source is no label
-// here: a histogram for each of many would be most of a scrape.
+// took records how long an event took. A negative time becomes 0: it comes from another machine's
+// clock, and Prometheus would take a falling sum for a restart. The source is no label here,
+// because a histogram for each of many sources would be most of a scrape.
 func (m *Metrics) took(result string, d time.Duration) {
 	m.processing.Record(context.Background(), max(d, 0).Seconds(), m.labels.Load().option(labelKey{label: "result", value: result}))
 }
 
-// DeadLetter counts an event that became a dead letter. The reason has to be
-// one of the code's own words, such as the type of a failure.
+// DeadLetter counts an event that became a dead letter. reason must be one of the code's own words,
+// such as the type of a failure.
 func (m *Metrics) DeadLetter(source, reason string) {
 	m.deadLetters.Add(context.Background(), 1, m.labels.Load().set(source, "reason", reason))
 }
 
-// Attempted counts one attempt at a route. The result has to be one of the code's
-// own words.
+// Attempted counts one attempt at a route. result must be one of the code's own words.
 func (m *Metrics) Attempted(route, result string, took time.Duration) {
 	l := m.labels.Load()
 	m.deliveries.Add(context.Background(), 1, l.option(labelKey{route: route, label: "result", value: result}))
@@ -217,8 +217,7 @@ func (m *Metrics) Replayed(source string) { m.bySource(m.replays, source) }
 // Collided counts an event that shared its key with a different one.
 func (m *Metrics) Collided(source string) { m.bySource(m.collisions, source) }
 
-// Abandoned counts a repeat whose latest run was terminated, cancelled or timed
-// out.
+// Abandoned counts a repeat of an event whose latest run was terminated, cancelled or timed out.
 func (m *Metrics) Abandoned(source string) { m.bySource(m.abandoned, source) }
 
 // Alerted counts a change of an alert; to is on or off.
@@ -230,12 +229,12 @@ func (m *Metrics) bySource(c metric.Int64Counter, source string) {
 	c.Add(context.Background(), 1, m.labels.Load().set(source, "", ""))
 }
 
-// Started records how long a request took in which Temporal took the event; the
-// outcome has to be one of the code's own words.
+// Started records how long a request took whose event Temporal accepted. outcome must be one of the
+// code's own words.
 func (m *Metrics) Started(outcome string, took time.Duration) {
 	m.start.Record(context.Background(), max(took, 0).Seconds(), m.labels.Load().option(labelKey{label: "outcome", value: outcome}))
 }
 
-// InFlight counts requests that are not answered yet: 1 when one comes, -1 when
+// InFlight counts requests that are not answered yet: delta is 1 when a request comes, and -1 when
 // it is answered.
 func (m *Metrics) InFlight(delta int64) { m.inFlight.Add(context.Background(), delta) }

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Sample chooses what is logged of things that may come by the thousand: of each kind,
-// some in each period. There must be no more kinds than the configuration and the code
-// name, so that no stranger makes up others. It is safe for concurrent use.
+// Sample decides which of many similar things are logged: of each kind, at most 10 in 10 s. Kinds
+// must come from the configuration or the code, because a stranger who could choose them could fill
+// the memory. It is safe for concurrent use.
 type Sample[K comparable] struct {
 	now func() time.Time
 
@@ -15,7 +15,8 @@ type Sample[K comparable] struct {
 	byKind map[K]*sampled
 }
 
-// sampled is what was logged of a kind, and what was not, since a time.
+// sampled counts what was logged of a kind in this period, and what was not since the last that
+// was.
 type sampled struct {
 	since          time.Time
 	logged, missed int
@@ -26,7 +27,7 @@ const (
 	perSample    = 10
 )
 
-// NewSample makes one; a nil clock is the system's.
+// NewSample makes a sample. If now is nil, it is time.Now.
 func NewSample[K comparable](now func() time.Time) *Sample[K] {
 	if now == nil {
 		now = time.Now
@@ -34,8 +35,8 @@ func NewSample[K comparable](now func() time.Time) *Sample[K] {
 	return &Sample[K]{now: now, byKind: map[K]*sampled{}}
 }
 
-// Take tells whether to log one of a kind, and how many of its kind were not since the
-// last that was.
+// Take tells whether to log a thing of this kind. left is how many of its kind were not logged
+// since the last one that was.
 func (s *Sample[K]) Take(kind K) (logIt bool, left int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,9 +7,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// Stats keeps the figures of the process and warns in the log when too many
-// events fail: once when it begins, once when it is over. It is safe for
-// concurrent use.
+// Stats keeps the process's health figures. It writes a warning to the log when too many events
+// begin to fail, and a line when that is over. It is safe for concurrent use.
 type Stats struct {
 	log *zap.Logger
 	now func() time.Time
@@ -19,7 +18,7 @@ type Stats struct {
 	alarm Alarm
 }
 
-// NewStats makes figures that begin at nothing; a nil clock is the system's.
+// NewStats makes empty figures. If now is nil, it is time.Now.
 func NewStats(log *zap.Logger, now func() time.Time) *Stats {
 	if now == nil {
 		now = time.Now
@@ -37,13 +36,13 @@ func (s *Stats) Received() {
 // Duplicate counts an event that was seen before.
 func (s *Stats) Duplicate() { s.settle(Duplicate, 0) }
 
-// Processed counts an event that was handled and how long it took.
+// Processed counts an event that was handled. took is the time since its receipt.
 func (s *Stats) Processed(took time.Duration) { s.settle(Processed, took) }
 
-// Failed counts an event that became a dead letter and how long it took.
+// Failed counts an event that became a dead letter. took is the time since its receipt.
 func (s *Stats) Failed(took time.Duration) { s.settle(Failed, took) }
 
-// Recovered counts an event as handled that was counted as failed before.
+// Recovered counts an event as handled, and no longer as failed.
 func (s *Stats) Recovered(took time.Duration) {
 	s.mu.Lock()
 	s.tally.Failed = max(s.tally.Failed-1, 0)
@@ -51,7 +50,7 @@ func (s *Stats) Recovered(took time.Duration) {
 	s.settle(Processed, took)
 }
 
-// Health is the figures as of now.
+// Health returns the present figures.
 func (s *Stats) Health() Health {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package fleet reads from a Prometheus what all processes together did over time,
-// where package series knows of the process that it is in alone.
+// Package fleet reads the figures of all processes from a Prometheus. Package series has those of
+// its own process only.
 package fleet
 
 import (
@@ -20,15 +20,15 @@ import (
 )
 
 const (
-	// Points is how many points a series has, however long the stretch of time is.
+	// Points is how many points a series has, whatever time it covers.
 	Points = 60
 	// answersWithin is how long a page waits for Prometheus.
 	answersWithin = 3 * time.Second
-	// keptFor is how long an answer, or that there was none, is shown again.
+	// keptFor is how long an answer or an error is used again.
 	keptFor = time.Minute
 )
 
-// Reader asks a Prometheus. Make one with New. It is safe for concurrent use.
+// Reader reads figures from a Prometheus. Make one with New. It is safe for concurrent use.
 type Reader struct {
 	address func() string
 	client  *http.Client
@@ -39,7 +39,7 @@ type Reader struct {
 	kept map[int]*keptAnswer // by minutes
 }
 
-// keptAnswer is what was last learned about a stretch of time.
+// keptAnswer is the last answer or error for one number of minutes.
 type keptAnswer struct {
 	mu      sync.Mutex
 	address string
@@ -48,14 +48,14 @@ type keptAnswer struct {
 	err     error
 }
 
-// Options is what a Reader works with.
+// Options are what a Reader needs.
 type Options struct {
-	// Address is that of the Prometheus, which is asked for anew each time: the
-	// configuration may change. An empty one is none.
+	// Address returns the address of the Prometheus; empty means none. It is called each time,
+	// because the configuration may change.
 	Address func() string
-	// Within is how long it has to answer; 0 is as long as a page can wait.
+	// Within is how long the Prometheus may take to answer; 0 means 3 s.
 	Within time.Duration
-	// Now is the clock; nil is the system's.
+	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
 
@@ -67,9 +67,8 @@ func New(o Options) *Reader {
 	return &Reader{address: o.Address, client: newClient(), within: cmp.Or(o.Within, answersWithin), now: o.Now, kept: map[int]*keptAnswer{}}
 }
 
-// Figures gives what all processes did in the latest minutes, at most a minute old.
-// It is nil without an error where no Prometheus is named. The error is written for
-// the one who looks at the page.
+// Figures returns the figures of all processes over the latest minutes, at most a minute old. They
+// are nil, without an error, if no Prometheus is configured. The error's text is for the page.
 func (r *Reader) Figures(ctx context.Context, minutes int) (*Figures, error) {
 	address := r.address()
 	if address == "" {
@@ -93,10 +92,10 @@ func (r *Reader) Figures(ctx context.Context, minutes int) (*Figures, error) {
 	return k.figures, k.err
 }
 
-// ask makes all queries at once. One that fails makes all of them fail: half of a
-// page from here and half from there would compare what can't be compared.
+// ask makes all queries at once. If one fails, ask fails, because a page must not mix the figures
+// of all processes with those of one.
 func (r *Reader) ask(ctx context.Context, address string, minutes int) (*Figures, error) {
-	// What is learned is kept for others, so that it doesn't end with this request.
+	// Other requests use the answer too, so the end of this request does not end the queries.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.within)
 	defer cancel()
 	f := newFigures(r.now(), minutes)
@@ -114,8 +113,8 @@ func (r *Reader) ask(ctx context.Context, address string, minutes int) (*Figures
 	}
 	for i, q := range all {
 		for _, one := range answers[i] {
-			if q.take != nil {
-				q.take(f, one.Metric, hoursOf(one, f.window(q)))
+			if q.collect != nil {
+				q.collect(f, one.Metric, hoursOf(one, f.window(q)))
 				continue
 			}
 			f.put(q, one)
@@ -127,20 +126,19 @@ func (r *Reader) ask(ctx context.Context, address string, minutes int) (*Figures
 	return f, nil
 }
 
-// Figures are the series of all processes. They have the names that they have in
-// package series, and are read in the same way.
+// Figures are the series of all processes, with the names and methods of package series.
 type Figures struct {
 	start time.Time
 	step  time.Duration
-	// alive tells at which points some process lived.
+	// alive tells at which points some process ran.
 	alive [Points]bool
 	rows  map[string]*figureRow
-	// sources are what was heard of each, hours in how many processes lived in each of the
-	// last day's, and weekKnown whether one did a week ago.
+	// sources tells how much each source has sent. hours is how many processes ran in each hour of
+	// the last day, weekKnown whether one ran a week ago.
 	sources   map[string]*series.Heard
 	hours     []series.Point
 	weekKnown bool
-	// tries are the deliveries that took so many attempts at the most.
+	// tries counts deliveries by bucket: those that took at most as many attempts as the key says.
 	tries map[string]float64
 }
 
@@ -159,17 +157,17 @@ func newFigures(now time.Time, minutes int) *Figures {
 	}
 }
 
-// window is which points a query is asked for.
+// window returns the points in time of a query.
 func (f *Figures) window(q figureQuery) window {
-	if q.take == nil {
+	if q.collect == nil {
 		return window{f.start, f.step, Points}
 	}
 	end := window{f.start, f.step, Points}.end()
 	return window{end.Add(-time.Duration(q.span-1) * time.Hour), time.Hour, q.span}
 }
 
-// hoursOf are the points of an answer by the hour; what Prometheus says of a time is about
-// the hour before it.
+// hoursOf returns an answer as points by the hour. A value of Prometheus at a time covers the hour
+// before it.
 func hoursOf(from apiSeries, w window) []series.Point {
 	out := make([]series.Point, w.points)
 	for i := range out {
@@ -184,15 +182,15 @@ func hoursOf(from apiSeries, w window) []series.Point {
 	return out
 }
 
-// Source gives what was heard of a source. An hour in which some process lived and counted
-// none of its events is one of silence.
+// Source tells how much a source has sent. An hour without its events is known, and 0, if some
+// process ran in it.
 func (f *Figures) Source(name string) series.Heard {
 	h := series.Heard{}
 	if known := f.sources[name]; known != nil {
 		h = *known
 	}
 	h.WeekKnown = f.weekKnown
-	w := f.window(figureQuery{take: func(*Figures, map[string]string, []series.Point) {}, span: 24})
+	w := f.window(figureQuery{collect: func(*Figures, map[string]string, []series.Point) {}, span: 24})
 	day := hoursOf(apiSeries{}, w)
 	for i := range day {
 		if i < len(h.Day) {
@@ -204,7 +202,7 @@ func (f *Figures) Source(name string) series.Heard {
 	return h
 }
 
-// Tries gives how many attempts deliveries took, in the steps that the metric has.
+// Tries counts deliveries by the attempts that they took, in the buckets of the metric.
 func (f *Figures) Tries(int) []series.Tried {
 	type bound struct {
 		le    float64
@@ -238,7 +236,7 @@ func (f *Figures) Tries(int) []series.Tried {
 	return all
 }
 
-// put takes one series of an answer in.
+// put adds one series of an answer.
 func (f *Figures) put(q figureQuery, from apiSeries) {
 	name := q.name(from.Metric)
 	w := &figureRow{level: q.level}
@@ -263,7 +261,7 @@ func (f *Figures) put(q figureQuery, from apiSeries) {
 	}
 }
 
-// add adds to a series what others of the same name say.
+// add adds a series to the one of the same name.
 func (f *Figures) add(name string, w *figureRow) {
 	into := f.rows[name]
 	if into == nil {
@@ -278,13 +276,13 @@ func (f *Figures) add(name string, w *figureRow) {
 
 func (f *Figures) lived() bool { return f.alive != [Points]bool{} }
 
-// ByMinute gives the points of a series, each of the step that the stretch of time
-// has; it does not matter how many minutes are asked for.
+// ByMinute returns all Points points of a series. The second argument is not used: the minutes were
+// given to Reader.Figures.
 func (f *Figures) ByMinute(name string, _ int) []series.Point {
 	w := f.rows[name]
 	out := make([]series.Point, Points)
 	for i := range out {
-		// What Prometheus says of a time is about the step before it.
+		// A value of Prometheus at a time covers the step before it.
 		p := series.Point{Time: f.start.Add(time.Duration(i-1) * f.step), Known: f.alive[i]}
 		if w != nil && w.set[i] {
 			p.Value = w.values[i]
@@ -297,13 +295,13 @@ func (f *Figures) ByMinute(name string, _ int) []series.Point {
 	return out
 }
 
-// Quantile gives a quantile of durations in seconds; the half of the answers, and 99
-// of 100 of all, are known.
+// Quantile returns a quantile of durations, in seconds. Known are q = 0.5 and 0.99 of answers, and
+// 0.99 of routes.
 func (f *Figures) Quantile(name string, q float64, n int) []series.Point {
 	return f.ByMinute(quantile(name, q), n)
 }
 
-// Names gives what follows a prefix in the names of the series, sorted.
+// Names returns the names of all series that begin with prefix, without it, sorted.
 func (f *Figures) Names(prefix string) []string {
 	var names []string
 	for name := range f.rows {

@@ -304,7 +304,7 @@ func TestPrometheusThatCannotBeAsked(t *testing.T) {
 		"a redirect": {
 			func(w http.ResponseWriter, r *http.Request) {
 				http.Redirect(w, r, other.URL+r.URL.RequestURI(), http.StatusFound)
-			}, "sends elsewhere",
+			}, "a redirect, which is not followed",
 		},
 		"nothing, for long": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "no answer within 50ms"},
 	} {

@@ -15,14 +15,14 @@ import (
 )
 
 const (
-	// maxAnswer is the longest answer that is read: some thousand series.
+	// maxAnswer is the longest answer that is read, in bytes: some thousand series.
 	maxAnswer = 4 << 20
-	// maxSaid is how much is shown of what Prometheus says of a fault.
-	maxSaid = 200
+	// maxFault is how much of an error of Prometheus is shown, in bytes.
+	maxFault = 200
 )
 
-// newClient makes a client that goes to the address that the configuration names
-// and nowhere else: by no proxy, and not where an answer sends it.
+// newClient makes a client that calls the configured address only: it uses no proxy and follows no
+// redirect.
 func newClient() *http.Client {
 	return &http.Client{
 		Transport:     &http.Transport{MaxIdleConnsPerHost: 4, IdleConnTimeout: 2 * time.Minute, MaxResponseHeaderBytes: 64 << 10},
@@ -30,7 +30,7 @@ func newClient() *http.Client {
 	}
 }
 
-// apiAnswer is what Prometheus' HTTP API gives.
+// apiAnswer is an answer of Prometheus's HTTP API.
 type apiAnswer struct {
 	Status    string `json:"status"`
 	ErrorType string `json:"errorType"`
@@ -65,11 +65,11 @@ func (s *apiSample) UnmarshalJSON(b []byte) error {
 	}
 	s.at = time.UnixMilli(int64(math.Round(at * 1000)))
 	var err error
-	s.value, err = strconv.ParseFloat(text, 64) // It knows NaN, +Inf and -Inf too.
+	s.value, err = strconv.ParseFloat(text, 64) // It parses NaN, +Inf and -Inf too.
 	return err
 }
 
-// window is which points of time a query is asked for.
+// window is the points in time of a query.
 type window struct {
 	start  time.Time
 	step   time.Duration
@@ -78,7 +78,7 @@ type window struct {
 
 func (w window) end() time.Time { return w.start.Add(time.Duration(w.points-1) * w.step) }
 
-// queryRange asks for the points of a window.
+// queryRange runs a query over a window.
 func (r *Reader) queryRange(ctx context.Context, address, text string, w window) ([]apiSeries, error) {
 	values := url.Values{
 		"query": {text}, "step": {fmt.Sprintf("%.0f", w.step.Seconds())},
@@ -88,7 +88,7 @@ func (r *Reader) queryRange(ctx context.Context, address, text string, w window)
 	at := strings.TrimSuffix(address, "/") + "/api/v1/query_range?" + values.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, http.NoBody)
 	if err != nil {
-		return nil, errors.New("console.prometheus is no address")
+		return nil, errors.New("console.prometheus is not an address")
 	}
 	req.Header.Set("Accept", "application/json")
 	resp, err := r.client.Do(req)
@@ -97,7 +97,7 @@ func (r *Reader) queryRange(ctx context.Context, address, text string, w window)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode/100 == 3 {
-		return nil, fmt.Errorf("it answers %d, which sends elsewhere; console.prometheus has to name where it is", resp.StatusCode)
+		return nil, fmt.Errorf("it answers %d, a redirect, which is not followed; set console.prometheus to the final address", resp.StatusCode)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
@@ -119,7 +119,7 @@ func (r *Reader) queryRange(ctx context.Context, address, text string, w window)
 	return a.Data.Result, nil
 }
 
-// plain says why a call failed, without the long address that was called.
+// plain returns why a call failed, without the long URL.
 func (r *Reader) plain(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("it gave no answer within %s", r.within)
@@ -131,8 +131,8 @@ func (r *Reader) plain(err error) error {
 }
 
 func cutText(text string) string {
-	if len(text) > maxSaid {
-		text = strings.ToValidUTF8(text[:maxSaid], "") + "…"
+	if len(text) > maxFault {
+		text = strings.ToValidUTF8(text[:maxFault], "") + "…"
 	}
 	return text
 }

@@ -8,25 +8,25 @@ import (
 	"github.com/grapnel/grapnel/internal/telemetry/series"
 )
 
-// figureQuery is what Prometheus is asked, and which series its answers are.
+// figureQuery is a query to Prometheus, and says which series its answers become.
 type figureQuery struct {
 	text string
-	// name makes the name of a series from its labels; empty is the time that some
-	// process lived. also names another that it counts in, or none.
+	// name makes the name of a series from its labels; the empty name is the series that tells when
+	// some process ran. also names a second series to which the answer is added, or none.
 	name, also func(labels map[string]string) string
-	// level is set where no answer is not known, rather than zero.
+	// level is set if a missing value is unknown, not zero.
 	level bool
-	// take, where it is set, takes the answer instead, and span is how long it covers, in
-	// hours, one point each.
-	take func(f *Figures, labels map[string]string, hours []series.Point)
-	span int
+	// collect, if it is set, is called with the answer instead. span is how many hours the answer
+	// covers, one point each.
+	collect func(f *Figures, labels map[string]string, hours []series.Point)
+	span    int
 }
 
-// rateWindow is the least time over which a rate is taken: Prometheus reads once a
-// minute where nothing else is said, and a rate needs two readings and one to spare.
+// rateWindow is the shortest window of a rate. Prometheus scrapes once a minute by default; a rate
+// needs two scrapes, and one may be missing.
 const rateWindow = 4 * time.Minute
 
-// queries are what the pages plot, by steps of a length.
+// queries returns the queries for the plots of the pages.
 func queries(step time.Duration) []figureQuery {
 	over := fmt.Sprintf("%.0fs", max(step, rateWindow).Seconds())
 	count := func(by, metric string) string {
@@ -35,17 +35,17 @@ func queries(step time.Duration) []figureQuery {
 	slowest := func(q float64, by, metric string) string {
 		return fmt.Sprintf("histogram_quantile(%g, sum by (%s) (rate(%s_bucket[%s])))", q, by, metric, over)
 	}
-	is := func(name string) func(map[string]string) string {
+	named := func(name string) func(map[string]string) string {
 		return func(map[string]string) string { return name }
 	}
 	return []figureQuery{
-		{text: "count(" + telemetry.MetricBuild + ")", name: is("")},
+		{text: "count(" + telemetry.MetricBuild + ")", name: named("")},
 		{
 			text: count("outcome", telemetry.MetricReceived), also: kindOf,
 			name: func(l map[string]string) string { return series.Outcome + l["outcome"] },
 		},
-		{text: count("", telemetry.MetricProcessed), name: is(series.Handled + allSources)},
-		{text: count("", telemetry.MetricFailed), name: is(series.Died + allSources)},
+		{text: count("", telemetry.MetricProcessed), name: named(series.Handled + allSources)},
+		{text: count("", telemetry.MetricFailed), name: named(series.Died + allSources)},
 		{
 			text: count("route, result", telemetry.MetricDeliveries),
 			name: func(l map[string]string) string { return series.Attempt + l["result"] + ":" + l["route"] },
@@ -54,23 +54,23 @@ func queries(step time.Duration) []figureQuery {
 			text: slowest(.99, "route, le", telemetry.MetricDelivery), level: true,
 			name: func(l map[string]string) string { return quantile(series.Route+l["route"], .99) },
 		},
-		{text: slowest(.5, "le", telemetry.MetricAnswer), level: true, name: is(quantile(series.Answer, .5))},
-		{text: slowest(.99, "le", telemetry.MetricAnswer), level: true, name: is(quantile(series.Answer, .99))},
-		// Each process that counts the dead letters counts all of them, so they are no sum.
-		// Where they were counted and there is none, the age is zero.
+		{text: slowest(.5, "le", telemetry.MetricAnswer), level: true, name: named(quantile(series.Answer, .5))},
+		{text: slowest(.99, "le", telemetry.MetricAnswer), level: true, name: named(quantile(series.Answer, .99))},
+		// Each process that counts dead letters counts all of them, so they are not summed. If they
+		// were counted and there are none, the age is zero.
 		{
 			text: fmt.Sprintf("(time() - min(%s)) or 0 * min(%s)", telemetry.MetricOldestDeadLetter, telemetry.MetricCensus),
-			name: is(series.DeadAge), level: true,
+			name: named(series.DeadAge), level: true,
 		},
-		{text: "max(" + telemetry.MetricSpoolAge + ")", name: is(series.SpoolAge), level: true},
-		{text: "sum(" + telemetry.MetricSpoolDepth + ")", name: is(series.Spool), level: true},
-		shut(telemetry.MetricBreakerOpen, series.ShutOpen, step),
-		shut(telemetry.MetricPaused, series.ShutPaused, step),
+		{text: "max(" + telemetry.MetricSpoolAge + ")", name: named(series.SpoolAge), level: true},
+		{text: "sum(" + telemetry.MetricSpoolDepth + ")", name: named(series.Spool), level: true},
+		shutQuery(telemetry.MetricBreakerOpen, series.ShutOpen, step),
+		shutQuery(telemetry.MetricPaused, series.ShutPaused, step),
 	}
 }
 
-// shut asks when a gauge of destinations was 1: of each, in some process.
-func shut(metric string, as int, step time.Duration) figureQuery {
+// shutQuery asks when a gauge of a destination was 1 in some process.
+func shutQuery(metric string, as int, step time.Duration) figureQuery {
 	return figureQuery{
 		text:  fmt.Sprintf("%d * max by (destination) (max_over_time(%s[%.0fs]))", as, metric, step.Seconds()),
 		name:  func(l map[string]string) string { return series.Shut + l["destination"] },
@@ -81,8 +81,8 @@ func shut(metric string, as int, step time.Duration) figureQuery {
 // verified matches the outcomes of verified events.
 const verified = `{outcome=~"started|replayed|queued|duplicate|abandoned|changed"}`
 
-// onceQueries are what the pages tell besides: of each source by the hour, and how many
-// attempts deliveries took in the whole of the stretch of time.
+// onceQueries returns the queries that are no plots: how much each source sent by the hour, and how
+// many attempts deliveries took in all of the minutes.
 func onceQueries(minutes int) []figureQuery {
 	last := func(hours []series.Point) float64 { return hours[len(hours)-1].Value }
 	bySource := func(take func(h *series.Heard, hours []series.Point)) func(*Figures, map[string]string, []series.Point) {
@@ -98,36 +98,36 @@ func onceQueries(minutes int) []figureQuery {
 	return []figureQuery{
 		{
 			text: "sum by (source) (increase(" + telemetry.MetricReceived + verified + "[1h]))", span: 24,
-			take: bySource(func(h *series.Heard, hours []series.Point) { h.Day, h.Hour = hours, last(hours) }),
+			collect: bySource(func(h *series.Heard, hours []series.Point) { h.Day, h.Hour = hours, last(hours) }),
 		},
 		{
 			text: "count(max_over_time(" + telemetry.MetricBuild + "[1h]))", span: 24,
-			take: func(f *Figures, _ map[string]string, hours []series.Point) { f.hours = hours },
+			collect: func(f *Figures, _ map[string]string, hours []series.Point) { f.hours = hours },
 		},
 		{
 			text: "sum by (source) (increase(" + telemetry.MetricReceived + verified + "[1h] offset 1w))", span: 1,
-			take: bySource(func(h *series.Heard, hours []series.Point) { h.Week = last(hours) }),
+			collect: bySource(func(h *series.Heard, hours []series.Point) { h.Week = last(hours) }),
 		},
 		{
 			text: "count(max_over_time(" + telemetry.MetricBuild + "[1h] offset 1w))", span: 1,
-			take: func(f *Figures, _ map[string]string, hours []series.Point) { f.weekKnown = last(hours) > 0 },
+			collect: func(f *Figures, _ map[string]string, hours []series.Point) { f.weekKnown = last(hours) > 0 },
 		},
 		{
 			text: "max by (source) (max_over_time(" + telemetry.MetricLastEvent + "[1d]))", span: 1,
-			take: bySource(func(h *series.Heard, hours []series.Point) { h.Last = time.Unix(int64(last(hours)), 0) }),
+			collect: bySource(func(h *series.Heard, hours []series.Point) { h.Last = time.Unix(int64(last(hours)), 0) }),
 		},
 		{
 			text: fmt.Sprintf("sum by (le) (increase(%s_bucket[%dm]))", telemetry.MetricAttempts, minutes), span: 1,
-			take: func(f *Figures, l map[string]string, hours []series.Point) { f.tries[l["le"]] = last(hours) },
+			collect: func(f *Figures, l map[string]string, hours []series.Point) { f.tries[l["le"]] = last(hours) },
 		},
 	}
 }
 
-// allSources stands for every source: the pages plot their sum.
+// allSources stands for all sources; the pages plot their sum.
 const allSources = "all sources"
 
-// kindOf says whether requests of an outcome were verified events, as the starter
-// counts them, or refused. What is neither needed nothing done.
+// kindOf returns the series in which requests of an outcome are counted too: Received for verified
+// events, Refused for refused requests, and none for requests that lead to no event.
 func kindOf(l map[string]string) string {
 	switch l["outcome"] {
 	case "started", "replayed", "queued", "duplicate", "abandoned", "changed":

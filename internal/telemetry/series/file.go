@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// fileLine is one line of the file: what came in one minute or hour, in addition to
-// the lines of it before.
+// fileLine is one line of the file: the values of one minute or hour. Lines of the same minute or
+// hour add up.
 type fileLine struct {
-	// Unit counts minutes, or hours where Hour is set, from 1970 on.
+	// Unit counts minutes since 1970, or hours if Hour is set.
 	Unit int64 `json:"t"`
 	Hour bool  `json:"hour,omitempty"`
-	// Old is set for a minute that the lines of hours hold already.
+	// Old is set for a minute whose values are in the line of its hour already.
 	Old  bool               `json:"old,omitempty"`
 	Sum  map[string]float64 `json:"sum,omitempty"`
 	Most map[string]float64 `json:"most,omitempty"`
@@ -25,15 +25,15 @@ type fileLine struct {
 }
 
 func (l *fileLine) put(name string, m mergeMode, v float64) {
-	at := map[mergeMode]*map[string]float64{sum: &l.Sum, most: &l.Most, last: &l.Last}[m]
+	at := map[mergeMode]*map[string]float64{mergeSum: &l.Sum, mergeMost: &l.Most, mergeLast: &l.Last}[m]
 	if *at == nil {
 		*at = map[string]float64{}
 	}
 	old, ok := (*at)[name]
 	switch {
-	case m == sum:
+	case m == mergeSum:
 		v += old
-	case m == most && ok:
+	case m == mergeMost && ok:
 		v = max(v, old)
 	}
 	(*at)[name] = v
@@ -41,17 +41,17 @@ func (l *fileLine) put(name string, m mergeMode, v float64) {
 
 // each calls do for every value of the line.
 func (l *fileLine) each(do func(name string, m mergeMode, v float64)) {
-	for m, values := range map[mergeMode]map[string]float64{sum: l.Sum, most: l.Most, last: l.Last} {
+	for m, values := range map[mergeMode]map[string]float64{mergeSum: l.Sum, mergeMost: l.Most, mergeLast: l.Last} {
 		for name, v := range values {
 			do(name, m, v)
 		}
 	}
 }
 
-// maxLine is the longest line that is read.
+// maxLine is the longest line that is read, in bytes.
 const maxLine = 1 << 20
 
-// load reads the file. A line that is torn or damaged is left out.
+// load reads the file. Damaged lines are skipped.
 func (s *Set) load() error {
 	f, err := os.Open(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -66,7 +66,7 @@ func (s *Set) load() error {
 	for scanner.Scan() {
 		var l fileLine
 		if json.Unmarshal(scanner.Bytes(), &l) == nil {
-			s.take(&l)
+			s.addLine(&l)
 		}
 	}
 	if err := scanner.Err(); !errors.Is(err, bufio.ErrTooLong) {
@@ -75,14 +75,15 @@ func (s *Set) load() error {
 	return nil
 }
 
-// take adds a line of the file to what is known.
-func (s *Set) take(l *fileLine) {
+// addLine adds a line of the file to the set.
+func (s *Set) addLine(l *fileLine) {
 	step := time.Minute
 	if l.Hour {
 		step = time.Hour
 	}
 	at := time.Unix(l.Unit*int64(step/time.Second), 0)
-	// A clock that was wrong once must not bar the true time from the ring.
+	// A line of the future comes from a clock that was wrong. In the ring it would bar the values
+	// of the present.
 	if now := s.now(); at.After(now) || now.Sub(at) > Hours*time.Hour {
 		return
 	}
@@ -99,7 +100,7 @@ func (s *Set) take(l *fileLine) {
 	}
 }
 
-// compact writes all that is known to a new file, which takes the old one's place.
+// compact writes the whole set to a new file, which replaces the old one.
 func (s *Set) compact() error {
 	part := s.path + ".part"
 	f, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
@@ -121,14 +122,14 @@ func (s *Set) compact() error {
 		return err
 	}
 	if s.file != nil {
-		_ = s.file.Close() // It has no name any more.
+		_ = s.file.Close() // The old file was replaced, so its errors do not matter.
 	}
 	s.file, err = os.OpenFile(s.path, os.O_APPEND|os.O_WRONLY, 0o600)
 	s.pending, s.lines = nil, 0
 	return err
 }
 
-// lines gives the tier as lines made like one, the oldest first.
+// lines writes the tier as lines, the oldest first. Each begins as a copy of like.
 func (t *tier) lines(like fileLine) []fileLine {
 	var newest int64
 	for _, u := range t.units {
@@ -182,11 +183,11 @@ func (s *Set) Flush() error {
 	return nil
 }
 
-// flushEvery bounds what a kill can lose.
+// flushEvery is the interval of flushes; a kill loses at most what came since the last one.
 const flushEvery = time.Minute
 
-// Run keeps the file up until ctx is done. Faults of the disk go to fault: the
-// series are not worth ending for.
+// Run flushes the file at intervals until ctx is done, and then closes it. Errors of the disk go to
+// fault and do not end Run.
 func (s *Set) Run(ctx context.Context, fault func(error)) {
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()

@@ -1,8 +1,7 @@
-// Package series keeps figures over time within the process: by the minute for a
-// day and by the hour for a fortnight. A small file makes them survive a restart.
+// Package series keeps figures over time within the process: by the minute for a day, and by the
+// hour for 15 days. A small file makes them survive a restart.
 //
-// What the process did not live through it does not know, and a Point says so:
-// a gap is not a zero.
+// A Point of a time in which the process did not run is not known, which is different from zero.
 package series
 
 import (
@@ -20,11 +19,10 @@ import (
 const (
 	// Minutes is how many minutes are kept.
 	Minutes = 24 * 60
-	// Hours is how many hours are kept: a week, the same hours of the week before,
-	// and a day between.
+	// Hours is how many hours are kept: two weeks, to compare with the week before, and a day more.
 	Hours = 15 * 24
-	// maxRows bounds the series. Their names come from the configuration and the
-	// code, so it is a net for a mistake of ours.
+	// maxRows bounds the number of series. Their names come from the configuration and the code, so
+	// this only limits the damage of a bug.
 	maxRows = 1500
 )
 
@@ -32,17 +30,17 @@ const (
 type Point struct {
 	Time  time.Time
 	Value float64
-	// Known is unset where the process did not run, or never heard of a level.
+	// Known is unset if the process did not run, or if no value of a level was recorded.
 	Known bool
 }
 
-// mergeMode is how the values of one minute become one.
+// mergeMode is how the values of one minute are merged.
 type mergeMode byte
 
 const (
-	sum  mergeMode = 's' // of what is counted
-	most mergeMode = 'm' // of what is worst when large
-	last mergeMode = 'l' // of a level
+	mergeSum  mergeMode = 's' // counts are added
+	mergeMost mergeMode = 'm' // the largest value is kept
+	mergeLast mergeMode = 'l' // the latest value is kept
 )
 
 // Set is a set of series. Make one with New. It is safe for concurrent use.
@@ -53,13 +51,13 @@ type Set struct {
 	mu      sync.Mutex
 	minutes *tier
 	hours   *tier
-	// pending is what has come since the file was last written, by minute.
+	// pending is what was recorded since the file was last written, by minute.
 	pending []fileLine
 	file    *os.File
 	lines   int
 }
 
-// New makes a set that lives in memory; a nil clock is the system's.
+// New makes a set in memory. If now is nil, it is time.Now.
 func New(now func() time.Time) *Set {
 	if now == nil {
 		now = time.Now
@@ -67,9 +65,8 @@ func New(now func() time.Time) *Set {
 	return &Set{now: now, minutes: newTier(time.Minute, Minutes), hours: newTier(time.Hour, Hours)}
 }
 
-// Keep reads what a file holds and keeps the set in it from now on. A file that
-// is damaged gives what can be read of it. It is called once, before anything is
-// counted.
+// Keep reads the file, and keeps the set in it from now on. Of a damaged file it reads what it can.
+// Call it once, before anything is counted.
 func (s *Set) Keep(path string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,16 +81,16 @@ func (s *Set) Keep(path string) error {
 }
 
 // Add adds to a count.
-func (s *Set) Add(name string, n float64) { s.put(name, sum, n) }
+func (s *Set) Add(name string, n float64) { s.put(name, mergeSum, n) }
 
 // Most keeps the largest value of each minute.
-func (s *Set) Most(name string, v float64) { s.put(name, most, v) }
+func (s *Set) Most(name string, v float64) { s.put(name, mergeMost, v) }
 
 // Level keeps the latest value of each minute.
-func (s *Set) Level(name string, v float64) { s.put(name, last, v) }
+func (s *Set) Level(name string, v float64) { s.put(name, mergeLast, v) }
 
-// Alive says that the process lives in this minute, so that what is not counted
-// is zero rather than unknown.
+// Alive records that the process runs in this minute, so that a count without values is zero, not
+// unknown.
 func (s *Set) Alive() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,7 +115,7 @@ func (s *Set) put(name string, m mergeMode, v float64) {
 	}
 }
 
-// line is what is pending for a minute.
+// line returns the pending line of a minute.
 func (s *Set) line(t time.Time) *fileLine {
 	unit := t.Unix() / 60
 	if n := len(s.pending); n == 0 || s.pending[n-1].Unit != unit {
@@ -130,11 +127,10 @@ func (s *Set) line(t time.Time) *fileLine {
 	return &s.pending[len(s.pending)-1]
 }
 
-// ByMinute gives the n latest minutes of a series, the oldest first and the
-// present one last.
+// ByMinute returns the n latest minutes of a series, from the oldest to the present one.
 func (s *Set) ByMinute(name string, n int) []Point { return s.points(s.minutes, name, n) }
 
-// ByHour gives the n latest hours, as ByMinute.
+// ByHour returns the n latest hours of a series, from the oldest to the present one.
 func (s *Set) ByHour(name string, n int) []Point { return s.points(s.hours, name, n) }
 
 func (s *Set) points(t *tier, name string, n int) []Point {
@@ -152,7 +148,7 @@ func (s *Set) Total(name string, n int) float64 {
 	return total
 }
 
-// Names gives what follows a prefix in the names of the series, sorted.
+// Names returns the names of all series that begin with prefix, without it, sorted.
 func (s *Set) Names(prefix string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -166,11 +162,12 @@ func (s *Set) Names(prefix string) []string {
 	return names
 }
 
-// tier is a ring of equal steps.
+// tier is a ring of values, one for each step of time.
 type tier struct {
 	step time.Duration
 	size int
-	// units tells which step each place holds; another one is a gap.
+	// units is the step that each place holds now. If it is not the expected one, the process did
+	// not run in that step.
 	units []int64
 	rows  map[string]*tierRow
 }
@@ -187,8 +184,8 @@ func newTier(step time.Duration, size int) *tier {
 
 func (t *tier) unit(at time.Time) int64 { return at.Unix() / int64(t.step/time.Second) }
 
-// at gives the place of a time, cleared when it held another step. It is -1 for
-// what is older than the ring reaches back.
+// at returns the place of a time, and clears it if it held an older step. It is -1 for a time
+// before the ring's oldest step.
 func (t *tier) at(when time.Time) int {
 	unit := t.unit(when)
 	i := int(unit % int64(t.size))
@@ -204,7 +201,8 @@ func (t *tier) at(when time.Time) int {
 	return i
 }
 
-// put tells whether there was room for the series.
+// put records a value. It returns false if there is no room for another series, or if the time is
+// too old.
 func (t *tier) put(when time.Time, name string, m mergeMode, v float64) bool {
 	i := t.at(when)
 	if i < 0 {
@@ -219,9 +217,9 @@ func (t *tier) put(when time.Time, name string, m mergeMode, v float64) bool {
 		t.rows[strings.Clone(name)] = r
 	}
 	switch {
-	case r.mode == sum:
+	case r.mode == mergeSum:
 		r.values[i] += float32(v)
-	case r.mode == last || !r.set[i]:
+	case r.mode == mergeLast || !r.set[i]:
 		r.values[i] = float32(v)
 	default:
 		r.values[i] = max(r.values[i], float32(v))
@@ -240,8 +238,8 @@ func (t *tier) points(now time.Time, name string, n int) []Point {
 		if p.Known && r != nil {
 			p.Value = float64(r.values[i])
 		}
-		// A count that nobody raised is zero; a level that nobody told is unknown.
-		if r == nil || r.mode != sum {
+		// A count without values is zero; a level without values is unknown.
+		if r == nil || r.mode != mergeSum {
 			p.Known = p.Known && r != nil && r.set[i]
 		}
 		out[k] = p
@@ -249,10 +247,10 @@ func (t *tier) points(now time.Time, name string, n int) []Point {
 	return out
 }
 
-// The names of the series. One that ends in a colon goes on with a source, a
-// route, an outcome or a reason.
+// The names of the series. A name that ends in a colon is a prefix; a source, a route, an outcome
+// or a reason follows it.
 const (
-	// Outcome counts requests at the door by how they were answered.
+	// Outcome counts requests at the receiver by how they were answered.
 	Outcome = "outcome:"
 	// Received counts verified requests of a source, Refused the refused ones.
 	Received = "received:"
@@ -260,48 +258,47 @@ const (
 	// Handled and Died count events of a source by how they ended.
 	Handled = "handled:"
 	Died    = "died:"
-	// Reason counts new dead letters by why.
+	// Reason counts new dead letters by their reason.
 	Reason = "reason:"
 	// Attempt counts attempts at a route that ended in a result: "attempt:done:crm".
 	Attempt = "attempt:"
-	// Shut is what kept a destination from its events: one of the values below.
+	// Shut is the state that kept events from a destination: one of the values below.
 	Shut = "shut:"
 	// Tries counts deliveries by how many attempts they took.
 	Tries = "tries:"
-	// Answer is the spread of answer times, Route that of the attempts at a route.
+	// Answer are the durations of answers, Route those of the attempts at a route; see Took.
 	Answer = "answer"
 	Route  = "route:"
-	// DeadLetters and DeadAge are how many dead letters are open and how many seconds
-	// old the oldest one is.
+	// DeadLetters is how many dead letters are open, DeadAge the age of the oldest in seconds.
 	DeadLetters = "dead letters"
 	DeadAge     = "dead letters age"
-	// Spool and SpoolAge are the same of events that wait on disk.
+	// Spool is how many events wait on disk, SpoolAge the age of the oldest in seconds.
 	Spool    = "spool"
 	SpoolAge = "spool age"
-	// Running is how many events are under way, RunningAge how old the oldest is.
+	// Running is how many events are under way, RunningAge the age of the oldest in seconds.
 	Running    = "running"
 	RunningAge = "running age"
 )
 
-// The values of Shut, the worse the higher.
+// The values of Shut; a higher one is worse.
 const (
 	ShutNot    = 0 // it works
-	ShutTrying = 1 // its circuit breaker tries it out
+	ShutTrying = 1 // its circuit breaker lets single deliveries through to test it
 	ShutOpen   = 2 // its circuit breaker is open
 	ShutPaused = 3 // somebody has paused it
 )
 
-// MaxTries is the number of attempts from which on they are counted as one.
+// MaxTries is the number of attempts from which on deliveries are counted together.
 const MaxTries = 10
 
-// Tried is how many deliveries took so many attempts.
+// Tried counts the deliveries that took the same number of attempts.
 type Tried struct {
-	// Attempts says how many, as people write it.
+	// Attempts is that number as text, for example "2" or "10 or more".
 	Attempts string
 	Count    float64
 }
 
-// Tries gives how many attempts the deliveries of the n latest minutes took.
+// Tries counts the deliveries of the n latest minutes by the attempts that they took.
 func (s *Set) Tries(n int) []Tried {
 	var all []Tried
 	for k := 1; k <= MaxTries; k++ {
@@ -314,19 +311,19 @@ func (s *Set) Tries(n int) []Tried {
 	return all
 }
 
-// Heard is what was heard of a source.
+// Heard tells how much a source has sent, and when.
 type Heard struct {
-	// Hour is the number of events of the last hour, Week that of the same hour a week
-	// ago; WeekKnown is unset where nobody counted then.
+	// Hour is the number of events of the last hour, Week that of the same hour a week ago.
+	// WeekKnown is unset if the process did not run then.
 	Hour, Week float64
 	WeekKnown  bool
 	// Day are the hours of the last day.
 	Day []Point
-	// Last is when its last event came in, where that is known here.
+	// Last is when its last event came in; zero if that is not known.
 	Last time.Time
 }
 
-// Source gives what was heard of a source, apart from Last.
+// Source tells how much a source has sent. It leaves Last zero.
 func (s *Set) Source(name string) Heard {
 	hours := s.ByHour(Received+name, 7*24+2)
 	return Heard{Hour: s.Total(Received+name, 60), Week: hours[1].Value, WeekKnown: hours[1].Known, Day: hours[len(hours)-24:]}

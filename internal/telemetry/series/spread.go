@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// spreadBounds are those of a Spread in seconds; what is longer is in a last bucket.
+// spreadBounds are the upper bounds of the buckets of durations, in seconds. Longer durations are
+// in a last bucket.
 func spreadBounds() []float64 { return []float64{.005, .01, .025, .05, .1, .25, .5, 1, 3, 10} }
 
-// Took counts a duration in the spread of a name, from which quantiles are read.
+// Took counts a duration in the buckets of a name, from which Quantile reads.
 func (s *Set) Took(name string, d time.Duration) {
 	i, _ := slices.BinarySearch(spreadBounds(), d.Seconds())
 	s.Add(name+"<"+strconv.Itoa(i), 1)
 }
 
-// Quantile gives a quantile of the durations of each of the n latest minutes, in
-// seconds: the upper bound of the bucket it lies in. A minute without any is not
-// known.
+// Quantile returns a quantile, q from 0 to 1, of the durations of each of the n latest minutes. It
+// is the upper bound of its bucket, in seconds. A minute without durations is not known.
 func (s *Set) Quantile(name string, q float64, n int) []Point {
 	b := spreadBounds()
 	buckets := make([][]Point, len(b)+1)

@@ -12,9 +12,9 @@ import (
 	"github.com/grapnel/grapnel/internal/sweep"
 )
 
-// longestRest is up to how long a rate limit is waited out by an activity; past it
+// longestWait is the longest rate limit for which the activity itself waits. For a longer one
 // Temporal waits, which holds no worker.
-const longestRest = 20 * time.Second
+const longestWait = 20 * time.Second
 
 // refusedSweep is the type of the error of a sweep that can't be made here at all.
 const refusedSweep = "Refused"
@@ -31,7 +31,7 @@ func (a *Activities) Sweep(ctx context.Context, s event.Sweep) (event.Swept, err
 	}
 	now := time.Now()
 	r, err := sweep.Run(ctx, sender, sweep.Options{
-		Since: now.Add(-s.Back), Due: now, LongestRest: longestRest, Alive: heartbeat(ctx),
+		Since: now.Add(-s.Back), Due: now, LongestWait: longestWait, Alive: heartbeat(ctx),
 	})
 	swept := event.Swept{Failed: len(r.Failed), Asked: r.Asked}
 	if limited, ok := errors.AsType[*sweep.LimitedError](err); ok {

@@ -128,7 +128,7 @@ func (p Program) sweep(ctx context.Context, s event.Sweep, o sweepOptions) error
 	if err != nil {
 		return &usageError{err}
 	}
-	r, err := sweep.Run(ctx, sender, sweep.Options{Since: since, Dry: o.dry, LongestRest: time.Hour})
+	r, err := sweep.Run(ctx, sender, sweep.Options{Since: since, Dry: o.dry, LongestWait: time.Hour})
 	if err == nil || len(r.Failed) > 0 {
 		if wrote := p.printSweep(r, o); wrote != nil {
 			return wrote

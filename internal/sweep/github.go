@@ -15,21 +15,21 @@ import (
 	"time"
 )
 
-// GitHub is the deliveries of a webhook at GitHub, which never tries one again by
-// itself and keeps them for three days. Its API: docs.github.com/rest/webhooks.
+// GitHub is the Sender of a webhook at GitHub. GitHub never repeats a delivery by itself and keeps
+// deliveries for three days. Its API: docs.github.com/rest/webhooks.
 type GitHub struct {
-	// Base is the address of the API; empty is that of github.com.
+	// Base is the address of the API; empty means github.com's.
 	Base string
-	// Path is where the hook's deliveries are: see GitHubPath.
+	// Path is the path of the hook's deliveries; see GitHubPath.
 	Path string
-	// Token gives one that may manage the hook; for an app's own hook, a JWT of the
-	// app. It is asked before each call.
+	// Token returns a token that may manage the hook; for an app's own hook, a JWT of the app. It
+	// is called before each request.
 	Token func() (string, error)
-	// Client makes the requests; nil is one with a time-out.
+	// Client makes the requests; nil means one with a time-out of 30 s.
 	Client *http.Client
 }
 
-// The words by which a sweep says whose hook at GitHub it is about.
+// The keys of event.Sweep.Of that name a hook at GitHub.
 const (
 	GitHubRepo = "repo"
 	GitHubOrg  = "org"
@@ -38,8 +38,8 @@ const (
 	GitHubApp  = "app"
 )
 
-// openGitHub makes the deliveries of a hook. Its secrets are GITHUB_TOKEN, or for an
-// app GITHUB_APP_ID and GITHUB_APP_KEY_FILE.
+// openGitHub makes the Sender of a hook. Its secrets are GITHUB_TOKEN, or for an app GITHUB_APP_ID
+// and GITHUB_APP_KEY_FILE.
 func openGitHub(of map[string]string, lookup func(string) (string, bool)) (Sender, error) {
 	path, err := GitHubPath(of[GitHubRepo], of[GitHubOrg], of[GitHubHook])
 	if err != nil {
@@ -61,8 +61,8 @@ func openGitHub(of map[string]string, lookup func(string) (string, bool)) (Sende
 	return g, nil
 }
 
-// GitHubPath is where the deliveries of a hook are: of a repository, as owner/name,
-// of an organisation, or, where both are empty, of the app itself.
+// GitHubPath returns the path of a hook's deliveries in the API. The hook belongs to a repository,
+// owner/name, or to an organisation; if both are empty, it is the app's own.
 func GitHubPath(repo, org, hook string) (string, error) {
 	digits := regexp.MustCompile(`^[0-9]+$`)
 	names := regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?$`)
@@ -70,7 +70,7 @@ func GitHubPath(repo, org, hook string) (string, error) {
 	case repo == "" && org == "":
 		return "/app/hook/deliveries", nil
 	case !digits.MatchString(hook):
-		return "", fmt.Errorf("the hook %q is no number; it is the last part of the address of the hook's page", hook)
+		return "", fmt.Errorf("the hook %q is not a number; it is the last part of the address of the hook's page", hook)
 	case repo != "" && org != "":
 		return "", errors.New("name a repository or an organisation, not both")
 	case repo != "" && (!names.MatchString(repo) || strings.Count(repo, "/") != 1):
@@ -78,13 +78,13 @@ func GitHubPath(repo, org, hook string) (string, error) {
 	case repo != "":
 		return "/repos/" + repo + "/hooks/" + hook + "/deliveries", nil
 	case !names.MatchString(org) || strings.Contains(org, "/"):
-		return "", fmt.Errorf("the organisation %q is no name", org)
+		return "", fmt.Errorf("the organisation %q is not a valid name", org)
 	default:
 		return "/orgs/" + org + "/hooks/" + hook + "/deliveries", nil
 	}
 }
 
-// delivery is one attempt, as GitHub lists it.
+// delivery is one attempt to deliver an event, as GitHub lists it.
 type delivery struct {
 	ID         int64     `json:"id"`
 	GUID       string    `json:"guid"`
@@ -97,8 +97,8 @@ type delivery struct {
 
 func (d delivery) succeeded() bool { return d.StatusCode >= 200 && d.StatusCode <= 299 }
 
-// Failed implements Sender. Attempts at one event share a GUID, and a redelivery
-// that succeeded settles it.
+// Failed implements Sender. Attempts of one event share a GUID; if any of them succeeded, the event
+// is not listed.
 func (g *GitHub) Failed(ctx context.Context, since time.Time) ([]Failed, error) {
 	settled, latest, first := map[string]bool{}, map[string]delivery{}, map[string]time.Time{}
 	for next := g.base() + g.Path + "?per_page=100"; next != ""; {
@@ -115,7 +115,7 @@ func (g *GitHub) Failed(ctx context.Context, since time.Time) ([]Failed, error) 
 		old := false
 		for _, d := range page {
 			if old = d.At.Before(since); old {
-				break // The list begins with the latest.
+				break // The list is the latest first.
 			}
 			first[d.GUID] = d.At
 			if d.succeeded() {
@@ -160,8 +160,8 @@ func (g *GitHub) base() string {
 	return strings.TrimRight(g.Base, "/")
 }
 
-// next is the address of the page that follows, from the Link header. The token
-// goes with it, so it has to be GitHub's own.
+// next returns the address of the next page, from the Link header; empty after the last. The token
+// is sent there, so it has to be on the same host.
 func (g *GitHub) next(h http.Header) (string, error) {
 	for link := range strings.SplitSeq(h.Get("Link"), ",") {
 		target, rel, _ := strings.Cut(link, ";")
@@ -179,7 +179,7 @@ func (g *GitHub) next(h http.Header) (string, error) {
 	return "", nil
 }
 
-// longestWait is the longest rate limit that is believed.
+// longestWait bounds the rate limit that GitHub announces.
 const longestWait = time.Hour
 
 func (g *GitHub) call(ctx context.Context, method, address string) (*http.Response, error) {
@@ -206,17 +206,17 @@ func (g *GitHub) call(ctx context.Context, method, address string) (*http.Respon
 	if res.StatusCode >= 200 && res.StatusCode <= 299 {
 		return res, nil
 	}
-	said, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10)) // The status has decided.
+	text, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10)) // The status decides; the text is for people.
 	_ = res.Body.Close()
-	fault := fmt.Sprintf("GitHub answers %s to %s %s: %s", res.Status, method, req.URL.Path, strings.Join(strings.Fields(string(said)), " "))
+	fault := fmt.Sprintf("GitHub answers %s to %s %s: %s", res.Status, method, req.URL.Path, strings.Join(strings.Fields(string(text)), " "))
 	if wait, limited := rateLimitOf(res, time.Now()); limited {
-		return nil, &LimitedError{For: wait, Said: fault}
+		return nil, &LimitedError{For: wait, Answer: fault}
 	}
 	return nil, errors.New(fault)
 }
 
-// rateLimitOf tells whether an answer is a rate limit, and how long it lasts: as
-// Retry-After or X-RateLimit-Reset says, else a minute.
+// rateLimitOf tells whether an answer is a rate limit, and how long it lasts: what Retry-After or
+// X-RateLimit-Reset says, at most an hour, else a minute.
 func rateLimitOf(res *http.Response, now time.Time) (time.Duration, bool) {
 	if res.StatusCode != http.StatusTooManyRequests && res.StatusCode != http.StatusForbidden {
 		return 0, false

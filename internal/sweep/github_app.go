@@ -13,15 +13,15 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// How long a JWT of an app is good for: GitHub takes ten minutes at most, and wants
-// it issued a little in the past, for clocks that differ.
+// The validity of an app's JWT. GitHub accepts at most ten minutes, and recommends an issue time a
+// minute in the past, because clocks differ.
 const (
 	appTokenLife = 9 * time.Minute
 	appTokenPast = time.Minute
 )
 
-// appToken gives JWTs of a GitHub app, each made for its call, as
-// docs.github.com/apps has them: RS256, the app's ID as issuer.
+// appToken returns a function that makes a JWT of a GitHub app for each call, as
+// docs.github.com/apps describes: RS256, with the app's ID as issuer.
 func appToken(id, keyFile string) (func() (string, error), error) {
 	key, err := rsaKey(keyFile)
 	if err != nil {
@@ -47,7 +47,7 @@ func appToken(id, keyFile string) (func() (string, error), error) {
 	}, nil
 }
 
-// rsaKey reads a private key as GitHub hands it out, or in PKCS #8.
+// rsaKey reads a private key from a PEM file, in PKCS #1 as GitHub hands it out or in PKCS #8.
 func rsaKey(file string) (*rsa.PrivateKey, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -55,7 +55,7 @@ func rsaKey(file string) (*rsa.PrivateKey, error) {
 	}
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return nil, errors.New("it is no PEM file; download a private key on the app's page")
+		return nil, errors.New("it is not a PEM file; download a private key on the app's page")
 	}
 	if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
 		return key, nil
@@ -66,7 +66,7 @@ func rsaKey(file string) (*rsa.PrivateKey, error) {
 	}
 	key, ok := parsed.(*rsa.PrivateKey)
 	if !ok {
-		return nil, errors.New("it holds no RSA key, which a GitHub app has")
+		return nil, errors.New("its key is not an RSA key, as a GitHub app's is")
 	}
 	return key, nil
 }

@@ -131,7 +131,7 @@ func TestARateLimitIsWaitedOut(t *testing.T) {
 			h := newHub(t, attempt{1, "a", "2026-11-26T06:00:00Z", "timed out", 0, "push", ""})
 			h.limits, h.how = 2, c.how
 			var waited []time.Duration
-			o := sweep.Options{LongestRest: time.Hour, Rest: func(_ context.Context, d time.Duration) error {
+			o := sweep.Options{LongestWait: time.Hour, Wait: func(_ context.Context, d time.Duration) error {
 				waited = append(waited, d)
 				return nil
 			}}
@@ -141,7 +141,7 @@ func TestARateLimitIsWaitedOut(t *testing.T) {
 			require.Len(t, waited, 2)
 			require.InDelta(t, c.want.Seconds(), waited[0].Seconds(), 2)
 
-			h.limits, o.LongestRest = 1, time.Second
+			h.limits, o.LongestWait = 1, time.Second
 			_, err = sweep.Run(t.Context(), h.sender(t), o)
 			var limited *sweep.LimitedError
 			require.ErrorAs(t, err, &limited, "one that is longer than may be waited for is told")
@@ -174,10 +174,10 @@ func TestWhereTheDeliveriesOfAHookAre(t *testing.T) {
 		{"o/r", "", "7", "/repos/o/r/hooks/7/deliveries", ""},
 		{"", "acme", "7", "/orgs/acme/hooks/7/deliveries", ""},
 		{"", "", "", "/app/hook/deliveries", ""},
-		{"o/r", "", "", "", "no number"},
+		{"o/r", "", "", "", "not a number"},
 		{"o", "", "7", "", "owner/name"},
 		{"o/r", "acme", "7", "", "not both"},
-		{"", "a/../b", "7", "", "no name"},
+		{"", "a/../b", "7", "", "not a valid name"},
 	} {
 		path, err := sweep.GitHubPath(c.repo, c.org, c.hook)
 		require.Equal(t, c.path, path)
@@ -236,5 +236,5 @@ func TestAnAppShowsATokenThatItSigns(t *testing.T) {
 	_, err = sweep.Open(app, lookup)
 	require.ErrorContains(t, err, "GITHUB_APP_ID")
 	_, err = sweep.Open(event.Sweep{Sender: "gitlab"}, lookup)
-	require.ErrorContains(t, err, "one is github")
+	require.ErrorContains(t, err, "known is github")
 }

@@ -20,15 +20,15 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// Schedules are the sweeps that are made again and again: schedules of Temporal,
-// which outlive every process.
+// Schedules are sweeps that run at intervals. They are Temporal schedules, so they outlive every
+// process.
 type Schedules struct {
 	Temporal client.Client
-	// TaskQueue is that of the worker which sweeps.
+	// TaskQueue is the task queue on which the sweeps run.
 	TaskQueue string
 }
 
-// scheduleIDPrefix begins the IDs of the schedules.
+// scheduleIDPrefix is the prefix of the schedules' IDs.
 const scheduleIDPrefix = "grapnel-sweep-"
 
 // Scheduled is a sweep with its schedule.
@@ -38,20 +38,21 @@ type Scheduled struct {
 	Every  time.Duration `json:"every"`
 	Paused bool          `json:"paused,omitempty"`
 	Next   time.Time     `json:"next,omitzero"`
-	// Last is when it was made last, with what it came to or why it failed.
+	// Last is when it last ran, Result what that run did, and Fault why it failed.
 	Last   time.Time   `json:"last,omitzero"`
 	Result event.Swept `json:"result"`
 	Fault  string      `json:"fault,omitempty"`
 }
 
-// shortestInterval is how often a sweep may be made: each asks for all that failed.
+// shortestInterval is the shortest interval of a sweep. Each run lists all failed deliveries, so
+// more often would burden the sender.
 const shortestInterval = time.Minute
 
-// namePattern are those that a schedule may have.
+// namePattern matches the names that a sweep may have.
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 
-// Keep makes a sweep every so often from now on, in the place of one of the same
-// name. It tells whether there was one.
+// Keep schedules a sweep at an interval of a minute or more. A new one runs at once too. If a sweep
+// of this name is scheduled already, it is replaced, and changed is set.
 func (s Schedules) Keep(ctx context.Context, sweep event.Sweep, every time.Duration) (changed bool, err error) {
 	switch {
 	case !namePattern.MatchString(sweep.Name):
@@ -87,10 +88,11 @@ func (s Schedules) Keep(ctx context.Context, sweep event.Sweep, every time.Durat
 	return true, nil
 }
 
-// ErrNone says that there is no sweep of a name.
+// ErrNone says that no sweep of this name is scheduled.
 var ErrNone = errors.New("there is no such sweep")
 
-// Remove ends the schedule of a sweep. One that is under way comes to its end.
+// Remove deletes the schedule of a sweep. A run under way goes on. The error wraps ErrNone if there
+// is no such schedule.
 func (s Schedules) Remove(ctx context.Context, name string) error {
 	err := s.Temporal.ScheduleClient().GetHandle(ctx, scheduleIDPrefix+name).Delete(ctx)
 	if _, gone := errors.AsType[*serviceerror.NotFound](err); gone {
@@ -102,7 +104,7 @@ func (s Schedules) Remove(ctx context.Context, name string) error {
 	return nil
 }
 
-// List gives the sweeps that are scheduled, in the order of their names.
+// List returns the scheduled sweeps, sorted by name.
 func (s Schedules) List(ctx context.Context) ([]Scheduled, error) {
 	all := []Scheduled{}
 	listed, err := s.Temporal.ScheduleClient().List(ctx, client.ScheduleListOptions{PageSize: 100})
@@ -113,7 +115,7 @@ func (s Schedules) List(ctx context.Context) ([]Scheduled, error) {
 		}
 		var one Scheduled
 		one, err = s.Get(ctx, strings.TrimPrefix(entry.ID, scheduleIDPrefix))
-		if errors.Is(err, ErrNone) { // The list is behind.
+		if errors.Is(err, ErrNone) { // The list is late: the schedule was removed meanwhile.
 			err = nil
 			continue
 		}
@@ -126,7 +128,7 @@ func (s Schedules) List(ctx context.Context) ([]Scheduled, error) {
 	return all, nil
 }
 
-// Get looks a sweep up.
+// Get looks a scheduled sweep up. The error wraps ErrNone if there is none of this name.
 func (s Schedules) Get(ctx context.Context, name string) (Scheduled, error) {
 	d, err := s.Temporal.ScheduleClient().GetHandle(ctx, scheduleIDPrefix+name).Describe(ctx)
 	if _, gone := errors.AsType[*serviceerror.NotFound](err); gone {
@@ -149,7 +151,7 @@ func (s Schedules) Get(ctx context.Context, name string) (Scheduled, error) {
 	if n := len(d.Info.RecentActions); n > 0 {
 		last := d.Info.RecentActions[n-1]
 		one.Last = last.ActualTime
-		s.became(ctx, &one, last.StartWorkflowResult)
+		s.readResult(ctx, &one, last.StartWorkflowResult)
 	}
 	return one, nil
 }
@@ -161,22 +163,22 @@ func sweepOf(a *client.ScheduleWorkflowAction) (sweep event.Sweep) {
 	}
 	if p, ok := a.Args[0].(*commonpb.Payload); ok {
 		dc := converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), engine.NewCodec(0))
-		_ = dc.FromPayload(p, &sweep) // What does not decode is not ours.
+		_ = dc.FromPayload(p, &sweep) // An argument that does not decode was not written by us.
 	}
 	return sweep
 }
 
-// askTime is how long it is waited for what a sweep that is under way comes to.
+// askTime is how long Get waits for the result of a run that may be under way.
 const askTime = time.Second
 
-// became tells what the last turn came to.
-func (s Schedules) became(ctx context.Context, one *Scheduled, turn *client.ScheduleWorkflowExecution) {
-	if turn == nil {
+// readResult fills in the result of the last run, or why there is none.
+func (s Schedules) readResult(ctx context.Context, one *Scheduled, run *client.ScheduleWorkflowExecution) {
+	if run == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	err := s.Temporal.GetWorkflow(ctx, turn.WorkflowID, turn.FirstExecutionRunID).Get(ctx, &one.Result)
+	err := s.Temporal.GetWorkflow(ctx, run.WorkflowID, run.FirstExecutionRunID).Get(ctx, &one.Result)
 	_, gone := errors.AsType[*serviceerror.NotFound](err)
 	switch app, ok := errors.AsType[*temporal.ApplicationError](err); {
 	case err == nil, gone:

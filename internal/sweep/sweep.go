@@ -1,7 +1,6 @@
-// Package sweep asks senders for events that they could not deliver and would not
-// send again by themselves. Each sender whose API can tell is a Sender; what they
-// are asked for comes in by the receiver like any event, signed and judged, and
-// what had come in before is a duplicate.
+// Package sweep asks senders to send events again that they could not deliver and would not repeat
+// by themselves. A Sender is the API of one kind of sender. The events come in through the receiver
+// like all others and are verified there; an event that had come in before is a duplicate.
 package sweep
 
 import (
@@ -18,85 +17,86 @@ import (
 
 // Failed is an event that a sender could not deliver.
 type Failed struct {
-	// ID is the sender's name of the event, Delivery that of its last attempt.
+	// ID is the sender's ID of the event, Delivery that of its last attempt.
 	ID       string `json:"id"`
 	Delivery string `json:"delivery"`
-	// Type is the event's.
+	// Type is the event's type.
 	Type string `json:"type"`
-	// First is when it was tried for the first time, as far as was looked back.
+	// First is when the first attempt was made, as far back as the sweep looks.
 	First time.Time `json:"first"`
-	// At is when the last attempt was made, Status how it was answered.
+	// At is when the last attempt was made, Status the answer that the sender got.
 	At     time.Time `json:"at"`
 	Status string    `json:"status"`
 }
 
-// Sender is the API of a sender. A rate limit that it meets is a *LimitedError.
+// Sender is the API of a sender. If the API refuses a call because of a rate limit, the error is a
+// *LimitedError.
 type Sender interface {
-	// Failed lists the events since a time of which no delivery succeeded, the
-	// oldest first.
+	// Failed lists the events that had attempts since a time, none of which succeeded, the oldest
+	// first.
 	Failed(ctx context.Context, since time.Time) ([]Failed, error)
-	// Redeliver asks for an event again.
+	// Redeliver asks the sender to deliver an event again.
 	Redeliver(ctx context.Context, f Failed) error
 }
 
 // LimitedError is a rate limit of a sender's API.
 type LimitedError struct {
-	// For is how long it lasts.
+	// For is how long the limit lasts.
 	For time.Duration
-	// Said is the sender's answer.
-	Said string
+	// Answer is the sender's answer, for people.
+	Answer string
 }
 
-// Error says how long it lasts.
+// Error says how long the limit lasts.
 func (e *LimitedError) Error() string {
-	return fmt.Sprintf("a rate limit of %s: %s", e.For.Round(time.Second), e.Said)
+	return fmt.Sprintf("a rate limit of %s: %s", e.For.Round(time.Second), e.Answer)
 }
 
-// Senders lists those that are known. Another one is a Sender of its own and a line
-// here.
+// Senders returns a constructor for each kind of sender. For a new kind, write a Sender and add a
+// line here.
 func Senders() map[string]func(of map[string]string, lookup func(string) (string, bool)) (Sender, error) {
 	return map[string]func(map[string]string, func(string) (string, bool)) (Sender, error){
 		"github": openGitHub,
 	}
 }
 
-// Open makes the sender of a sweep. Its secrets are looked up in the environment.
+// Open makes the Sender of a sweep. lookup gives its secrets from the environment.
 func Open(s event.Sweep, lookup func(string) (string, bool)) (Sender, error) {
 	open, ok := Senders()[s.Sender]
 	if !ok {
-		return nil, fmt.Errorf("the sender %q is not known; one is %s", s.Sender, strings.Join(slices.Sorted(maps.Keys(Senders())), ", "))
+		return nil, fmt.Errorf("the sender %q is not known; known is %s", s.Sender, strings.Join(slices.Sorted(maps.Keys(Senders())), ", "))
 	}
 	return open(s.Of, lookup)
 }
 
-// Options are how a sweep is made.
+// Options say how Run sweeps.
 type Options struct {
-	// Since is how far it looks back.
+	// Since is how far back the sweep looks.
 	Since time.Time
-	// Dry only looks.
+	// Dry lists failed events without asking for them.
 	Dry bool
-	// Due, where it is set, leaves out what was tried a short while ago: each event
-	// is asked for when as much time has passed since the last attempt as between it
-	// and the first one. So one that always fails is asked for ever more rarely.
+	// Due is the present time, or zero. If it is set, an event is asked for only when as much time
+	// has passed since its last attempt as lies between its first and its last, and at least a
+	// minute. So an event that always fails is asked for less and less often.
 	Due time.Time
-	// LongestRest is up to how long a rate limit is waited out; a longer one ends
-	// the sweep.
-	LongestRest time.Duration
-	// Alive is told now and then that it goes on; nil is nobody.
+	// LongestWait is the longest rate limit that Run waits for; a longer one ends the sweep.
+	LongestWait time.Duration
+	// Alive is called now and then as a heartbeat; nil means no call.
 	Alive func()
-	// Rest waits; nil sleeps.
-	Rest func(ctx context.Context, d time.Duration) error
+	// Wait waits for a rate limit to pass; nil means to sleep.
+	Wait func(ctx context.Context, d time.Duration) error
 }
 
-// Result is what a sweep has come to.
+// Result says what a sweep found and did: the failed events, how many it asked for, and how many it
+// did not.
 type Result struct {
 	Failed    []Failed `json:"failed"`
 	Asked     int      `json:"asked"`
 	Remaining int      `json:"remaining"`
 }
 
-// Run asks a sender for what failed. At an error it stops, and the result says how
-// far it came.
+// Run asks a sender for the events that failed. On an error it stops, and the result says how far
+// it came.
 func Run(ctx context.Context, s Sender, o Options) (Result, error) {
 	r := Result{Failed: []Failed{}}
 	err := o.patiently(ctx, func() error {
@@ -121,18 +121,18 @@ func Run(ctx context.Context, s Sender, o Options) (Result, error) {
 	return r, nil
 }
 
-// soonestAgain is how long after an attempt an event is asked for again at the earliest:
-// the sender's own list is behind, and its delivery may be under way.
+// soonestAgain is the least time between an attempt and the next request for the event: the
+// sender's list is late, and a delivery may be under way.
 const soonestAgain = time.Minute
 
 func (o Options) isDue(f Failed) bool {
 	return o.Due.IsZero() || o.Due.Sub(f.At) >= max(f.At.Sub(f.First), soonestAgain)
 }
 
-// limitTries is how often a call that a rate limit refuses is made again.
+// limitTries is how often a call is made that a rate limit refuses.
 const limitTries = 5
 
-// patiently makes a call, and makes it again after a rate limit.
+// patiently makes a call, and repeats it after a rate limit.
 func (o Options) patiently(ctx context.Context, call func() error) error {
 	for try := 1; ; try++ {
 		if o.Alive != nil {
@@ -140,18 +140,18 @@ func (o Options) patiently(ctx context.Context, call func() error) error {
 		}
 		err := call()
 		limited, ok := errors.AsType[*LimitedError](err)
-		if !ok || try == limitTries || limited.For > o.LongestRest {
+		if !ok || try == limitTries || limited.For > o.LongestWait {
 			return err
 		}
-		if err := o.rest(ctx, limited.For); err != nil {
+		if err := o.wait(ctx, limited.For); err != nil {
 			return err
 		}
 	}
 }
 
-func (o Options) rest(ctx context.Context, d time.Duration) error {
-	if o.Rest != nil {
-		return o.Rest(ctx, d)
+func (o Options) wait(ctx context.Context, d time.Duration) error {
+	if o.Wait != nil {
+		return o.Wait(ctx, d)
 	}
 	select {
 	case <-ctx.Done():

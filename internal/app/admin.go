@@ -19,8 +19,8 @@ import (
 	"github.com/grapnel/grapnel/internal/engine"
 )
 
-// admin makes the part that those who run grapnel look at. ready turns false
-// when the process stops.
+// admin makes the parts that operators use: the admin listener and the watch. The process reports
+// that it is not ready once stopping is set.
 func (p *process) admin(ctx context.Context, stopping *atomic.Bool, file *reloader, receiver net.Addr) ([]part, *admin.Server, error) {
 	log := p.eventLog()
 	watch, err := p.newWatch(file, log, time.Now)
@@ -68,8 +68,8 @@ func (p *process) admin(ctx context.Context, stopping *atomic.Bool, file *reload
 	return []part{watch.part(), {name: "admin", run: run}}, server, nil
 }
 
-// workerCheck tells whether a worker asks for work. It makes no process unready: events
-// are taken without one, and wait in Temporal.
+// workerCheck tells whether a worker polls Temporal. It never makes a process unready: without a
+// worker events are still accepted, and wait in Temporal.
 func workerCheck(polled time.Time, queue string, now time.Time) admin.Check {
 	if silent := now.Sub(polled); !polled.IsZero() && silent > alert.Defaults().Poll {
 		return admin.Check{Detail: fmt.Sprintf(
@@ -79,21 +79,21 @@ func workerCheck(polled time.Time, queue string, now time.Time) admin.Check {
 	return admin.Check{OK: true}
 }
 
-// ready tells whether the process can do its part now. A receiver with a spool
-// takes events while Temporal is away, and so is ready as long as its disk is.
+// ready reports whether the process works. A receiver with a spool accepts events while Temporal is
+// away, so it is ready as long as the spool takes events.
 func (p *process) ready(ctx context.Context, stopping *atomic.Bool, file *reloader) admin.Report {
 	r := admin.Report{
 		Ready:    true,
 		Temporal: admin.Temporal{Address: p.settings.Address, Namespace: p.settings.Namespace},
 		Config:   file.report(),
-		Shut:     p.shut(),
+		Shut:     p.shutParts(),
 		Checks:   map[string]admin.Check{"process": {OK: true}, "temporal": {OK: true}},
 	}
 	if err := engine.Ready(ctx, p.client, p.settings.Namespace); err != nil {
 		r.Ready, r.Checks["temporal"] = false, admin.Check{Detail: err.Error()}
 	}
 	if n, err := engine.Workers(ctx, p.client, p.settings.Namespace, p.env.TaskQueue); err == nil && n == 0 {
-		// Events are taken all the same: they wait for a worker.
+		// This does not make the process unready; see workerCheck.
 		r.Checks["worker"] = admin.Check{Detail: "no worker polls task queue " + p.env.TaskQueue}
 	} else if err == nil {
 		r.Checks["worker"] = admin.Check{OK: true}
@@ -110,8 +110,8 @@ func (p *process) ready(ctx context.Context, stopping *atomic.Bool, file *reload
 	return r
 }
 
-// profileRoutes serve what `go tool pprof` asks for, where --pprof was given. They
-// stand behind the guard of the admin listener like everything else.
+// profileRoutes serve `go tool pprof`, if --pprof was given. The guard of the admin listener
+// protects them too.
 func (p *process) profileRoutes() []admin.Route {
 	if !p.pprof {
 		return nil
@@ -125,13 +125,13 @@ func (p *process) profileRoutes() []admin.Route {
 	}
 }
 
-// codec makes compressed payloads readable for the Web UI of the embedded engine
-// and for the one that is configured.
+// codec makes the codec server, which decompresses payloads for the Web UI of the embedded engine
+// and for the configured one.
 func (p *process) codec() *admin.Codec {
 	c := &admin.Codec{Handler: converter.NewPayloadCodecHTTPHandler(engine.NewCodec(int(p.config.CompressFrom)))}
 	if p.engine != nil {
 		c.Origins = append(c.Origins, p.engine.UI)
-		// People open it by either name, and the page's origin is what they wrote.
+		// People open the UI as 127.0.0.1 or as localhost, and its origin is what they typed.
 		if u, err := url.Parse(p.engine.UI); err == nil {
 			c.Origins = append(c.Origins, "http://localhost:"+u.Port())
 		}
@@ -142,9 +142,8 @@ func (p *process) codec() *admin.Codec {
 	return c
 }
 
-// codecEndpoint is where a Web UI on this machine finds the codec; empty while
-// nothing is compressed, and where the port of the admin listener is not known
-// beforehand.
+// codecEndpoint is the URL of the codec server for a Web UI on this machine. It is empty if nothing
+// is compressed, or if the port of the admin listener is not known yet.
 func (p *process) codecEndpoint() string {
 	_, port, err := net.SplitHostPort(p.env.AdminListen)
 	if err != nil || port == "0" || p.config.CompressFrom == 0 {

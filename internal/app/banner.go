@@ -13,7 +13,7 @@ import (
 	"github.com/grapnel/grapnel/internal/telemetry"
 )
 
-// banner says where everything is, and what is in force.
+// banner is what a process prints at its start: its addresses and its configuration.
 type banner struct {
 	Parts
 	receiver net.Addr
@@ -25,7 +25,7 @@ type banner struct {
 
 func (b *banner) print(p *process) {
 	if p.env.LogFormat == telemetry.FormatJSON {
-		// Who reads the logs by program reads both outputs.
+		// A program that reads the log as JSON must find no other text in it.
 		b.log(p)
 		return
 	}
@@ -61,7 +61,8 @@ func (b *banner) print(p *process) {
 	_, _ = fmt.Fprint(p.out, s.String())
 }
 
-// log says it in one line of the log, without the codec's address: that holds a key.
+// log writes the banner as one line of the log. It leaves out the codec's address, which holds a
+// key.
 func (b *banner) log(p *process) {
 	fields := []zap.Field{
 		zap.String("version", Version()), zap.String("temporal", p.settings.Address), zap.String("namespace", p.settings.Namespace),
@@ -82,8 +83,8 @@ func (b *banner) log(p *process) {
 	p.log.Info("grapnel is up", fields...)
 }
 
-// Dialable gives the address at which this machine reaches a listener: one that listens on every
-// address is reached on loopback.
+// Dialable returns the address at which this machine reaches a listener: for one that listens on
+// all addresses, that of loopback.
 func Dialable(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -95,8 +96,8 @@ func Dialable(listen string) string {
 	return net.JoinHostPort(host, port)
 }
 
-// ReceiverURL gives the URL of a receiver that listens on an address. The configuration, which may
-// be nil, says whether it speaks TLS.
+// ReceiverURL returns the URL of a receiver that listens on an address. The configuration says
+// whether it uses TLS; nil means no TLS.
 func ReceiverURL(c *config.Config, listen string) string {
 	if c != nil && c.TLS != nil {
 		return "https://" + Dialable(listen)

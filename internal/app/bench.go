@@ -24,30 +24,30 @@ import (
 	"github.com/grapnel/grapnel/starter"
 )
 
-// Plant runs receivers and workers for the bench, made of the same parts as those
-// of up, starter and worker.
+// Plant runs receivers and workers for the bench. They are made of the same parts as those of up,
+// starter and worker.
 type Plant struct {
 	world    World
 	dir      string
 	config   *config.Config
-	secret   string // Of the one source.
+	secret   string // The secret of the one source.
 	file     *os.File
 	log      *zap.Logger
 	settings engine.Settings
-	// engine is nil where one was given, and stock the one beside it that runs as the
-	// Temporal CLI runs it.
+	// engine is the embedded engine, and stock a second one that runs as the Temporal CLI runs it.
+	// Both are nil if a Temporal is configured.
 	engine, stock *engine.Embedded
 }
 
-// Plant makes the engine and all that receivers and workers of the bench share, in a directory of
-// the caller.
+// Plant starts the engines and makes all that the receivers and workers of the bench share, in the
+// directory dir.
 func (w World) Plant(ctx context.Context, dir string) (*Plant, bench.Options, error) {
 	o := bench.Options{Secret: rand.Text()}
 	cfg, err := w.benchConfig(o.Secret, "")
 	if err != nil {
 		return nil, o, err
 	}
-	// Where up would write to a terminal: a line for each event is part of its cost.
+	// up would write its log to a terminal. A line for each event is part of an event's cost.
 	file, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		return nil, o, fmt.Errorf("make a log: %w", err)
@@ -80,7 +80,7 @@ func (w World) Plant(ctx context.Context, dir string) (*Plant, bench.Options, er
 	return pl, o, nil
 }
 
-// benchConfig is one source of events, and one destination where a URL is given.
+// benchConfig makes a configuration of one source and, if deliver is a URL, of one destination.
 func (w World) benchConfig(secret, deliver string) (*config.Config, error) {
 	text := "sources: {zoom: {provider: zoom, secrets: [" + secret + "]}}\n"
 	if deliver != "" {
@@ -90,11 +90,11 @@ func (w World) benchConfig(secret, deliver string) (*config.Config, error) {
 	return config.Parse("bench.yaml", []byte(text), w.Lookup)
 }
 
-// Close ends the engine that the plant has started, and its log.
+// Close ends the engines that the plant has started, and closes its log.
 func (p *Plant) Close() error {
 	var err error
 	if p.engine != nil {
-		err = errors.Join(p.engine.Kill(), p.stock.Kill()) // Nothing of them is kept.
+		err = errors.Join(p.engine.Kill(), p.stock.Kill()) // Their data is not kept, so they need not stop in order.
 	}
 	return errors.Join(err, p.file.Close())
 }
@@ -114,41 +114,41 @@ func (p *Plant) Stock(o ...grpc.DialOption) (client.Client, error) {
 
 // Start implements bench.Plant.
 func (p *Plant) Start(ctx context.Context, s bench.Setup) (*bench.Running, error) {
-	door, err := p.process(s)
+	receiving, err := p.process(s)
 	if err != nil {
 		return nil, err
 	}
-	shop := door
+	handling := receiving
 	if s.Split {
-		if shop, err = p.process(s); err != nil {
+		if handling, err = p.process(s); err != nil {
 			return nil, err
 		}
 	}
 	if s.Spool {
-		if door.env.DataDir, err = os.MkdirTemp(p.dir, "data-"); err != nil {
+		if receiving.env.DataDir, err = os.MkdirTemp(p.dir, "data-"); err != nil {
 			return nil, fmt.Errorf("make a directory for the spool: %w", err)
 		}
-		if err = door.openSpool(Parts{Receiver: true}); err != nil {
+		if err = receiving.openSpool(Parts{Receiver: true}); err != nil {
 			return nil, err
 		}
 	}
-	receiver, addr, err := door.benchReceiver(ctx, s)
+	receiver, addr, err := receiving.benchReceiver(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	parts := receiver
 	if !s.Idle {
-		work, err := shop.benchWorker(s)
+		work, err := handling.benchWorker(s)
 		if err != nil {
 			return nil, err
 		}
 		parts = append(parts, work)
 	}
-	return &bench.Running{Addr: addr, Stop: door.operate(ctx, parts, shop)}, nil
+	return &bench.Running{Addr: addr, Stop: receiving.operate(ctx, parts, handling)}, nil
 }
 
-// operate runs the parts; stop ends them and closes what the two processes, or the one, have
-// opened.
+// operate runs the parts. stop ends them and closes what p and other have opened; both may be the
+// same process.
 func (p *process) operate(ctx context.Context, parts []part, other *process) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -164,12 +164,12 @@ func (p *process) operate(ctx context.Context, parts []part, other *process) (st
 		p.close(context.WithoutCancel(ctx))
 		other.close(context.WithoutCancel(ctx))
 		if p.env.DataDir != "" {
-			_ = os.RemoveAll(p.env.DataDir) // All of the bench's directory goes later.
+			_ = os.RemoveAll(p.env.DataDir) // On an error it goes later with the bench's directory.
 		}
 	})
 }
 
-// process makes what a process of the bench is made of, with a client of its own.
+// process makes a process of the bench, with a client of its own.
 func (p *Plant) process(s bench.Setup) (*process, error) {
 	cfg := p.config
 	if s.Deliver != "" {
@@ -203,27 +203,27 @@ func (p *Plant) process(s bench.Setup) (*process, error) {
 	return made, nil
 }
 
-// benchReceiver makes the receiver and, with a spool, its drain.
+// benchReceiver makes the receiver and the drain of its spool.
 func (p *process) benchReceiver(ctx context.Context, s bench.Setup) (parts []part, addr string, err error) {
 	if s.Idle {
 		p.client = instantTemporal{p.client}
 	}
-	h, door, a, err := p.receiver(ctx)
+	receiver, st, a, err := p.receiver(ctx)
 	if err != nil {
 		return nil, "", err
 	}
-	return []part{h, {name: "drain of the spool", run: door.Drain}}, a.String(), nil
+	return []part{receiver, {name: "drain of the spool", run: st.Drain}}, a.String(), nil
 }
 
-// benchWorker makes the worker, whose one handler is the bench's, where it does not
-// deliver.
+// benchWorker makes the worker. It has the bench's handler, or if there is none, the destination of
+// the configuration.
 func (p *process) benchWorker(s bench.Setup) (part, error) {
 	a, err := p.activities()
 	if err != nil {
 		return part{}, err
 	}
 	if s.Handle == nil {
-		return p.workerPart(a), nil // WithHandlers would forget the destination.
+		return p.workerPart(a), nil // WithHandlers would drop the destination.
 	}
 	table := &handler.Table{}
 	handler.On(table, "zoom", "*", func(_ context.Context, e handler.Event[[]byte]) error {
@@ -235,17 +235,17 @@ func (p *process) benchWorker(s bench.Setup) (part, error) {
 	return p.workerPart(a.WithHandlers(table)), nil
 }
 
-// instantTemporal is a Temporal that takes everything at once.
+// instantTemporal is a Temporal client that accepts every start at once and does nothing.
 type instantTemporal struct{ client.Client }
 
 var _ starter.Temporal = instantTemporal{}
 
 // ExecuteWorkflow starts nothing.
 func (instantTemporal) ExecuteWorkflow(context.Context, client.StartWorkflowOptions, any, ...any) (client.WorkflowRun, error) {
-	return nil, nil //nolint:nilnil // The receiver does not look at it.
+	return nil, nil //nolint:nilnil // The receiver does not use the run.
 }
 
-// DescribeWorkflowExecution knows of nothing.
+// DescribeWorkflowExecution fails: the bench sends no repeats, so the receiver does not call it.
 func (instantTemporal) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
 	return nil, errors.New("the bench sends no repeats")
 }

@@ -23,14 +23,14 @@ import (
 	"github.com/grapnel/grapnel/internal/telemetry/fleet"
 )
 
-// eventLog reads events over the client of the process.
+// eventLog makes a reader of events that uses the process's client.
 func (p *process) eventLog() *eventlog.Log {
 	dc := converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), engine.NewCodec(0))
 	return eventlog.New(p.client, p.settings.Namespace, dc)
 }
 
-// processStatus is what the page says of the process: where it receives, and whether it
-// is ready.
+// processStatus is what the page shows of the process: the receiver's address, and whether it is
+// ready.
 type processStatus struct {
 	receiver net.Addr
 	ready    func(context.Context) admin.Report
@@ -57,7 +57,7 @@ func (p *process) console(w *watch, log *eventlog.Log, store *deadletter.Store, 
 	})
 }
 
-// sourceStates are the senders as the page shows them.
+// sourceStates returns the sources as the page shows them.
 func (p *process) sourceStates(file *reloader, receiver net.Addr) []console.Source {
 	c, last := file.inForce(), p.observer.flow.LastEvents()
 	var all []console.Source
@@ -81,8 +81,8 @@ func (p *process) sourceStates(file *reloader, receiver net.Addr) []console.Sour
 	return all
 }
 
-// destinationStates are the targets that this process delivers to, as the page, the metrics
-// and the alerts see them.
+// destinationStates returns the destinations that this process delivers to, for the metrics and the
+// alerts.
 func (p *process) destinationStates() []console.Destination {
 	var all []console.Destination
 	for _, d := range p.destinations.States() {
@@ -91,8 +91,8 @@ func (p *process) destinationStates() []console.Destination {
 	return all
 }
 
-// pageDestinations are the targets as the page shows them: in a process without a worker
-// they have no state, but that somebody has paused one is known to all.
+// pageDestinations returns the destinations as the page shows them. A process without a worker does
+// not know their circuit breakers, but every process knows which of them are paused.
 func (p *process) pageDestinations(c *config.Config) []console.Destination {
 	var all []console.Destination
 	for _, d := range p.states(c) {
@@ -119,7 +119,7 @@ func (p *process) destinationState(d destination.State) console.Destination {
 	return x
 }
 
-// pause stops or starts a source or a destination for the page.
+// pause pauses or resumes a source or a destination for the page.
 func (p *process) pause(ctx context.Context, kind, name string, change event.PauseChange) error {
 	err := p.pauses.Set(ctx, kind, name, change)
 	if errors.Is(err, pause.ErrUnconfirmed) {
@@ -128,10 +128,10 @@ func (p *process) pause(ctx context.Context, kind, name string, change event.Pau
 	return err
 }
 
-// readyWithin is how long the parts are given to say whether they work.
+// readyWithin is how long the page waits for the readiness checks.
 const readyWithin = 2 * time.Second
 
-// configurationState is what is in force, and what should be looked at.
+// configurationState returns the configuration in force, its warnings, and the state of the parts.
 func (p *process) configurationState(ctx context.Context, file *reloader, ready func(context.Context) admin.Report) console.Configuration {
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()

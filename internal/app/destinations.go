@@ -17,8 +17,7 @@ import (
 	"github.com/grapnel/grapnel/internal/telemetry/series"
 )
 
-// openDestinations makes the set of destinations and the board of what is paused.
-// The client is there by now.
+// openDestinations makes the set of destinations and the board of pauses. It needs the client.
 func (p *process) openDestinations() error {
 	p.pauses = pause.New(pause.Options{Temporal: p.client, TaskQueue: p.env.TaskQueue})
 	deps := destination.Deps{
@@ -36,7 +35,8 @@ func (p *process) openDestinations() error {
 	return nil
 }
 
-// paused tells the worker until when the events of a kind wait.
+// paused returns a function that tells the worker whether a source or destination of this kind is
+// paused, why, and when to ask again.
 func (p *process) paused(kind string) func(name string) (time.Time, string, bool) {
 	return func(name string) (time.Time, string, bool) {
 		until, why, paused := p.pauses.Until(kind, name)
@@ -44,7 +44,7 @@ func (p *process) paused(kind string) func(name string) (time.Time, string, bool
 	}
 }
 
-// pausesPart makes the part that keeps the board up to date.
+// pausesPart makes the part that keeps the board of pauses up to date.
 func (p *process) pausesPart() part {
 	return part{name: "pauses", run: func(ctx context.Context) error {
 		p.pauses.Watch(ctx)
@@ -52,8 +52,7 @@ func (p *process) pausesPart() part {
 	}}
 }
 
-// circuits hears of circuit breakers: one line in the log for each transition, and
-// a count.
+// circuits observes circuit breakers: it logs and counts their transitions.
 type circuits struct{ *observer }
 
 // Changed implements destination.Observer.
@@ -70,7 +69,7 @@ func (c circuits) Changed(to destination.Change) {
 	}
 }
 
-// shutBy is a state of a circuit breaker as the series keep it.
+// shutBy is the value of package series for a state of a circuit breaker.
 func shutBy(circuit string) int {
 	switch circuit {
 	case "open":
@@ -85,7 +84,7 @@ func shutBy(circuit string) int {
 // Deferred implements destination.Observer.
 func (c circuits) Deferred(d *destination.Deferred) { c.metrics.Deferred(d.Destination, d.Why) }
 
-// endpoints show sources and destinations.
+// endpoints makes the part of the REST API that shows, pauses and resumes sources and destinations.
 func (p *process) endpoints(file *reloader) pause.Endpoints {
 	return pause.Endpoints{
 		Board:        p.pauses,
@@ -102,8 +101,8 @@ func (p *process) endpoints(file *reloader) pause.Endpoints {
 	}
 }
 
-// states are those of the destinations in force, or, in a process without a worker,
-// what the configuration says of them.
+// states returns the states of the destinations in force. A process without a worker has none; it
+// returns the configured destinations with an unknown circuit.
 func (p *process) states(c *config.Config) []destination.State {
 	if states := p.destinations.States(); len(states) > 0 {
 		return states
@@ -116,8 +115,8 @@ func (p *process) states(c *config.Config) []destination.State {
 	return all
 }
 
-// shut lists what is paused or left alone, for /readyz.
-func (p *process) shut() *admin.Shut {
+// shutParts lists what is paused, and the destinations whose circuit is open, for /readyz.
+func (p *process) shutParts() *admin.Shut {
 	var s admin.Shut
 	for key, why := range p.pauses.State() {
 		s.Paused = append(s.Paused, fmt.Sprintf("%s since %s by %s: %s", key, why.Since.Format(time.RFC3339), why.Actor, why.Reason))

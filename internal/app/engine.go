@@ -25,15 +25,15 @@ func (p *process) startEngine(ctx context.Context) error {
 	return nil
 }
 
-// stopEngine stops the engine, once all parts have ended.
+// stopEngine stops the embedded engine, after all parts have ended.
 func (p *process) stopEngine(ctx context.Context) {
 	if err := p.engine.Stop(ctx); err != nil {
 		p.log.Error("stop the engine", zap.Error(err))
 	}
 }
 
-// enginePart starts the engine again when it ends by itself; meanwhile events wait
-// on disk. It ends with an error when the engine can't be started any more.
+// enginePart makes the part that starts the embedded engine again if it ends by itself. Meanwhile
+// events wait on disk. The part ends with an error if the engine can't be started again.
 func (p *process) enginePart() part {
 	return part{name: "engine", run: func(ctx context.Context) error {
 		for {
@@ -56,8 +56,8 @@ func (p *process) enginePart() part {
 	}}
 }
 
-// SetUp makes what grapnel needs of Temporal: the namespace and its search attributes. update lets
-// it change the retention of a namespace that is there, allowShorter even to a shorter one.
+// SetUp makes what grapnel needs in Temporal: the namespace and its search attributes. update
+// allows changing the retention of an existing namespace, allowShorter even to a shorter one.
 func (w World) SetUp(ctx context.Context, update, allowShorter bool) (engine.Report, error) {
 	p, err := w.open()
 	if err != nil {
@@ -73,15 +73,15 @@ func (w World) SetUp(ctx context.Context, update, allowShorter bool) (engine.Rep
 	})
 }
 
-// setup does the same at the start of a process, and keeps at it while Temporal is
-// away. What it is not allowed to do it says; somebody else may have done it.
+// setup does the same at the start of a process, and waits while Temporal is away. If it lacks a
+// permission it only logs that, because somebody else may have set Temporal up.
 func (p *process) setup(ctx context.Context) {
 	report, err := engine.Setup(ctx, p.client, engine.SetupOptions{
 		Namespace: p.settings.Namespace, Retention: p.config.Retention, Logger: telemetry.NewSlog(p.log),
 	})
 	for _, s := range report.Steps {
 		if err == nil && s.Outcome == engine.Kept {
-			p.log.Warn("Temporal keeps events for another time than is configured", zap.Stringer("step", s))
+			p.log.Warn("the namespace's retention is not the configured one", zap.Stringer("step", s))
 		}
 	}
 	if err != nil && ctx.Err() == nil {

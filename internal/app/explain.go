@@ -12,38 +12,38 @@ import (
 	"github.com/grapnel/grapnel/internal/secret"
 )
 
-// Routing is which routes an event takes, and why.
+// Routing says which routes take an event, and why.
 type Routing struct {
 	Event event.Event `json:"event"`
-	// Outcome says in one line what becomes of the event at first, and OK whether no
-	// dead letter is sure to come of it.
+	// Outcome says in one line what happens to the event. OK is unset if it is certain to become a
+	// dead letter.
 	Outcome string `json:"outcome"`
 	OK      bool   `json:"ok"`
-	// Routes are all handlers and destinations there are.
+	// Routes are all handlers and destinations, whether they take the event or not.
 	Routes []Verdict `json:"routes"`
 }
 
-// Verdict is what a handler or destination makes of an event.
+// Verdict says whether a handler or destination takes an event.
 type Verdict struct {
 	Name string `json:"name"`
 	// Kind is handler or destination.
 	Kind string `json:"kind"`
 	// Takes tells whether the event goes there.
 	Takes bool `json:"takes"`
-	// Why is why, or why not.
+	// Why says why it does, or why not.
 	Why string `json:"why"`
-	// When is a destination's condition, where the event came that far.
+	// When is a destination's condition, if one of its patterns matches.
 	When string `json:"when,omitempty"`
-	// Error is why nobody can say, or why nothing can be sent.
+	// Error says why the condition fails, or why the request can't be made.
 	Error string `json:"error,omitempty"`
-	// Sends is what would be sent.
+	// Sends is the request that would be sent.
 	Sends *destination.Preview `json:"sends,omitempty"`
-	// Body is the body of that.
+	// Body is the body of that request.
 	Body string `json:"body,omitempty"`
 }
 
-// Explain finds the routes that an event takes by a configuration and by the handlers of
-// the program. Nothing is sent.
+// Explain finds the routes that take an event, by a configuration and by the program's handlers. It
+// sends nothing.
 func (w World) Explain(ctx context.Context, c *config.Config, e event.Event, body []byte) (Routing, error) {
 	a, err := w.handlers()
 	if err != nil {
@@ -52,7 +52,7 @@ func (w World) Explain(ctx context.Context, c *config.Config, e event.Event, bod
 	r := Routing{Event: e, OK: true}
 	source := c.Sources[e.Source]
 	if source != nil && len(source.Events) > 0 && !event.MatchAny(source.Events, e.Type) {
-		r.Outcome = "ignored at the door: the events of source " + e.Source + " do not include its type"
+		r.Outcome = "ignored by the receiver: the events of source " + e.Source + " do not include its type"
 		return r, nil
 	}
 	for _, b := range a.Bindings(c.Examples) {
@@ -73,8 +73,8 @@ func (w World) Explain(ctx context.Context, c *config.Config, e event.Event, bod
 	return r, nil
 }
 
-// mask hides the configuration's secrets. The address of an HTTP destination counts as one
-// of them, and what is shown of it holds none.
+// mask masks the configuration's secrets. The URL in Sends is left as it is: the preview shows only
+// a part of it that holds no secret.
 func (r *Routing) mask(m *secret.Masker) {
 	for i := range r.Routes {
 		v := &r.Routes[i]
@@ -88,7 +88,7 @@ func (r *Routing) mask(m *secret.Masker) {
 	}
 }
 
-// judgeDelivery is what a destination makes of an event.
+// judgeDelivery returns the verdict of a destination on an event.
 func judgeDelivery(ctx context.Context, d *destination.Destination, e event.Event, in *expression.Input, body []byte) Verdict {
 	v := Verdict{Name: d.Name(), Kind: "destination", Why: "none of its patterns matches"}
 	at := slices.IndexFunc(d.Spec.Events, func(p string) bool { return event.Match(p, e.Name()) })
@@ -116,7 +116,7 @@ func judgeDelivery(ctx context.Context, d *destination.Destination, e event.Even
 	return v
 }
 
-// conclude says what becomes of the event at first.
+// conclude sets Outcome and OK.
 func (r *Routing) conclude(source *config.Source) {
 	takes, fails := 0, 0
 	for _, v := range r.Routes {

@@ -20,18 +20,18 @@ import (
 	"github.com/grapnel/grapnel/worker"
 )
 
-// observer turns what happens to events into log lines, metrics, figures and the
-// list of refusals.
+// observer records what happens to events: in the log, the metrics, the series and the list of
+// refusals.
 type observer struct {
 	log        *zap.Logger
 	metrics    *telemetry.Metrics
 	stats      *telemetry.Stats
 	flow       *telemetry.Flow
 	rejections *admin.Rejections
-	// failures chooses which failed attempts are logged, by route: a destination that is
-	// down fails thousands in a minute.
+	// failures selects which failed attempts are logged, by route: a destination that is down fails
+	// thousands of times a minute.
 	failures *telemetry.Sample[string]
-	// proven are the routes that have worked since the process began.
+	// proven are the routes that have succeeded since the process began.
 	proven sync.Map
 }
 
@@ -53,7 +53,7 @@ func newObserver(c *config.Config, log *zap.Logger) (*observer, error) {
 	return o, nil
 }
 
-// labels are the sources: whatever else comes in is counted as other.
+// labels returns the configured sources as labels; other names of sources are counted as other.
 func labels(c *config.Config) telemetry.Labels {
 	return telemetry.Labels{Sources: slices.Sorted(maps.Keys(c.Sources))}
 }
@@ -123,7 +123,7 @@ func (o *observer) Died(e event.Event, letter event.Letter) {
 		why = append(why, fmt.Sprintf("%s: %s (attempts: %d)", f.Route, f.Message, f.Attempts))
 	}
 	if len(letter.Replays) == 0 {
-		// An event that dies again has been counted.
+		// An event that dies again after a replay was counted the first time.
 		o.flow.Died(e.Source, e.Type, time.Since(e.Received), reasons...)
 	}
 	o.log.Warn("event is a dead letter", append(eventFields(e), zap.Strings("failures", why))...)
@@ -136,7 +136,7 @@ func (o *observer) Attempted(a worker.Attempt) {
 		o.proven.Store(a.Route, true)
 	}
 	if !a.Again {
-		return // What became of the event is told by another line.
+		return // Handled or Died logs what became of the event.
 	}
 	logIt, left := o.failures.Take(a.Route)
 	if !logIt {
@@ -166,5 +166,5 @@ func eventFields(e event.Event) []zap.Field {
 	return fields
 }
 
-// close ends the collecting of metrics.
+// close stops the metrics.
 func (o *observer) close(ctx context.Context) error { return o.metrics.Shutdown(ctx) }

@@ -16,11 +16,10 @@ import (
 	"github.com/grapnel/grapnel/internal/eventlog"
 )
 
-// operator is what the page does to dead letters: what the command and the REST
-// API do.
+// operator acts on dead letters for the page, as `grapnel dlq` and the REST API do.
 type operator struct{ store *deadletter.Store }
 
-// operation is a request of the page as an operation.
+// operation makes an operation of a request from the page.
 func (o operator) operation(r console.Request) event.Operation {
 	f := r.Filter
 	return event.Operation{
@@ -54,7 +53,7 @@ func (o operator) Start(ctx context.Context, r console.Request) (string, error) 
 	return o.store.Begin(ctx, o.operation(r), "")
 }
 
-// mostOperations is how many of them the page lists.
+// mostOperations is how many operations the page lists.
 const mostOperations = 50
 
 // Operations implements console.Operator.
@@ -79,7 +78,7 @@ func (o operator) Operation(ctx context.Context, id string) (console.Operation, 
 	return shownOperation(s), err
 }
 
-// itemsAtOnce is how many items are read to find those of one outcome.
+// itemsAtOnce is how many items are read at a time to find those of one outcome.
 const itemsAtOnce = 2000
 
 // Items implements console.Operator.
@@ -131,7 +130,7 @@ func (o operator) Control(ctx context.Context, id, verb, actor string) error {
 	return o.store.Control(ctx, id, event.Control{Do: verb, Deed: event.Deed{Actor: actor, Reason: "on the page"}})
 }
 
-// shownOperation is an operation as the page shows it.
+// shownOperation makes an operation as the page shows it.
 func shownOperation(s deadletter.Status) console.Operation {
 	op := console.Operation{
 		ID: s.ID, Action: string(s.Action), State: string(s.Phase), Actor: s.Actor, Reason: s.Reason, Filter: filterText(s.Filter), Note: s.Note,

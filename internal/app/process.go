@@ -31,29 +31,28 @@ type process struct {
 	observer *observer
 	settings engine.Settings
 	client   client.Client
-	// engine is the embedded one; nil without.
+	// engine is the embedded engine; nil if another Temporal is configured.
 	engine *engine.Embedded
-	// spool is the receiver's disk queue; nil without a receiver or a directory.
+	// spool is the receiver's disk queue; nil without a receiver or a data directory.
 	spool *spool.Spool
 	out   io.Writer
-	// pprof has the admin listener serve profiles.
+	// pprof makes the admin listener serve profiles.
 	pprof bool
-	// destinations are those in force; what is known of each outlives a reload.
+	// destinations are those in force. The state of each survives a reload.
 	destinations *destination.Set
-	// pauses shows which sources and destinations are paused.
+	// pauses knows which sources and destinations are paused.
 	pauses *pause.Board
-	// traces are exported where the environment says where to.
+	// traces exports spans to where the environment says, if it does.
 	traces *tracing.Export
-	// work is what the worker works with; nil without a worker.
+	// work are the worker's activities; nil without a worker.
 	work *activities.Activities
-	// alerts are told of a changed configuration; nil until they are made.
+	// alerts is kept here so that a reload can configure it; nil until it is made.
 	alerts *alert.Watch
-	// closers are what has to be done once all parts have ended, in the order opposite to this.
+	// closers are called after all parts have ended, the last one first.
 	closers []func(context.Context)
 }
 
-// open reads the configuration and makes the log and the metrics. Nothing is
-// connected yet.
+// open reads the configuration and makes the log and the metrics. It connects nothing.
 func (w World) open() (*process, error) {
 	env, cfg, err := w.Configuration()
 	if err != nil {
@@ -76,8 +75,8 @@ func (w World) open() (*process, error) {
 	}, nil
 }
 
-// dial makes the client. It connects when it is first used, so that a process
-// boots while Temporal is away.
+// dial makes the client. The client connects at its first use, so a process can start while
+// Temporal is away.
 func (p *process) dial() error {
 	interceptors, err := p.traces.Interceptors()
 	if err != nil {

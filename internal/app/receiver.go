@@ -17,8 +17,8 @@ import (
 	"github.com/grapnel/grapnel/starter"
 )
 
-// receiver makes the part that takes requests. It listens at once, so that a
-// port in use is told before anything else is begun.
+// receiver makes the part that takes requests. It listens at once, so that a port in use is an
+// error before anything else starts.
 func (p *process) receiver(ctx context.Context) (part, *starter.Starter, net.Addr, error) {
 	s, err := starter.New(starter.Options{
 		Config: p.config, Temporal: p.client, Namespace: p.settings.Namespace, TaskQueue: p.env.TaskQueue,
@@ -46,8 +46,8 @@ func (p *process) receiver(ctx context.Context) (part, *starter.Starter, net.Add
 	return part{name: "receiver", run: run}, s, l.Addr(), nil
 }
 
-// development gives access to the key that samples are signed with, where the receiver is
-// for this machine alone; nil elsewhere.
+// development returns the function that opens the key of signed samples. It is nil unless the
+// receiver listens on loopback and has a data directory.
 func (p *process) development() func() (*provider.Development, error) {
 	host, _, err := net.SplitHostPort(p.env.Listen)
 	if err != nil || !netguard.IsLoopback(host) || p.env.DataDir == "" {
@@ -56,7 +56,7 @@ func (p *process) development() func() (*provider.Development, error) {
 	return func() (*provider.Development, error) { return provider.OpenDevelopment(p.env.DataDir) }
 }
 
-// activities makes what the worker works with.
+// activities makes the worker's activities: handlers and destinations.
 func (p *process) activities() (*activities.Activities, error) {
 	ds, err := p.destinations.Open(p.config.Destinations)
 	if err != nil {
@@ -77,11 +77,10 @@ func (p *process) activities() (*activities.Activities, error) {
 	return a, nil
 }
 
-// reconfigure puts another configuration into force: at the door, which may be nil,
-// for the worker, for the alerts and in the labels of metrics. It is done whole or not
-// at all.
+// reconfigure puts a configuration into force for the receiver s, which may be nil, the worker, the
+// alerts and the labels of metrics. On an error nothing has changed.
 func (p *process) reconfigure(s *starter.Starter, c *config.Config) error {
-	told, err := p.alertSettings(c)
+	alerts, err := p.alertSettings(c)
 	if err != nil {
 		return err
 	}
@@ -98,7 +97,7 @@ func (p *process) reconfigure(s *starter.Starter, c *config.Config) error {
 	p.observer.metrics.SetLabels(labels(c))
 	p.observer.rejections.Hide(c.Masker())
 	if p.alerts != nil {
-		p.alerts.Configure(told)
+		p.alerts.Configure(alerts)
 	}
 	if p.work == nil {
 		return nil
@@ -108,7 +107,7 @@ func (p *process) reconfigure(s *starter.Starter, c *config.Config) error {
 	return nil
 }
 
-// workerConfiguration is what the file says of the worker.
+// workerConfiguration is the worker's part of a configuration.
 func workerConfiguration(c *config.Config, ds []*destination.Destination) activities.Configuration {
 	return activities.Configuration{Destinations: ds, Examples: c.Examples, Ignores: func(source string) bool {
 		s, ok := c.Sources[source]

@@ -15,28 +15,26 @@ import (
 	"github.com/grapnel/grapnel/internal/config"
 )
 
-// reloader takes over the configuration file when it changes. A bad file is
-// refused, whole, and what was in force stays.
+// reloader puts the configuration file into force when it changes. A file with a fault is refused
+// as a whole, and the configuration before it stays in force.
 type reloader struct {
 	path   string
 	lookup func(string) (string, bool)
 	log    *zap.Logger
-	// apply puts a configuration into force, or refuses it whole.
+	// apply puts a configuration into force, or returns an error and changes nothing.
 	apply func(*config.Config) error
 	now   func() time.Time
 
-	// first is the configuration the process began with, current the one in
-	// force.
+	// first is the configuration that the process began with, current the one in force.
 	first, current *config.Config
-	// seen is the file as it was last looked at, judged as it was last taken over
-	// or refused.
+	// seen is the file as it was last read, judged as it was last put into force or refused.
 	seen, judged fileContent
 
 	mu    sync.Mutex
 	state admin.Config
 }
 
-// fileContent is what the file was like: its text, or why it can't be read.
+// fileContent is the text of the file, or why it can't be read.
 type fileContent struct{ text, err string }
 
 func newReloader(p *process, apply func(*config.Config) error) *reloader {
@@ -48,12 +46,12 @@ func newReloader(p *process, apply func(*config.Config) error) *reloader {
 	return r
 }
 
-// lookEvery is how often the file is looked at.
+// lookEvery is the interval at which the file is read.
 const lookEvery = time.Second
 
-// part makes the part that looks after the file until the process ends.
+// part makes the part that watches the file until the process ends.
 func (r *reloader) part() part {
-	// Heard from now on: until somebody listens, the signal ends the process.
+	// Catch the signal from now on, before the part runs: uncaught, it ends the process.
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	return part{name: "configuration", run: func(ctx context.Context) error {
@@ -73,10 +71,9 @@ func (r *reloader) part() part {
 	}}
 }
 
-// look takes over the file when it has changed and then stayed the same from one
-// look to the next: editors and copies write in more than one step. It is read
-// and compared, because neither the times nor the name of a file tell when a
-// link was turned to another, as Kubernetes does.
+// look puts the file into force if it has changed and was the same at two looks in a row, because
+// editors and copies write a file in more than one step. It compares the text, because Kubernetes
+// changes a file by turning a link, which neither the name nor the time of the file shows.
 func (r *reloader) look() {
 	s := r.read()
 	settled := s == r.seen
@@ -86,8 +83,8 @@ func (r *reloader) look() {
 	}
 }
 
-// reload takes over the file as it is now, with the secrets' files that it names,
-// even when it has not changed itself.
+// reload puts the file into force at once, even if it has not changed, because files of secrets
+// that it names may have.
 func (r *reloader) reload() {
 	r.log.Info("SIGHUP: the configuration is read again")
 	r.seen = r.read()
@@ -102,8 +99,8 @@ func (r *reloader) read() fileContent {
 	return fileContent{text: string(text)}
 }
 
-// judge takes a file over or refuses it. always is set when it is to be taken
-// over even though it says what is in force already.
+// judge puts a file into force or refuses it. If it says what is in force already, it is applied
+// again only if always is set.
 func (r *reloader) judge(s fileContent, always bool) {
 	r.judged = s
 	if s.err != "" {
@@ -116,7 +113,7 @@ func (r *reloader) judge(s fileContent, always bool) {
 		r.refuse(err)
 		return
 	case !always && c.Fingerprint() == r.current.Fingerprint():
-		r.settled()
+		r.clearFault()
 		return
 	}
 	if err := r.apply(c); err != nil {
@@ -143,8 +140,8 @@ func (r *reloader) refuse(err error) {
 	r.state.LastFault, r.state.FaultAt = err.Error(), r.now().UTC()
 }
 
-// settled notes that the file says what is in force.
-func (r *reloader) settled() {
+// clearFault notes that the file is good again and says what is in force.
+func (r *reloader) clearFault() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.state.LastFault, r.state.FaultAt = "", time.Time{}
@@ -157,14 +154,14 @@ func (r *reloader) loaded() {
 	r.state = admin.Config{Fingerprint: fingerprint, Loaded: r.now().UTC()}
 }
 
-// inForce is the configuration in force.
+// inForce returns the configuration in force.
 func (r *reloader) inForce() *config.Config {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.current
 }
 
-// report is what /readyz says of the configuration.
+// report returns the configuration's state for /readyz.
 func (r *reloader) report() *admin.Config {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -172,8 +169,8 @@ func (r *reloader) report() *admin.Config {
 	return &state
 }
 
-// needRestart names the settings that differ from those the process began with
-// and that it can't change while it runs.
+// needRestart names the settings that differ from those at the start and need a restart to take
+// effect.
 func needRestart(began, now *config.Config) []string {
 	var names []string
 	add := func(name string, differ bool) {

@@ -29,7 +29,7 @@ func (w World) Serve(ctx context.Context, which Parts) error {
 		return err
 	}
 	if !which.Engine && !p.settings.Configured() {
-		return errors.New("no Temporal is named: set TEMPORAL_ADDRESS, or run 'grapnel up', which runs one beside it")
+		return errors.New("no Temporal is configured: set TEMPORAL_ADDRESS, or run 'grapnel up', which starts one itself")
 	}
 	if err := p.prepare(which); err != nil {
 		return err
@@ -56,10 +56,10 @@ func (w World) Serve(ctx context.Context, which Parts) error {
 	return p.serve(ctx, parts...)
 }
 
-// whenClosed keeps what has to be done once all parts have ended.
+// whenClosed registers a function that close will call.
 func (p *process) whenClosed(do func(context.Context)) { p.closers = append(p.closers, do) }
 
-// close does it: what was opened last is closed first.
+// close calls the registered functions, the last one first.
 func (p *process) close(ctx context.Context) {
 	for _, do := range slices.Backward(p.closers) {
 		do(ctx)
@@ -82,8 +82,8 @@ func (p *process) openTelemetry(ctx context.Context, which Parts) error {
 	return nil
 }
 
-// openTemporal makes the client, of the Temporal that is configured or else of an embedded engine,
-// which is started first. A configured one is set up in the background: it may be away.
+// openTemporal makes the client. If no Temporal is configured, it starts the embedded engine first.
+// A configured Temporal is set up in the background, because it may be away.
 func (p *process) openTemporal(ctx context.Context, which Parts) error {
 	embedded := which.Engine && !p.settings.Configured()
 	if embedded {
@@ -104,7 +104,8 @@ func (p *process) openTemporal(ctx context.Context, which Parts) error {
 	return nil
 }
 
-// closeTraces sends the spans that are left. A collector that is away is not waited for.
+// closeTraces sends the spans that are left, and gives up after tracesWithin if the collector is
+// away.
 func (p *process) closeTraces(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, tracesWithin)
 	defer cancel()
@@ -115,8 +116,8 @@ func (p *process) closeTraces(ctx context.Context) {
 
 const tracesWithin = 5 * time.Second
 
-// prepare refuses handlers that can't be bound, before anything runs; it logs what of the
-// configuration should be looked at, and gives an engine a place for its state.
+// prepare logs the configuration's warnings, and refuses handlers that can't be bound before
+// anything runs. It also sets the default data directory of an embedded engine.
 func (p *process) prepare(which Parts) error {
 	for _, w := range p.config.Warnings(time.Now()) {
 		p.log.Warn(w.String())
@@ -142,19 +143,19 @@ func (p *process) prepare(which Parts) error {
 	return err
 }
 
-// parts makes the parts in the order in which they are stopped: what takes
-// events before what handles them, then what people look at, and last the engine.
+// parts makes the parts in the order in which they are stopped: the receiver, the worker, what
+// operators use, and last the engine.
 func (p *process) parts(ctx context.Context, which Parts, where *banner) ([]part, error) {
 	var stopping atomic.Bool
 	context.AfterFunc(ctx, func() { stopping.Store(true) })
 	var all []part
-	var door *starter.Starter
+	var receiving *starter.Starter
 	if which.Receiver {
 		receiver, s, addr, err := p.receiver(ctx)
 		if err != nil {
 			return nil, err
 		}
-		door, where.receiver = s, addr
+		receiving, where.receiver = s, addr
 		all = append(all, receiver, part{name: "drain of the spool", run: s.Drain})
 	}
 	if which.Worker {
@@ -165,7 +166,7 @@ func (p *process) parts(ctx context.Context, which Parts, where *banner) ([]part
 		p.work = a
 		all = append(all, p.workerPart(a), p.renewPart())
 	}
-	file := newReloader(p, func(c *config.Config) error { return p.reconfigure(door, c) })
+	file := newReloader(p, func(c *config.Config) error { return p.reconfigure(receiving, c) })
 	admin, server, err := p.admin(ctx, &stopping, file, where.receiver)
 	if err != nil {
 		return nil, err
@@ -179,19 +180,18 @@ func (p *process) parts(ctx context.Context, which Parts, where *banner) ([]part
 	return all, nil
 }
 
-// part is one part of the process; it runs until it is stopped.
+// part is one part of the process.
 type part struct {
 	name string
-	// run ends when ctx is done, or with an error that ends the process.
+	// run returns when ctx is done. If it returns earlier, the process ends.
 	run func(ctx context.Context) error
 }
 
-// stopGrace is how long a stopping process waits for what is in hand: workflow tasks
-// may take ten seconds.
+// stopGrace is how long a stopping receiver waits for its requests and starts.
 const stopGrace = 30 * time.Second
 
-// serve runs the parts until ctx is done or one of them fails, and then stops
-// them one after the other, in the order given.
+// serve runs the parts until ctx is done or one of them ends, and then stops them one after the
+// other, in the order given. The error is that of the part that ended.
 func (p *process) serve(ctx context.Context, parts ...part) error {
 	type end struct {
 		part int
@@ -201,7 +201,7 @@ func (p *process) serve(ctx context.Context, parts ...part) error {
 	stops := make([]context.CancelFunc, len(parts))
 	done := make([]chan struct{}, len(parts))
 	for i, one := range parts {
-		// Not derived from ctx: the parts are stopped in order, not at once.
+		// Without ctx's cancellation, which would stop all parts at once and not in order.
 		inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 		stops[i], done[i] = stop, make(chan struct{})
 		go func() {

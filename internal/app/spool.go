@@ -18,8 +18,8 @@ import (
 	"github.com/grapnel/grapnel/internal/telemetry"
 )
 
-// openSpool opens the receiver's disk queue. Without a data directory there is none; the receiver
-// can do without.
+// openSpool opens the receiver's disk queue. Without a data directory there is no queue, and the
+// receiver works without it.
 func (p *process) openSpool(which Parts) error {
 	if !which.Receiver || p.env.DataDir == "" {
 		return nil
@@ -40,7 +40,7 @@ func (p *process) openSpool(which Parts) error {
 	return measureSpool(p.observer.metrics, s)
 }
 
-// measureSpool makes gauges of the spool's state.
+// measureSpool registers the gauges of the spool.
 func measureSpool(m *telemetry.Metrics, s *spool.Spool) error {
 	for name, value := range map[string]func(spool.Stats) float64{
 		telemetry.MetricSpoolDepth:   func(s spool.Stats) float64 { return float64(s.Depth) },
@@ -65,13 +65,13 @@ func oneIf(b bool) float64 {
 	return 0
 }
 
-// SpoolList is what the admin listener and `grapnel spool list` tell of a spool.
+// SpoolList is the answer of GET /spool and the output of `grapnel spool list`.
 type SpoolList struct {
 	Stats   spool.Stats    `json:"stats"`
 	Entries []spool.Listed `json:"entries"`
 }
 
-// ListSpool lists what waits in a spool, oldest first and at most limit of it.
+// ListSpool lists up to limit entries of a spool, in the order of spool.List.
 func ListSpool(s *spool.Spool, limit int) (SpoolList, error) {
 	entries, err := s.List(limit)
 	return SpoolList{Stats: s.Stats(), Entries: entries}, err
@@ -88,20 +88,20 @@ func (l SpoolList) Write(w io.Writer) error {
 	return nil
 }
 
-// Sequences reads sequence numbers of a spool's entries.
+// Sequences parses sequence numbers of a spool's entries.
 func Sequences(texts []string) ([]uint64, error) {
 	var sequences []uint64
 	for _, text := range texts {
 		n, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
-			return nil, fmt.Errorf("%q is no sequence number; `grapnel spool list` shows them", text)
+			return nil, fmt.Errorf("%q is not a sequence number; `grapnel spool list` shows them", text)
 		}
 		sequences = append(sequences, n)
 	}
 	return sequences, nil
 }
 
-// RetriedSpool says how many entries were put back.
+// RetriedSpool says in words how many entries were put back into the queue.
 func RetriedSpool(n int) string {
 	if n == 1 {
 		return "1 entry is back in the queue"
@@ -109,11 +109,11 @@ func RetriedSpool(n int) string {
 	return fmt.Sprintf("%d entries are back in the queue", n)
 }
 
-// DefaultSpoolLimit is how many entries of a spool are listed unless told otherwise.
+// DefaultSpoolLimit is how many entries of a spool are listed if no limit is given.
 const DefaultSpoolLimit = 100
 
-// spoolRoutes show the spool on the admin listener: its directory is locked
-// while the process lives.
+// spoolRoutes serve the spool on the admin listener. The process locks the spool's directory, so a
+// command can read it only through these routes.
 func spoolRoutes(s *spool.Spool) []admin.Route {
 	if s == nil {
 		return nil

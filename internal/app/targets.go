@@ -16,13 +16,13 @@ type Target struct {
 	// Kind is handler or destination.
 	Kind string `json:"kind"`
 	Name string `json:"name"`
-	// Events are the patterns over source/type that it takes.
+	// Events are the patterns of source/type that it takes.
 	Events []string `json:"events"`
 	// At is the place in the source code that binds a handler.
 	At string `json:"at,omitempty"`
-	// Sources are those of the configuration whose events can reach it.
+	// Sources are the configured sources whose events can reach it.
 	Sources []string `json:"sources"`
-	// Fault says what is likely to be wrong where no source can.
+	// Fault says what is probably wrong if no source can reach it.
 	Fault string `json:"fault,omitempty"`
 }
 
@@ -34,8 +34,8 @@ func (t Target) String() string {
 	return t.Kind + " " + t.Name + " (" + t.At + ")"
 }
 
-// handlers makes the activities of the program with its handlers, or tells of every binding
-// that can't be used.
+// handlers makes activities with the program's handlers. The error names every binding that can't
+// be used.
 func (w World) handlers() (*activities.Activities, error) {
 	a := activities.New(nil, "")
 	if err := a.Bind(w.Bind...); err != nil {
@@ -44,8 +44,8 @@ func (w World) handlers() (*activities.Activities, error) {
 	return a, nil
 }
 
-// Targets lists the handlers and destinations of a configuration in the order of their names. The
-// error tells of every binding that can't be used.
+// Targets lists the program's handlers and a configuration's destinations, handlers first. The
+// error names every handler's binding that can't be used.
 func (w World) Targets(c *config.Config) ([]Target, error) {
 	a, err := w.handlers()
 	if err != nil {
@@ -54,7 +54,7 @@ func (w World) Targets(c *config.Config) ([]Target, error) {
 	return targetsUnder(c, a), nil
 }
 
-// targetsUnder are the targets with the handlers of a worker, of which nil has none.
+// targetsUnder lists the handlers of a, which may be nil, and the destinations of c.
 func targetsUnder(c *config.Config, a *activities.Activities) []Target {
 	var all []Target
 	if a != nil {
@@ -70,8 +70,7 @@ func targetsUnder(c *config.Config, a *activities.Activities) []Target {
 	return all
 }
 
-// findSources finds the sources that reach a target, and says what is likely to be wrong where none
-// does.
+// findSources fills in Sources, or Fault if no source can reach the target.
 func findSources(c *config.Config, t Target) Target {
 	t.Sources = []string{}
 	var hints []string
@@ -87,7 +86,7 @@ func findSources(c *config.Config, t Target) Target {
 	return t
 }
 
-// whyNoMatch says why no event matches a pattern over source/type.
+// whyNoMatch says why no event matches a pattern of source/type.
 func whyNoMatch(c *config.Config, pattern string) string {
 	source, typ, _ := strings.Cut(pattern, "/")
 	known := slices.Sorted(maps.Keys(c.Sources))
@@ -96,7 +95,7 @@ func whyNoMatch(c *config.Config, pattern string) string {
 	case c.Sources[source] != nil:
 		return fmt.Sprintf("the events of source %s are %s, and %s is none of them", source, strings.Join(c.Sources[source].Events, ", "), typ)
 	case strings.Contains(source, "*"):
-		return fmt.Sprintf("no event is like %s", pattern)
+		return fmt.Sprintf("no event matches %s", pattern)
 	case preset:
 		return fmt.Sprintf("there is no source %s; add it with its preset", source)
 	}

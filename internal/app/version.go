@@ -6,13 +6,13 @@ import (
 	"runtime/debug"
 )
 
-// Set by the linker where the build has no checkout to read them from: deploy/dist.sh and the
-// Dockerfile do it. Nothing writes them afterwards.
+// The linker sets these if the build has no checkout to read them from, in deploy/dist.sh and the
+// Dockerfile. Nothing writes them afterwards.
 var version, commit, date string
 
 // Build says what this program was made from. What is not known is empty.
 type Build struct {
-	// Version is that of the module or release; "(devel)" for a build of a checkout.
+	// Version is the version of the module or release; "(devel)" for a build of a checkout.
 	Version string `json:"version"`
 	// Commit is the revision of the checkout, Date that of the commit in RFC 3339.
 	Commit string `json:"commit,omitempty"`
@@ -23,7 +23,7 @@ type Build struct {
 	Platform string `json:"platform"`
 }
 
-// ReadBuild tells what this program was made from: the linker's word first, else what the Go
+// ReadBuild tells what this program was made from: what the linker was given, else what the Go
 // toolchain recorded.
 func ReadBuild() Build {
 	b := Build{

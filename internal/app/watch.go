@@ -27,9 +27,8 @@ import (
 	"github.com/grapnel/grapnel/internal/telemetry/series"
 )
 
-// watch looks after what no single event tells: how many dead letters wait,
-// whether a worker polls, what the spool holds. It keeps the levels of the series,
-// the gauges, and the alerts.
+// watch measures at intervals what single events do not tell: how many dead letters are open,
+// whether a worker polls, how full the spool is. It feeds the series, the gauges and the alerts.
 type watch struct {
 	p       *process
 	file    *reloader
@@ -39,14 +38,14 @@ type watch struct {
 
 	mu       sync.Mutex
 	lastPoll time.Time
-	// queues is how many workers poll the task queue of each activity destination.
+	// queues is how many workers poll the task queue of each activity or workflow destination.
 	queues map[string]int
 }
 
-// watchEvery is how often it looks.
+// watchEvery is the interval of the watch.
 const watchEvery = 15 * time.Second
 
-// newWatch makes it.
+// newWatch makes the watch, and registers its gauges.
 func (p *process) newWatch(file *reloader, log *eventlog.Log, now func() time.Time) (*watch, error) {
 	w := &watch{p: p, file: file, counter: eventlog.NewCounter(log, now), now: now}
 	path := ""
@@ -65,13 +64,13 @@ func (p *process) newWatch(file *reloader, log *eventlog.Log, now func() time.Ti
 	return w, w.gauges()
 }
 
-// alertSettings are what a configuration says of the alerts.
+// alertSettings is the alerts' part of a configuration.
 func (p *process) alertSettings(c *config.Config) (alert.Settings, error) {
 	targets, err := targetsOf(c)
 	return alert.Settings{Limits: c.Alerts.Limits(), Runbooks: p.pageURL(c) + "/runbooks", Targets: targets}, err
 }
 
-// pageURL is where people find the operations page.
+// pageURL is the address of the operations page, for messages to people.
 func (p *process) pageURL(c *config.Config) string {
 	if c.Alerts.Page != "" {
 		return strings.TrimSuffix(c.Alerts.Page, "/")
@@ -83,7 +82,7 @@ func (p *process) pageURL(c *config.Config) string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-// keepSeries keeps the series in the data directory, where there is one.
+// keepSeries keeps the series in a file, if there is a data directory.
 func (p *process) keepSeries(which Parts) error {
 	if p.env.DataDir == "" {
 		return nil
@@ -101,7 +100,7 @@ func (p *process) keepSeries(which Parts) error {
 	return p.observer.flow.Series().Keep(filepath.Join(p.env.DataDir, name))
 }
 
-// part makes the part that looks until the process ends.
+// part makes the part that runs the watch and keeps the series until the process ends.
 func (w *watch) part() part {
 	return part{name: "watch", run: func(ctx context.Context) error {
 		kept := make(chan struct{})
@@ -160,12 +159,12 @@ func (w *watch) age(t time.Time) float64 {
 func (w *watch) poll(ctx context.Context) {
 	d, err := w.p.client.DescribeTaskQueue(ctx, w.p.env.TaskQueue, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
 	if err != nil {
-		return // Temporal is away: that is another alert, and nothing is known.
+		return // Temporal is away, so nothing is known of workers; another alert reports that.
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.lastPoll.IsZero() {
-		w.lastPoll = w.now() // A worker has as long as it takes from now on.
+		w.lastPoll = w.now() // At the start of the process: give a worker the whole time from now on.
 	}
 	for _, p := range d.GetPollers() {
 		if at := p.GetLastAccessTime().AsTime(); at.After(w.lastPoll) {
@@ -174,8 +173,8 @@ func (w *watch) poll(ctx context.Context) {
 	}
 }
 
-// pollDestinations asks who looks for work on the task queues of destinations. One
-// that Temporal does not answer for keeps no figure.
+// pollDestinations asks Temporal how many workers poll the task queues of destinations. A
+// destination for which Temporal does not answer has no figure.
 func (w *watch) pollDestinations(ctx context.Context) {
 	queues := map[string]int{}
 	for _, d := range w.p.destinations.All() {
@@ -193,7 +192,7 @@ func (w *watch) pollDestinations(ctx context.Context) {
 func (w *watch) queueWorkers() map[string]int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.queues // A look makes a new one.
+	return w.queues // pollDestinations replaces the map and never writes to it.
 }
 
 func (w *watch) polled() time.Time {
@@ -202,7 +201,7 @@ func (w *watch) polled() time.Time {
 	return w.lastPoll
 }
 
-// facts are what the alerts judge.
+// facts collects what the alerts judge.
 func (w *watch) facts(context.Context) alert.Facts {
 	set, limits := w.p.observer.flow.Series(), alert.Defaults()
 	minutes := int(limits.Window / time.Minute)
@@ -243,11 +242,11 @@ func (w *watch) facts(context.Context) alert.Facts {
 	return f
 }
 
-// circuitShut tells whether a destination is kept from events by its circuit breaker. While it
-// is tried out it still is: an alert that ended at each try would never be heard.
+// circuitShut tells whether a circuit breaker keeps events from a destination. A half-open breaker
+// still does: otherwise the alert would end and begin again with each test delivery.
 func circuitShut(d console.Destination) bool { return d.State == "open" || d.State == "trying" }
 
-// dead is what the alerts judge of the dead letters.
+// dead collects what the alerts judge of the dead letters; nil if they could not be counted.
 func (w *watch) dead(set *series.Set) *alert.Dead {
 	census := w.counter.Last()
 	if census.At.IsZero() || census.Fault != "" {
@@ -266,7 +265,7 @@ func (w *watch) dead(set *series.Set) *alert.Dead {
 	return d
 }
 
-// groups gives the open dead letters by source and reason.
+// groups calls say for each source and reason of open dead letters.
 func (w *watch) groups(say func(row eventlog.Row, count int, oldest time.Time)) {
 	type key struct{ source, reason string }
 	found := map[key][]eventlog.Row{}
@@ -279,7 +278,7 @@ func (w *watch) groups(say func(row eventlog.Row, count int, oldest time.Time)) 
 	}
 }
 
-// gauges are read whenever the metrics are.
+// gauges registers the gauges, which are read at each scrape.
 func (w *watch) gauges() error {
 	m := w.p.observer.metrics
 	unix := func(t time.Time) float64 { return float64(t.Unix()) }
@@ -334,7 +333,7 @@ func (w *watch) gauges() error {
 	return nil
 }
 
-// targetsOf are the targets of alerts that the configuration names.
+// targetsOf makes the configured targets of alerts.
 func targetsOf(c *config.Config) ([]alert.Target, error) {
 	var all []alert.Target
 	for _, name := range slices.Sorted(maps.Keys(c.Alerts.Targets)) {

@@ -14,7 +14,8 @@ import (
 	"github.com/grapnel/grapnel/internal/engine"
 )
 
-// World is what a run of grapnel sees of the world, and the handlers that it was built with.
+// World is what a run of grapnel gets from outside: environment, standard streams, and the handlers
+// it was built with.
 type World struct {
 	// Environ holds the environment variables in the form of os.Environ.
 	Environ []string
@@ -25,7 +26,7 @@ type World struct {
 	Bind []handler.Bind
 }
 
-// Lookup reads an environment variable, as the ${VAR} of the file and envconfig do.
+// Lookup reads an environment variable. The configuration's ${VAR} and envconfig use it.
 func (w World) Lookup(name string) (string, bool) {
 	for _, kv := range w.Environ {
 		if k, v, ok := strings.Cut(kv, "="); ok && k == name {
@@ -35,7 +36,7 @@ func (w World) Lookup(name string) (string, bool) {
 	return "", false
 }
 
-// Environment reads the settings that the environment variables hold.
+// Environment reads the settings from the environment variables.
 func (w World) Environment() (config.Env, error) {
 	env, err := config.LoadEnv(w.Lookup)
 	if err != nil {
@@ -44,7 +45,7 @@ func (w World) Environment() (config.Env, error) {
 	return env, nil
 }
 
-// Configuration reads the environment variables and the file.
+// Configuration reads the environment variables and the configuration file.
 func (w World) Configuration() (config.Env, *config.Config, error) {
 	env, err := w.Environment()
 	if err != nil {
@@ -60,8 +61,8 @@ func (w World) Configuration() (config.Env, *config.Config, error) {
 // DefaultDataDir is where up keeps its state unless GRAPNEL_DATA_DIR says otherwise.
 const DefaultDataDir = ".grapnel"
 
-// Reach finds the Temporal that a command asks: the one that is configured, else the embedded
-// engine of the data directory, if it runs.
+// Reach finds the Temporal for a command: the configured one, else the embedded engine that runs on
+// the data directory. If neither is there, the settings have no address.
 func (w World) Reach(ctx context.Context) (engine.Settings, error) {
 	settings, err := engine.Resolve(w.Environ)
 	if err != nil || settings.Configured() {
@@ -77,7 +78,7 @@ func (w World) Reach(ctx context.Context) (engine.Settings, error) {
 	return settings, nil
 }
 
-// Dial makes a client of the Temporal that a command asks.
+// Dial makes a client of the Temporal that Reach finds.
 func (w World) Dial(ctx context.Context) (client.Client, error) {
 	settings, err := w.Reach(ctx)
 	if err != nil {
@@ -86,8 +87,9 @@ func (w World) Dial(ctx context.Context) (client.Client, error) {
 	return engine.Dial(settings, engine.DialOptions{})
 }
 
-// Variables gives the environment variables by which the Temporal CLI reaches the Temporal that
-// grapnel works with, and has compressed payloads made readable.
+// Variables returns environment variables for the Temporal CLI, each as NAME=value: the address and
+// namespace of the Temporal that grapnel uses, and the codec that makes compressed payloads
+// readable.
 func (w World) Variables(ctx context.Context) ([]string, error) {
 	settings, err := w.Reach(ctx)
 	if err != nil {

@@ -79,8 +79,8 @@ func TestRouteTellsWhatBecomesADeadLetter(t *testing.T) {
 			request("shop", "gold", `{"amount": 11}`), nil, 1, []string{`the id of its workflow can't be made: map has no entry for key "order"`},
 		},
 		"an event that no route takes, of a source that ignores": {request("quiet", "a", `{}`), nil, 0, []string{"is ignored: no route takes it"}},
-		"an event that the door ignores": {
-			`{}`, []string{"--source", "quiet", "--type", "pull"}, 0, []string{"ignored at the door"},
+		"an event that the receiver ignores": {
+			`{}`, []string{"--source", "quiet", "--type", "pull"}, 0, []string{"ignored by the receiver"},
 		},
 		"a control character": {
 			request("shop", "gold", `{"amount": 11, "order": "\u001b[2J"}`), nil, 1, []string{"control characters"},

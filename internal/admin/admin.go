@@ -1,5 +1,5 @@
-// Package admin is the second listener, for those who run grapnel and never for
-// senders: health, metrics, statistics, and the requests that were refused.
+// Package admin is the second listener, for operators and never for senders: health, metrics,
+// statistics, refused requests, the REST API, and the operations page.
 package admin
 
 import (
@@ -13,54 +13,53 @@ import (
 	"go.uber.org/zap"
 )
 
-// Options is what the listener is made of. What is nil has no endpoint.
+// Options are the parts of the listener. A part that is nil has no endpoint.
 type Options struct {
-	// Listen is where it listens, as host:port.
+	// Listen is the address to listen on, as host:port.
 	Listen string
-	// Token is what callers show as "Authorization: Bearer …". Without one the
-	// listener has to be on loopback.
+	// Token is what callers send as "Authorization: Bearer …". Without a token the listener has to
+	// be on loopback.
 	Token string
-	// ReadToken is shown in the same way by callers who may look and not act.
+	// ReadToken is sent in the same way by callers who may look but not act.
 	ReadToken string
-	// Hosts are the names by which the listener is reached besides localhost and
-	// addresses, as a Host header has them, without port.
+	// Hosts are the names of the listener besides localhost and IP addresses, as in a Host header
+	// but without the port.
 	Hosts []string
 	// Metrics serves /metrics.
 	Metrics http.Handler
-	// Stats makes what /stats answers, as JSON.
+	// Stats returns the answer of /stats, which is written as JSON.
 	Stats func() any
-	// Ready makes what /readyz answers; it is given two seconds.
+	// Ready returns the answer of /readyz; its context ends after two seconds.
 	Ready func(context.Context) Report
-	// Rejections are what /rejections lists.
+	// Rejections are listed by /rejections.
 	Rejections *Rejections
-	// Codec makes stored payloads readable.
+	// Codec decompresses stored payloads for Temporal's tools.
 	Codec *Codec
-	// Routes are served besides.
+	// Routes are further endpoints.
 	Routes []Route
-	// Endpoints make up the REST API.
+	// Endpoints are the parts of the REST API.
 	Endpoints []Endpoints
-	// Page is the operations page, which takes the place of the list at /.
+	// Page is the operations page. It replaces the list of endpoints at /.
 	Page Page
-	// Log takes what goes wrong while serving.
+	// Log takes the audit lines, and errors while serving.
 	Log *zap.Logger
 }
 
-// Page is a page for people. It asks for the token by itself, because a browser
-// can't show one; the rest of the guard holds for it too.
+// Page is a page for people. It asks for the token itself, because a browser can't send an
+// Authorization header by itself. The other checks of the guard apply to it too.
 type Page interface {
 	http.Handler
-	// Patterns are what it answers, as http.ServeMux has them, without methods.
+	// Patterns are the patterns that it serves, in the form of http.ServeMux, without methods.
 	Patterns() []string
 }
 
 // Route is one more endpoint of the listener.
 type Route struct {
-	// Pattern is method and path, as http.ServeMux has them: "GET /spool".
+	// Pattern is method and path in the form of http.ServeMux: "GET /spool".
 	Pattern string
-	// About says in one line what it does, for the list at /.
+	// About says in one line what it does, for the list of endpoints.
 	About string
-	// Handler answers it. It may move the connection's deadlines by an
-	// http.ResponseController.
+	// Handler serves it. It may change the connection's deadlines by an http.ResponseController.
 	Handler http.Handler
 }
 
@@ -70,7 +69,7 @@ type Server struct {
 	http     *http.Server
 }
 
-// The patience of the listener with its callers.
+// The time-outs and bounds of a request.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 30 * time.Second
@@ -80,9 +79,8 @@ const (
 	readyTimeout      = 2 * time.Second
 )
 
-// New binds the listener and refuses to be reachable from elsewhere without a
-// token. What counts is the address that was bound, whatever name led to it.
-// A pattern that is in use already panics, as http.ServeMux does.
+// New binds the listener. Without a token it is an error if the bound address, whatever name it was
+// given by, is not on loopback. Two equal patterns make New panic, as http.ServeMux does.
 func New(ctx context.Context, o Options) (*Server, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.Listen)
 	if err != nil {
@@ -109,10 +107,10 @@ func isLoopback(a net.Addr) bool {
 	return ok && tcp.IP.IsLoopback()
 }
 
-// Addr is where the server listens, with the port that was really taken.
+// Addr returns the address that the server listens on, with the real port.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// URL is the address of the server for people.
+// URL returns the server's address as a URL.
 func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
 
 // Serve answers requests until Shutdown, after which it returns nil.
@@ -123,8 +121,8 @@ func (s *Server) Serve() error {
 	return nil
 }
 
-// Shutdown stops accepting and waits for what is under way, until ctx ends;
-// then it cuts it off. The port is free again when it returns.
+// Shutdown stops accepting requests and waits for those under way. When ctx ends it cuts them off
+// and returns ctx's error. The port is free when it returns.
 func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.http.Shutdown(ctx)
 	if err != nil {

@@ -11,20 +11,18 @@ import (
 	"go.uber.org/zap"
 )
 
-// PathAPI is where the REST API begins; its document is at openapi.json below.
+// PathAPI is the path of the REST API; its OpenAPI document is openapi.json below it.
 const PathAPI = "/api/v1"
 
-// Endpoints are a part of the REST API. A room of the program implements it for
-// what it shows and does, with huma.Register. The paths begin after PathAPI, and
-// the names of JSON members are in snake case. A GET needs the role read, every
-// other method the role operate; each such call leaves an audit line, to which
-// Audit adds.
+// Endpoints is a part of the REST API, which a package implements with huma.Register. Paths are
+// relative to PathAPI, and names of JSON members are in snake case. A GET needs RoleRead, all other
+// methods need RoleOperate and write an audit line, to which Audit adds.
 type Endpoints interface {
 	// Register adds the operations.
 	Register(api huma.API)
 }
 
-// RoleRead and RoleOperate name what a token permits: to look, or to act too.
+// The roles. RoleRead may look, RoleOperate may also act.
 const (
 	RoleRead    = "read"
 	RoleOperate = "operate"
@@ -33,9 +31,10 @@ const (
 // newAPI serves the endpoints on the mux, with their OpenAPI document.
 func newAPI(mux *http.ServeMux, endpoints []Endpoints) huma.API {
 	c := huma.DefaultConfig("grapnel", "1.0")
-	c.Info.Description = "What those who run grapnel see and do: dead letters, operations on them, sources and destinations."
+	c.Info.Description = "For operators of grapnel: dead letters, operations on them, sources and destinations."
 	c.OpenAPIPath = "/openapi"
-	// No page that loads scripts from elsewhere, and no members that are none of ours.
+	// No documentation page, which would load scripts from elsewhere, and no $schema members in our
+	// JSON.
 	c.DocsPath, c.SchemasPath, c.CreateHooks = "", "", nil
 	c.RejectUnknownQueryParameters = true
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
@@ -56,7 +55,7 @@ func newAPI(mux *http.ServeMux, endpoints []Endpoints) huma.API {
 	return api
 }
 
-// OpenAPI is the document of the endpoints, as JSON.
+// OpenAPI returns the OpenAPI document of the endpoints, as JSON.
 func OpenAPI(endpoints ...Endpoints) ([]byte, error) {
 	text, err := newAPI(http.NewServeMux(), endpoints).OpenAPI().MarshalJSON()
 	if err != nil {
@@ -65,22 +64,21 @@ func OpenAPI(endpoints ...Endpoints) ([]byte, error) {
 	return text, nil
 }
 
-// auditKey is where a request's context has its audit line.
+// auditKey is the key of a request's audit line in its context.
 type auditKey struct{}
 
-// auditLine is what is said of one request that changes something.
+// auditLine collects the fields of the audit line of one request.
 type auditLine struct{ fields []zap.Field }
 
-// Audit adds to the audit line of the request that ctx belongs to: who asked for
-// what, and why. It does nothing outside of one.
+// Audit adds fields to the audit line of the request of ctx: who asked for what, and why. If ctx
+// has none, it does nothing.
 func Audit(ctx context.Context, fields ...zap.Field) {
 	if line, ok := ctx.Value(auditKey{}).(*auditLine); ok {
 		line.fields = append(line.fields, fields...)
 	}
 }
 
-// audit leaves a line in the log for every request that may change something,
-// refused ones included.
+// audit writes a line to the log for every request that may change something, whatever its answer.
 func audit(log *zap.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isSafe(r.Method) || strings.HasPrefix(r.URL.Path, pathCodec+"/") {
@@ -97,7 +95,7 @@ func audit(log *zap.Logger, next http.Handler) http.Handler {
 	})
 }
 
-// isSafe tells whether a method only looks.
+// isSafe tells whether a method changes nothing.
 func isSafe(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }

@@ -10,25 +10,24 @@ import (
 	"slices"
 )
 
-// Codec makes stored payloads readable: it is the codec server of the Temporal
-// Web UI and of the temporal command.
+// Codec is the codec server for Temporal's Web UI and the temporal command: it decompresses stored
+// payloads.
 type Codec struct {
-	// Handler answers paths that end in /decode and /encode, as that of
-	// converter.NewPayloadCodecHTTPHandler does.
+	// Handler serves paths that end in /decode and /encode; see
+	// converter.NewPayloadCodecHTTPHandler.
 	Handler http.Handler
-	// Origins are those of the Web UIs whose pages may ask, as
+	// Origins are the origins of Web UIs whose pages may use the codec, for example
 	// http://127.0.0.1:8233.
 	Origins []string
 }
 
 const pathCodec = "/codec"
 
-// maxCodecBytes bounds a request: Temporal's largest message, in base64.
+// maxCodecBytes bounds the body of a request: Temporal's largest message, in base64.
 const maxCodecBytes = 8 << 20
 
-// CodecPath is the path of the codec for a Web UI. That can't show a token, so
-// where there is one the path ends in a key that is made of it, which lets in to
-// the codec and to nothing else.
+// CodecPath returns the path of the codec for a Web UI. A Web UI can't send the admin token. So if
+// there is a token, the path ends in a key derived from it, which opens the codec and nothing else.
 func CodecPath(token string) string {
 	if token == "" {
 		return pathCodec
@@ -46,8 +45,8 @@ func (c *Codec) routes() []Route {
 	}
 }
 
-// open lets the pages of the known Web UIs in to the codec, and who has the key.
-// Every other request meets the guard.
+// open serves codec requests of the known Web UIs' pages and of callers with the key. All other
+// requests go to the guard.
 func (c *Codec) open(token string, mux, guarded http.Handler) http.Handler {
 	keyed, hosts := CodecPath(token), guard{local: true}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -59,7 +58,7 @@ func (c *Codec) open(token string, mux, guarded http.Handler) http.Handler {
 		}
 		known := c.allow(w.Header(), r.Header.Get("Origin"))
 		switch {
-		case known && r.Method == http.MethodOptions: // A browser asks first, without what it would show.
+		case known && r.Method == http.MethodOptions: // A browser's preflight, which carries no credentials.
 			w.WriteHeader(http.StatusNoContent)
 		case hasKey && token != "":
 			r = r.Clone(r.Context())
@@ -73,8 +72,8 @@ func (c *Codec) open(token string, mux, guarded http.Handler) http.Handler {
 	})
 }
 
-// allow tells a browser that the page of a known origin may ask with the headers
-// that Temporal's Web UI sends.
+// allow writes the CORS headers for a known origin, with the headers that Temporal's Web UI sends.
+// It tells whether the origin is known.
 func (c *Codec) allow(h http.Header, origin string) bool {
 	h.Add("Vary", "Origin")
 	if !slices.Contains(c.Origins, origin) {

@@ -13,11 +13,11 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// DeadLetters are the endpoints by which dead letters are looked at and operated.
+// DeadLetters are the endpoints for dead letters and for operations on them.
 type DeadLetters struct{ Store *deadletter.Store }
 
-// FilterQuery is a filter as a URL has it. Like every struct that inputs embed it is
-// exported: huma passes over the others.
+// FilterQuery is a filter in the query of a URL. Like every struct that inputs embed it is
+// exported, because huma ignores unexported ones.
 type FilterQuery struct {
 	Source  string    `query:"source" doc:"name of the source; * stands for any text, here and below"`
 	Type    string    `query:"type" doc:"type of the event"`
@@ -59,7 +59,7 @@ func (d DeadLetters) Register(api huma.API) {
 	}, d.groups)
 	huma.Register(api, huma.Operation{
 		OperationID: "get-dead-letter", Method: http.MethodGet, Path: "/dead-letters/{id}", Tags: tags,
-		Summary: "All of a dead letter, or of a discarded one",
+		Summary: "A dead letter in full, discarded ones included",
 	}, d.get)
 	huma.Register(api, huma.Operation{
 		OperationID: "get-dead-letter-body", Method: http.MethodGet, Path: "/dead-letters/{id}/body", Tags: tags,
@@ -79,7 +79,7 @@ func (d DeadLetters) Register(api huma.API) {
 	}, d.operations)
 	huma.Register(api, huma.Operation{
 		OperationID: "get-operation", Method: http.MethodGet, Path: "/operations/{id}", Tags: tags,
-		Summary: "Where an operation stands",
+		Summary: "Look up an operation",
 	}, d.operation)
 	huma.Register(api, huma.Operation{
 		OperationID: "list-operation-items", Method: http.MethodGet, Path: "/operations/{id}/items", Tags: tags,
@@ -93,7 +93,7 @@ func (d DeadLetters) Register(api huma.API) {
 	}
 }
 
-// storeProblem is an error of the store as an answer.
+// storeProblem makes an answer of an error of the store.
 func storeProblem(err error) error {
 	switch {
 	case errors.Is(err, deadletter.ErrGone):
@@ -103,21 +103,21 @@ func storeProblem(err error) error {
 	case errors.Is(err, deadletter.ErrCursor), errors.Is(err, deadletter.ErrKeyUsed), errors.Is(err, deadletter.ErrRequest):
 		return huma.Error422UnprocessableEntity(err.Error())
 	default:
-		return huma.Error503ServiceUnavailable("Temporal doesn't answer this: " + err.Error())
+		return huma.Error503ServiceUnavailable("Temporal does not answer: " + err.Error())
 	}
 }
 
 type lettersPage struct {
 	Body struct {
 		Letters []deadletter.Summary `json:"dead_letters"`
-		Next    string               `json:"next,omitempty" doc:"the cursor of what follows; absent at the end"`
+		Next    string               `json:"next,omitempty" doc:"the cursor of the next page; absent on the last page"`
 	}
 }
 
 func (d DeadLetters) list(ctx context.Context, in *struct {
 	FilterQuery
-	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"at most so many on a page"`
-	Cursor string `query:"cursor" doc:"next of the page before"`
+	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"the most dead letters of a page"`
+	Cursor string `query:"cursor" doc:"the previous page's next"`
 },
 ) (*lettersPage, error) {
 	letters, next, err := d.Store.ListPage(ctx, in.filter(), in.Limit, in.Cursor)
@@ -167,8 +167,8 @@ type letterBody struct {
 	Body        []byte
 }
 
-// body gives the sender's bytes as a download: what a stranger wrote must not be
-// shown by a browser as a page of ours.
+// body serves the sender's bytes as a download, because a browser must not show a stranger's text
+// as one of our pages.
 func (d DeadLetters) body(ctx context.Context, in *letterID) (*letterBody, error) {
 	l, err := d.Store.Get(ctx, in.ID)
 	if err != nil {
@@ -181,16 +181,17 @@ func (d DeadLetters) body(ctx context.Context, in *letterID) (*letterBody, error
 	return out, nil
 }
 
-// maxOperationBytes bounds a request for one: a corrected body in base64, or IDs.
+// maxOperationBytes bounds the request for an operation, which holds a corrected body in base64, or
+// IDs.
 const maxOperationBytes = 4 << 20
 
-// operationRequest asks for an operation.
+// operationRequest is the request for an operation.
 type operationRequest struct {
 	Action event.Action `json:"action" enum:"replay,discard"`
-	Filter event.Filter `json:"filter,omitempty" doc:"which dead letters are meant"` //nolint:modernize // It makes the member optional in the document.
+	Filter event.Filter `json:"filter,omitempty" doc:"which dead letters to act on"` //nolint:modernize // It makes the member optional in the document.
 	IDs    []string     `json:"ids,omitempty" doc:"their IDs"`
 	DryRun bool         `json:"dry_run,omitempty" doc:"tell what it would do, and do nothing"`
-	Rate   float64      `json:"rate,omitempty" minimum:"0" doc:"events a second, at most; 0 is 50"`
+	Rate   float64      `json:"rate,omitempty" minimum:"0" doc:"the most events a second; 0 means 50"`
 	Share  float64      `json:"stop_share,omitempty" minimum:"0" doc:"stop when more than this part of the last 20 fail again; 0 is 0.5, 1 never stops"`
 	Reason string       `json:"reason,omitempty" maxLength:"1000" doc:"why, for the record; required with a filter"`
 	Actor  string       `json:"actor,omitempty" maxLength:"200" doc:"who, for the record"`
@@ -200,13 +201,13 @@ type operationRequest struct {
 // operationAnswer is an operation that has begun, or the plan of a dry run.
 type operationAnswer struct {
 	Body struct {
-		ID   string           `json:"id,omitempty" doc:"of the operation that has begun"`
-		Plan *deadletter.Plan `json:"plan,omitempty" doc:"of a dry run"`
+		ID   string           `json:"id,omitempty" doc:"the ID of the operation that was started"`
+		Plan *deadletter.Plan `json:"plan,omitempty" doc:"the plan of a dry run"`
 	}
 }
 
 func (d DeadLetters) begin(ctx context.Context, in *struct {
-	Key  string `header:"Idempotency-Key" maxLength:"200" doc:"what is asked twice with one key is begun once"`
+	Key  string `header:"Idempotency-Key" maxLength:"200" doc:"requests with the same key start one operation only"`
 	Body operationRequest
 },
 ) (*operationAnswer, error) {
@@ -223,9 +224,9 @@ func (d DeadLetters) begin(ctx context.Context, in *struct {
 		zap.Any("filter", op.Filter), zap.Bool("dry run", q.DryRun))
 	switch f := op.Filter; {
 	case f.Empty() && f.Limit == 0:
-		return nil, huma.Error422UnprocessableEntity("name IDs, or say by a filter which dead letters are meant")
+		return nil, huma.Error422UnprocessableEntity("give IDs or a filter, to say which dead letters to act on")
 	case len(f.IDs) == 0 && op.Reason == "" && !q.DryRun:
-		return nil, huma.Error422UnprocessableEntity("say why by reason; it is kept with every event")
+		return nil, huma.Error422UnprocessableEntity("give a reason; it is kept with every event")
 	}
 	out := &operationAnswer{}
 	if q.DryRun {
@@ -321,6 +322,6 @@ func (d DeadLetters) control(do string) func(context.Context, *controlRequest) (
 		if err := d.Store.Control(ctx, in.ID, c); err != nil {
 			return nil, storeProblem(err)
 		}
-		return nil, nil //nolint:nilnil // There is nothing to say but the status.
+		return nil, nil //nolint:nilnil // The answer has no body.
 	}
 }

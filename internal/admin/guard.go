@@ -11,26 +11,25 @@ import (
 	"github.com/grapnel/grapnel/internal/netguard"
 )
 
-// guard lets in who may see or do something, and to the probes everybody, who
-// then get a short answer.
+// guard checks who may see or do something. Probes are open to everybody, who then get a short
+// answer.
 //
-// With a token, that is who shows it. Without one the listener is on loopback,
-// where a page in a browser on the same machine is the stranger. Such a page has
-// two ways in: a name of its own that resolves to our address (DNS rebinding), so
-// the Host has to be one of ours; and a request from another site, which gets
-// nothing from the REST API and changes nothing anywhere.
+// If there is a token, callers have to send it. If not, the listener is on loopback, and the
+// attacker is a web page in a browser on the same machine. Such a page has two ways: a host name of
+// its own that resolves to our address (DNS rebinding), so the Host has to be one of ours; and a
+// cross-site request, which the REST API refuses, and which may change nothing anywhere.
 type guard struct {
-	// token opens everything, readToken what only shows; empty is none.
+	// token is for RoleOperate, readToken for RoleRead; empty means none.
 	token, readToken string
-	// hosts are names of the listener besides localhost and addresses.
+	// hosts are names of the listener besides localhost and IP addresses.
 	hosts []string
 	// local says that the listener is on loopback.
 	local bool
-	// pages are those that ask for the token by themselves; nil without any.
+	// pages are those that ask for the token themselves; nil if there are none.
 	pages *http.ServeMux
 }
 
-// isPage tells whether a request is for one of them.
+// isPage tells whether a request is for one of the pages.
 func (g guard) isPage(r *http.Request) bool {
 	if g.pages == nil {
 		return false
@@ -47,21 +46,21 @@ func (g guard) wrap(next http.Handler) http.Handler {
 		switch {
 		case !g.knows(r.Host) && (!probe || g.token == ""):
 			refuse(w, r, http.StatusForbidden,
-				"this is not a Host of the admin listener; use an address, localhost, or a name in GRAPNEL_ADMIN_HOSTS")
+				"the admin listener does not answer to this host name; use an IP address, localhost, or a name in GRAPNEL_ADMIN_HOSTS")
 		case role == "" && !probe && !page:
 			w.Header().Set("WWW-Authenticate", `Bearer realm="grapnel admin"`)
 			refuse(w, r, http.StatusUnauthorized, "this needs the admin token, as Authorization: Bearer …")
 		case sameOrigin.Check(r) != nil || isCrossSite(r):
-			refuse(w, r, http.StatusForbidden, "a page of another site may not ask this")
+			refuse(w, r, http.StatusForbidden, "a page of another site may not send this request")
 		case role == RoleRead && !isSafe(r.Method) && !page:
-			refuse(w, r, http.StatusForbidden, "the read token shows only; to act, show the admin token")
+			refuse(w, r, http.StatusForbidden, "the read token is for reading only; this needs the admin token")
 		default:
 			next.ServeHTTP(w, r)
 		}
 	})
 }
 
-// role is what a request may do; empty for nothing.
+// role returns the role of a request; empty if it may do nothing.
 func (g guard) role(r *http.Request) string {
 	switch {
 	case g.token == "" || showsToken(r, g.token):
@@ -73,8 +72,8 @@ func (g guard) role(r *http.Request) string {
 	}
 }
 
-// showsToken tells whether a request shows the token. Both are hashed first, so
-// that neither the time nor the length gives anything away.
+// showsToken tells whether a request carries the token. Both values are hashed first, so that the
+// time of the comparison reveals neither content nor length.
 func showsToken(r *http.Request, token string) bool {
 	scheme, shown, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
@@ -84,23 +83,22 @@ func showsToken(r *http.Request, token string) bool {
 	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
 }
 
-// isProbe tells whether a request is what a load balancer or an orchestrator
-// asks, which have no token.
+// isProbe tells whether a request is a probe of a load balancer or an orchestrator, which have no
+// token.
 func isProbe(r *http.Request) bool {
 	return (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
 		(r.URL.Path == pathHealth || r.URL.Path == pathReady)
 }
 
-// isCrossSite tells whether a page of another site asks the REST API, where no
-// link of another site has anything to point to.
+// isCrossSite tells whether a page of another site calls the REST API, or links to it; neither has
+// a good reason.
 func isCrossSite(r *http.Request) bool {
 	site := r.Header.Get("Sec-Fetch-Site")
 	return strings.HasPrefix(r.URL.Path, PathAPI+"/") && (site == "cross-site" || site == "same-site")
 }
 
-// knows tells whether a Host is one of the listener's. A listener that others
-// can reach asks for a token, which no page of a browser has, so there any name
-// will do unless names are configured.
+// knows tells whether a Host is one of the listener's. A listener beyond loopback needs a token,
+// which no web page has; it answers to any name unless names are configured.
 func (g guard) knows(hostport string) bool {
 	host := hostport
 	if h, _, err := net.SplitHostPort(hostport); err == nil {
@@ -115,7 +113,7 @@ func (g guard) knows(hostport string) bool {
 	return g.token != "" && net.ParseIP(strings.Trim(host, "[]")) != nil
 }
 
-// refuse answers in the form of the part of the listener that was asked.
+// refuse answers with an error: a problem document for the REST API, else our own JSON.
 func refuse(w http.ResponseWriter, r *http.Request, status int, message string) {
 	if !strings.HasPrefix(r.URL.Path, PathAPI+"/") {
 		writeError(w, status, message)

@@ -15,8 +15,8 @@ const (
 	pathReady  = "/readyz"
 )
 
-// newHandler serves the endpoints of o behind the guard. What o has nothing for
-// is not there. local says that the listener is on loopback.
+// newHandler serves the endpoints of o behind the guard. local says that the listener is on
+// loopback.
 func newHandler(o Options, local bool) http.Handler {
 	routes := []Route{{"GET " + pathHealth, "the process is alive", http.HandlerFunc(healthHandler)}}
 	if o.Ready != nil {
@@ -59,7 +59,8 @@ func newHandler(o Options, local bool) http.Handler {
 	return headers(guarded)
 }
 
-// headers keeps browsers from guessing and everybody from keeping.
+// headers keeps browsers from guessing media types and from loading anything, and all clients from
+// caching.
 func headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -85,7 +86,8 @@ func healthHandler(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
-// readyHandler answers the report to who may see it, and to others whether it is good.
+// readyHandler answers with the report if the request has a role, else only with whether the
+// process is ready.
 func readyHandler(o Options) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
@@ -122,7 +124,7 @@ func rejectionsHandler(o Options) http.Handler {
 	})
 }
 
-// Limit reads how many a request wants listed, or gives the fallback where it does not say.
+// Limit reads the query parameter limit; it returns the fallback if there is none.
 func Limit(r *http.Request, fallback int) (int, error) {
 	text := r.URL.Query().Get("limit")
 	if text == "" {
@@ -135,7 +137,7 @@ func Limit(r *http.Request, fallback int) (int, error) {
 	return n, nil
 }
 
-// writeJSON answers v for people to read.
+// writeJSON answers with v as indented JSON.
 func writeJSON(w http.ResponseWriter, status int, v any) { writeBody(w, status, "application/json", v) }
 
 func writeBody(w http.ResponseWriter, status int, mediaType string, v any) {

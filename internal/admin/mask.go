@@ -10,8 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// secretWords give away a header that holds a secret, a signature or a
-// credential by its name.
+// secretWords are parts of names of headers that hold a secret, a signature or a credential.
 func secretWords() []string {
 	return []string{
 		"auth", "cookie", "credential", "cert", "digest", "hash", "hmac", "jwt", "key", "pass", "secret", "session", "sig",
@@ -19,16 +18,15 @@ func secretWords() []string {
 	}
 }
 
-// schemes are what stands before a signature or credential and says how it was
-// made: worth seeing when one asks why it was refused.
+// schemes are prefixes that say how a signature or credential was made. They are not masked,
+// because they help to find out why a request was refused.
 func schemes() []string {
 	return []string{
 		"Basic ", "Bearer ", "Digest ", "Signature ", "HMAC ", "sha1=", "sha256=", "sha512=", "v0=", "v1=", "v1,", "v1a,", "t=",
 	}
 }
 
-// mask is the value of a header as it may be kept: of secret ones its scheme
-// and length.
+// mask returns the value of a header as it may be kept: of a secret one only its scheme and length.
 func mask(h Header, secret []string) string {
 	if !isSecret(h.Name, secret) {
 		return h.Value
@@ -50,13 +48,13 @@ func isSecret(name string, secret []string) bool {
 	return slices.ContainsFunc(secretWords(), func(w string) bool { return strings.Contains(lower, w) })
 }
 
-// Excerpt is the first bytes of a body. JSON has it as text, or where it is no
-// UTF-8 as "base64:" and its base64.
+// Excerpt is the first bytes of a body. In JSON it is text, or if it is not UTF-8, "base64:" and
+// its base64.
 type Excerpt []byte
 
 const base64Prefix = "base64:"
 
-// MarshalJSON writes the text.
+// MarshalJSON implements json.Marshaler.
 func (e Excerpt) MarshalJSON() ([]byte, error) {
 	text := cutTornCharacter(e)
 	if !utf8.Valid(text) || bytes.HasPrefix(text, []byte(base64Prefix)) {
@@ -65,11 +63,11 @@ func (e Excerpt) MarshalJSON() ([]byte, error) {
 	return json.Marshal(string(text))
 }
 
-// UnmarshalJSON reads what MarshalJSON writes.
+// UnmarshalJSON implements json.Unmarshaler.
 func (e *Excerpt) UnmarshalJSON(b []byte) error {
 	var text string
 	if err := json.Unmarshal(b, &text); err != nil {
-		return fmt.Errorf("the excerpt of a body is no text: %w", err)
+		return fmt.Errorf("the excerpt of a body is not text: %w", err)
 	}
 	encoded, ok := strings.CutPrefix(text, base64Prefix)
 	if !ok {
@@ -78,13 +76,13 @@ func (e *Excerpt) UnmarshalJSON(b []byte) error {
 	}
 	raw, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
-		return fmt.Errorf("the excerpt of a body is no base64: %w", err)
+		return fmt.Errorf("the excerpt of a body is not base64: %w", err)
 	}
 	*e = raw
 	return nil
 }
 
-// cutTornCharacter takes off a last character that the cut has torn.
+// cutTornCharacter removes the last UTF-8 character if it is incomplete.
 func cutTornCharacter(b []byte) []byte {
 	for i := len(b) - 1; i >= 0 && i >= len(b)-utf8.UTFMax; i-- {
 		if utf8.RuneStart(b[i]) {

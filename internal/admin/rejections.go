@@ -11,40 +11,40 @@ import (
 	"github.com/grapnel/grapnel/internal/secret"
 )
 
-// Rejection is one request that the door refused.
+// Rejection is one request that the receiver refused.
 type Rejection struct {
 	Time time.Time `json:"time"`
-	// Source is the name of a configured source; empty for any other, so that
-	// strangers can't make up names.
+	// Source is the name of a configured source. It is empty for an unknown one, so that strangers
+	// can't make up names.
 	Source string `json:"source,omitempty"`
 	// Client is the address that the request came from.
 	Client string `json:"client,omitempty"`
-	// Reason is the door's own word for why, Status its answer.
+	// Reason is the receiver's own word for why, Status the status of its answer.
 	Reason string `json:"reason"`
 	Status int    `json:"status,omitempty"`
-	// Detail says more for people; it must hold no secret and no expected value.
+	// Detail explains the reason to people; it must hold no secret and no expected value.
 	Detail string `json:"detail,omitempty"`
 	Method string `json:"method,omitempty"`
-	// Path is kept without its query, which can hold a token.
+	// Path is the path without its query, which can hold a token.
 	Path string `json:"path,omitempty"`
-	// Headers are kept with secrets and signatures masked.
+	// Headers are the headers, with secrets and signatures masked.
 	Headers []Header `json:"headers,omitempty"`
-	// Secret names headers to mask besides those that are known by their names:
-	// the ones that the source's verification reads. It is not kept.
+	// Secret names headers to mask besides those with secretWords in their names: the ones that the
+	// source's verification reads. It is not kept.
 	Secret []string `json:"-"`
-	// Body is the body; its first bytes are kept.
+	// Body is the body, of which Add keeps the first bytes.
 	Body Excerpt `json:"body,omitzero"`
 	// BodySize is the length of the whole body in bytes.
 	BodySize int `json:"bodySize"`
 }
 
-// Header is one line of a request's head.
+// Header is one header of a request.
 type Header struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
 }
 
-// The bounds of what is kept of one request.
+// The bounds of what is kept of one request: headers, and bytes of names, values and body.
 const (
 	maxHeaders = 64
 	maxName    = 64
@@ -52,16 +52,16 @@ const (
 	maxBody    = 1 << 10
 )
 
-// Bounds are how much is kept in all. Zero values are the defaults.
+// Bounds limit how much is kept in all. Zero means the default.
 type Bounds struct {
 	// PerSource is the number of requests kept for each source; 50 by default.
 	PerSource int
-	// Bytes is the memory that all of them may take together; 4 MiB by default.
+	// Bytes is the memory of all kept requests together; 4 MiB by default.
 	Bytes int
 }
 
-// Rejections keeps the latest refusals of each source. A nil one keeps nothing.
-// It is safe for concurrent use.
+// Rejections keeps the latest refused requests of each source. A nil *Rejections keeps nothing. It
+// is safe for concurrent use.
 type Rejections struct {
 	bounds Bounds
 	mask   atomic.Pointer[secret.Masker]
@@ -72,7 +72,7 @@ type Rejections struct {
 	size  int                    // in bytes, of all
 }
 
-// NewRejections makes an empty one.
+// NewRejections makes an empty Rejections.
 func NewRejections(b Bounds) *Rejections {
 	if b.PerSource <= 0 {
 		b.PerSource = 50
@@ -83,11 +83,11 @@ func NewRejections(b Bounds) *Rejections {
 	return &Rejections{bounds: b, rings: map[string][]Rejection{}, sizes: map[string]int{}}
 }
 
-// Hide sets which secrets are hidden in what is kept from now on.
+// Hide sets the masker of secrets for the refusals that are added from now on.
 func (r *Rejections) Hide(m *secret.Masker) { r.mask.Store(m) }
 
-// Add keeps a refusal, masked and cut to size. All that it keeps it copies, so
-// the caller may use its buffers again.
+// Add keeps a refusal, masked and cut to size. It copies all that it keeps, so the caller may reuse
+// its buffers.
 func (r *Rejections) Add(x Rejection) {
 	if r == nil {
 		return
@@ -102,15 +102,14 @@ func (r *Rejections) Add(x Rejection) {
 	r.rings[x.Source] = append(r.rings[x.Source], x)
 	r.sizes[x.Source] += cost
 	r.size += cost
-	// The source that takes the most gives way, so that a flood at one door
-	// does not wash away what happened at the others.
+	// Drop refusals of the source that takes the most memory, so that a flood at one source does
+	// not remove those of the others.
 	for r.size > r.bounds.Bytes {
 		r.drop(r.largest())
 	}
 }
 
-// List is what is kept of one source, or of all when it is empty, the latest
-// first.
+// List returns the kept refusals of a source, or of all sources if it is empty, the latest first.
 func (r *Rejections) List(source string) []Rejection {
 	all := []Rejection{}
 	if r == nil {
@@ -128,7 +127,7 @@ func (r *Rejections) List(source string) []Rejection {
 	return all
 }
 
-// drop forgets the oldest of one source.
+// drop removes the oldest refusal of a source.
 func (r *Rejections) drop(source string) {
 	ring := r.rings[source]
 	cost := ring[0].cost()
@@ -139,8 +138,7 @@ func (r *Rejections) drop(source string) {
 		delete(r.sizes, source)
 		return
 	}
-	// Shifted within its array: a slice that only moved on would keep the memory
-	// of what was dropped.
+	// Shift within the array: a slice that only moved on would keep the memory of what was dropped.
 	r.rings[source] = slices.Delete(ring, 0, 1)
 }
 
@@ -154,10 +152,10 @@ func (r *Rejections) largest() string {
 	return name
 }
 
-// keptRejection is what of a refusal is kept, in memory of its own.
+// keptRejection copies what is kept of a refusal.
 func keptRejection(x Rejection, m *secret.Masker) Rejection {
 	path, _, _ := strings.Cut(x.Path, "?")
-	// As much more is masked as a secret is long, so that no cut leaves half of one.
+	// Mask the length of the longest secret more than is kept, so that no cut leaves half a secret.
 	hide := func(text string, n int) string { return copyOfFirst(m.Mask(text[:min(len(text), n+m.Longest())]), n) }
 	body := string(x.Body[:min(len(x.Body), maxBody+m.Longest())])
 	body = m.Mask(body)
@@ -173,7 +171,7 @@ func keptRejection(x Rejection, m *secret.Masker) Rejection {
 	return y
 }
 
-// copyOfFirst is a copy of the first n bytes of s, not torn within a character.
+// copyOfFirst copies the first n bytes of s, or fewer, so that no character is cut.
 func copyOfFirst(s string, n int) string {
 	if len(s) <= n {
 		return strings.Clone(s)
@@ -184,7 +182,7 @@ func copyOfFirst(s string, n int) string {
 	return strings.Clone(s[:n]) + "…"
 }
 
-// cost is about the memory that a refusal takes.
+// cost is about the memory that a refusal takes, in bytes.
 func (x Rejection) cost() int {
 	const fixed, perHeader = 320, 32
 	n := fixed + len(x.Source) + len(x.Client) + len(x.Reason) + len(x.Detail) + len(x.Method) + len(x.Path) + len(x.Body)

@@ -2,19 +2,19 @@ package admin
 
 import "time"
 
-// Report is what /readyz answers.
+// Report is the answer of /readyz.
 type Report struct {
 	// Ready decides between 200 and 503.
 	Ready bool `json:"ready"`
-	// Checks are the parts that were looked at, by name.
+	// Checks are the results of the checks, by the name of the part.
 	Checks map[string]Check `json:"checks,omitempty"`
-	// Temporal is the cluster that is worked with.
+	// Temporal is the Temporal that the process uses.
 	Temporal Temporal `json:"temporal"`
-	// Config is the state of the configuration, where there is a file.
+	// Config is the state of the configuration.
 	Config *Config `json:"config,omitempty"`
-	// Shut is what is kept from working; nil is nothing.
+	// Shut lists what is paused or gets no events; nil if there is nothing.
 	Shut *Shut `json:"shut,omitempty"`
-	// Spool is the state of the disk queue, where there is one.
+	// Spool is the state of the disk queue, if there is one.
 	Spool any `json:"spool,omitempty"`
 }
 
@@ -25,15 +25,15 @@ type Check struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// Shut lists sources and destinations whose events wait.
+// Shut lists the sources and destinations whose events wait.
 type Shut struct {
-	// Paused are those that somebody has paused, Open those whose circuit breaker is
-	// open, a line each.
+	// Paused are the paused ones, Open the destinations whose circuit breaker is open, each as a
+	// line of text.
 	Paused []string `json:"paused,omitempty"`
 	Open   []string `json:"open,omitempty"`
 }
 
-// Temporal names a cluster.
+// Temporal says where Temporal is, and which namespace is used.
 type Temporal struct {
 	Address   string `json:"address"`
 	Namespace string `json:"namespace"`
@@ -43,10 +43,10 @@ type Temporal struct {
 type Config struct {
 	// Fingerprint is a hash of the configuration in use.
 	Fingerprint string `json:"fingerprint"`
-	// Loaded is when it came into use.
+	// Loaded is when that configuration came into use.
 	Loaded time.Time `json:"loaded,omitzero"`
-	// LastFault is why the file as it is now was refused; empty when it was not.
+	// LastFault is why the present file was refused; empty if it was not.
 	LastFault string `json:"lastFault,omitempty"`
-	// FaultAt is when that was.
+	// FaultAt is when it was refused.
 	FaultAt time.Time `json:"faultAt,omitzero"`
 }

@@ -17,13 +17,13 @@ import (
 	"github.com/grapnel/grapnel/internal/pause"
 )
 
-// watchAPI is the part of the REST API that only shows: alerts and events.
+// watchAPI is the read-only part of the REST API: alerts and events.
 type watchAPI struct {
 	alerts *alert.Watch
 	events *eventlog.Log
 }
 
-// alertsAnswer is what /alerts answers.
+// alertsAnswer is the answer of /alerts.
 type alertsAnswer struct {
 	Body struct {
 		Active []alert.Alert `json:"active" doc:"alerts that are on, the most urgent first"`
@@ -34,7 +34,7 @@ type alertsAnswer struct {
 // eventsQuery is the filter of /events.
 type eventsQuery struct {
 	Source  string    `query:"source"`
-	Type    string    `query:"type" doc:"meeting.* takes all that begin so"`
+	Type    string    `query:"type" doc:"meeting.* matches all types that begin with meeting."`
 	Subject string    `query:"subject"`
 	State   string    `query:"state" enum:"running,handled,dead,discarded,broken"`
 	Since   time.Time `query:"since"`
@@ -42,15 +42,15 @@ type eventsQuery struct {
 	Limit   int       `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 }
 
-// eventsAnswer is what /events answers.
+// eventsAnswer is the answer of /events.
 type eventsAnswer struct {
 	Body struct {
 		Events []eventlog.Row `json:"events"`
-		More   bool           `json:"more" doc:"whether there are older ones; ask again until the last one's time"`
+		More   bool           `json:"more" doc:"whether there are older events; to get them, set until to the time of the last one"`
 	}
 }
 
-// eventAnswer is what /events/{id} answers.
+// eventAnswer is the answer of /events/{id}.
 type eventAnswer struct{ Body eventlog.Story }
 
 // Register implements admin.Endpoints.
@@ -92,8 +92,8 @@ func (w watchAPI) Register(api huma.API) {
 	})
 }
 
-// OpenAPI is the document of the REST API of the admin listener, which docs/openapi.json
-// keeps.
+// OpenAPI returns the OpenAPI document of the admin listener's REST API; docs/openapi.json is a
+// copy.
 func OpenAPI() ([]byte, error) {
 	text, err := admin.OpenAPI(admin.DeadLetters{}, watchAPI{}, pause.Endpoints{})
 	if err != nil {

@@ -261,6 +261,8 @@ type Event struct {
 	Source              string             `json:"source"`
 	Subject             *string            `json:"subject,omitempty"`
 	Time                *time.Time         `json:"time,omitempty"`
+	Traceparent         *string            `json:"traceparent,omitempty"`
+	Tracestate          *string            `json:"tracestate,omitempty"`
 	Type                *string            `json:"type,omitempty"`
 }
 
@@ -268,7 +270,7 @@ type Event struct {
 type EventsAnswerBody struct {
 	Events *[]Row `json:"events"`
 
-	// More whether there are older ones; ask again until the last one's time
+	// More whether there are older events; to get them, set until to the time of the last one
 	More bool `json:"more"`
 }
 
@@ -384,7 +386,7 @@ type LetterGroupsBody struct {
 type LettersPageBody struct {
 	DeadLetters *[]Summary `json:"dead_letters"`
 
-	// Next the cursor of what follows; absent at the end
+	// Next the cursor of the next page; absent on the last page
 	Next *string `json:"next,omitempty"`
 }
 
@@ -400,10 +402,10 @@ type ListSourceBody struct {
 
 // OperationAnswerBody defines model for OperationAnswerBody.
 type OperationAnswerBody struct {
-	// Id of the operation that has begun
+	// Id the ID of the operation that was started
 	Id *string `json:"id,omitempty"`
 
-	// Plan of a dry run
+	// Plan the plan of a dry run
 	Plan *Plan `json:"plan,omitempty"`
 }
 
@@ -431,13 +433,13 @@ type OperationRequest struct {
 	// DryRun tell what it would do, and do nothing
 	DryRun *bool `json:"dry_run,omitempty"`
 
-	// Filter which dead letters are meant
+	// Filter which dead letters to act on
 	Filter *Filter `json:"filter,omitempty"`
 
 	// Ids their IDs
 	Ids *[]string `json:"ids,omitempty"`
 
-	// Rate events a second, at most; 0 is 50
+	// Rate the most events a second; 0 means 50
 	Rate *float64 `json:"rate,omitempty"`
 
 	// Reason why, for the record; required with a filter
@@ -500,20 +502,21 @@ type RouteState struct {
 
 // Row defines model for Row.
 type Row struct {
-	Attempts *int64     `json:"attempts,omitempty"`
-	Ended    *time.Time `json:"ended,omitempty"`
-	Error    *string    `json:"error,omitempty"`
-	Id       string     `json:"id"`
-	Reason   *string    `json:"reason,omitempty"`
-	Replays  *int64     `json:"replays,omitempty"`
-	Routes   *[]string  `json:"routes,omitempty"`
-	Run      string     `json:"run"`
-	Source   string     `json:"source"`
-	Started  time.Time  `json:"started"`
-	State    string     `json:"state"`
-	Subject  *string    `json:"subject,omitempty"`
-	Time     *time.Time `json:"time,omitempty"`
-	Type     string     `json:"type"`
+	Attempts   *int64     `json:"attempts,omitempty"`
+	Ended      *time.Time `json:"ended,omitempty"`
+	Error      *string    `json:"error,omitempty"`
+	Id         string     `json:"id"`
+	LastFailed *time.Time `json:"last_failed,omitempty"`
+	Reason     *string    `json:"reason,omitempty"`
+	Replays    *int64     `json:"replays,omitempty"`
+	Routes     *[]string  `json:"routes,omitempty"`
+	Run        string     `json:"run"`
+	Source     string     `json:"source"`
+	Started    time.Time  `json:"started"`
+	State      string     `json:"state"`
+	Subject    *string    `json:"subject,omitempty"`
+	Time       *time.Time `json:"time,omitempty"`
+	Type       string     `json:"type"`
 }
 
 // Source defines model for Source.
@@ -558,24 +561,25 @@ type Step struct {
 
 // Story defines model for Story.
 type Story struct {
-	Attempts *int64        `json:"attempts,omitempty"`
-	Ended    *time.Time    `json:"ended,omitempty"`
-	Error    *string       `json:"error,omitempty"`
-	Event    Event         `json:"event"`
-	Id       string        `json:"id"`
-	Letter   *Letter       `json:"letter,omitempty"`
-	Reason   *string       `json:"reason,omitempty"`
-	Replays  *int64        `json:"replays,omitempty"`
-	Routes   *[]RouteState `json:"routes,omitempty"`
-	Run      string        `json:"run"`
-	Runs     *[]Row        `json:"runs,omitempty"`
-	Source   string        `json:"source"`
-	Started  time.Time     `json:"started"`
-	State    string        `json:"state"`
-	Steps    *[]Step       `json:"steps"`
-	Subject  *string       `json:"subject,omitempty"`
-	Time     *time.Time    `json:"time,omitempty"`
-	Type     string        `json:"type"`
+	Attempts   *int64        `json:"attempts,omitempty"`
+	Ended      *time.Time    `json:"ended,omitempty"`
+	Error      *string       `json:"error,omitempty"`
+	Event      Event         `json:"event"`
+	Id         string        `json:"id"`
+	LastFailed *time.Time    `json:"last_failed,omitempty"`
+	Letter     *Letter       `json:"letter,omitempty"`
+	Reason     *string       `json:"reason,omitempty"`
+	Replays    *int64        `json:"replays,omitempty"`
+	Routes     *[]RouteState `json:"routes,omitempty"`
+	Run        string        `json:"run"`
+	Runs       *[]Row        `json:"runs,omitempty"`
+	Source     string        `json:"source"`
+	Started    time.Time     `json:"started"`
+	State      string        `json:"state"`
+	Steps      *[]Step       `json:"steps"`
+	Subject    *string       `json:"subject,omitempty"`
+	Time       *time.Time    `json:"time,omitempty"`
+	Type       string        `json:"type"`
 }
 
 // Summary defines model for Summary.
@@ -638,10 +642,10 @@ type ListDeadLettersParams struct {
 	// Until last failed before this time
 	Until *time.Time `form:"until,omitempty" json:"until,omitempty"`
 
-	// Limit at most so many on a page
+	// Limit the most dead letters of a page
 	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor next of the page before
+	// Cursor the previous page's next
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -682,7 +686,7 @@ type GroupDeadLettersParamsBy string
 type ListEventsParams struct {
 	Source *string `form:"source,omitempty" json:"source,omitempty"`
 
-	// Type meeting.* takes all that begin so
+	// Type meeting.* matches all types that begin with meeting.
 	Type    *string                `form:"type,omitempty" json:"type,omitempty"`
 	Subject *string                `form:"subject,omitempty" json:"subject,omitempty"`
 	State   *ListEventsParamsState `form:"state,omitempty" json:"state,omitempty"`
@@ -701,7 +705,7 @@ type ListOperationsParams struct {
 
 // BeginOperationParams defines parameters for BeginOperation.
 type BeginOperationParams struct {
-	// IdempotencyKey what is asked twice with one key is begun once
+	// IdempotencyKey requests with the same key start one operation only
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
@@ -825,7 +829,7 @@ type ClientInterface interface {
 	// Corresponds with GET /dead-letters/groups (the `GroupDeadLetters` operationId).
 	GroupDeadLetters(ctx context.Context, params *GroupDeadLettersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetDeadLetter All of a dead letter, or of a discarded one
+	// GetDeadLetter A dead letter in full, discarded ones included
 	//
 	// Corresponds with GET /dead-letters/{id} (the `GetDeadLetter` operationId).
 	GetDeadLetter(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -897,7 +901,7 @@ type ClientInterface interface {
 	// Corresponds with POST /operations (the `BeginOperation` operationId).
 	BeginOperation(ctx context.Context, params *BeginOperationParams, body BeginOperationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetOperation Where an operation stands
+	// GetOperation Look up an operation
 	//
 	// Corresponds with GET /operations/{id} (the `GetOperation` operationId).
 	GetOperation(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1028,7 +1032,7 @@ func (c *Client) GroupDeadLetters(ctx context.Context, params *GroupDeadLettersP
 	return c.Client.Do(req)
 }
 
-// GetDeadLetter All of a dead letter, or of a discarded one
+// GetDeadLetter A dead letter in full, discarded ones included
 //
 // Corresponds with GET /dead-letters/{id} (the `GetDeadLetter` operationId).
 func (c *Client) GetDeadLetter(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1220,7 +1224,7 @@ func (c *Client) BeginOperation(ctx context.Context, params *BeginOperationParam
 	return c.Client.Do(req)
 }
 
-// GetOperation Where an operation stands
+// GetOperation Look up an operation
 //
 // Corresponds with GET /operations/{id} (the `GetOperation` operationId).
 func (c *Client) GetOperation(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2666,7 +2670,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /dead-letters/groups (the `GroupDeadLetters` operationId).
 	GroupDeadLettersWithResponse(ctx context.Context, params *GroupDeadLettersParams, reqEditors ...RequestEditorFn) (*GroupDeadLettersResponse, error)
 
-	// GetDeadLetterWithResponse All of a dead letter, or of a discarded one
+	// GetDeadLetterWithResponse A dead letter in full, discarded ones included
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2750,7 +2754,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /operations (the `BeginOperation` operationId).
 	BeginOperationWithResponse(ctx context.Context, params *BeginOperationParams, body BeginOperationJSONRequestBody, reqEditors ...RequestEditorFn) (*BeginOperationResponse, error)
 
-	// GetOperationWithResponse Where an operation stands
+	// GetOperationWithResponse Look up an operation
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3821,7 +3825,7 @@ func (c *ClientWithResponses) GroupDeadLettersWithResponse(ctx context.Context, 
 	return ParseGroupDeadLettersResponse(rsp)
 }
 
-// GetDeadLetterWithResponse All of a dead letter, or of a discarded one
+// GetDeadLetterWithResponse A dead letter in full, discarded ones included
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -3977,7 +3981,7 @@ func (c *ClientWithResponses) BeginOperationWithResponse(ctx context.Context, pa
 	return ParseBeginOperationResponse(rsp)
 }
 
-// GetOperationWithResponse Where an operation stands
+// GetOperationWithResponse Look up an operation
 //
 // Returns a wrapper object for the known response body format(s).
 //

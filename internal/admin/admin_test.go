@@ -21,7 +21,7 @@ func text(s string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, s) })
 }
 
-// options are those of a whole listener, ready for work.
+// options are the options of a complete listener.
 func options() admin.Options {
 	return admin.Options{
 		Listen:  "127.0.0.1:0",
@@ -54,14 +54,14 @@ func serve(t *testing.T, o admin.Options) *admin.Server {
 	return s
 }
 
-// reply is what came back on one request.
+// reply is the answer to one request.
 type reply struct {
 	status int
 	header http.Header
 	body   string
 }
 
-// request sends one; change may set what it likes.
+// request sends a request; change may alter it before.
 func request(t *testing.T, s *admin.Server, line string, change func(*http.Request)) reply {
 	t.Helper()
 	method, path, _ := strings.Cut(line, " ")

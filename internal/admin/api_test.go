@@ -46,7 +46,7 @@ func (lamps) Register(api huma.API) {
 		})
 }
 
-// serveAPI runs a listener with the lamps and gives what it logs.
+// serveAPI runs a listener with the lamps and returns its log.
 func serveAPI(t *testing.T, change func(*admin.Options)) (*admin.Server, *observer.ObservedLogs) {
 	core, logs := observer.New(zap.InfoLevel)
 	o := options()

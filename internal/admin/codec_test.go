@@ -13,7 +13,7 @@ import (
 
 const webUI = "http://127.0.0.1:8233"
 
-// withCodec is a listener whose codec says what it was asked.
+// withCodec is a listener whose codec answers with the path and body of the request.
 func withCodec(t *testing.T, token string) *admin.Server {
 	t.Helper()
 	o := options()

@@ -19,7 +19,7 @@ import (
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
-// refusal is the nth of a source.
+// refusal is the nth refusal of a source.
 func refusal(source string, n int) admin.Rejection {
 	return admin.Rejection{
 		Time: noon.Add(time.Duration(n) * time.Second), Source: source, Client: "192.0.2.7", Reason: "invalid_signature",
@@ -27,7 +27,7 @@ func refusal(source string, n int) admin.Rejection {
 	}
 }
 
-// details are those of a list, in its order.
+// details returns the details of a list, in its order.
 func details(list []admin.Rejection) string {
 	var s []string
 	for _, x := range list {

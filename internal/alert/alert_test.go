@@ -21,7 +21,7 @@ import (
 
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 
-// fixture is a watch over facts that a test sets, by a clock that it turns.
+// fixture is a watch whose facts and clock a test sets.
 type fixture struct {
 	now   time.Time
 	facts alert.Facts
@@ -50,7 +50,7 @@ func (f *fixture) open(t *testing.T, targets ...alert.Target) {
 	require.NoError(t, err)
 }
 
-// look looks once and gives what changed: "+Rule:subject" or "-Rule:subject".
+// look looks once and returns the changes as "+Rule:subject" or "-Rule:subject".
 func (f *fixture) look(t *testing.T) string {
 	t.Helper()
 	var all []string
@@ -64,7 +64,7 @@ func (f *fixture) look(t *testing.T) string {
 	return strings.Join(all, " ")
 }
 
-// cases provoke every rule.
+// cases are facts that break each rule.
 func cases() map[string]struct {
 	facts alert.Facts
 	key   string
@@ -174,7 +174,8 @@ func TestARestartTellsNothingTwice(t *testing.T) {
 	require.Equal(t, "-EventsFail", f.look(t))
 }
 
-// A circuit breaker lives in its process. A restart is no proof that the destination is back.
+// A circuit breaker lives in its process and is closed after a restart, which does not prove that
+// the destination is back.
 func TestARestartGivesNoAllClearForACircuit(t *testing.T) {
 	f := newFixture(t)
 	crm := alert.Destination{Name: "crm", Open: true, Cause: "503"}

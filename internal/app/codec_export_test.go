@@ -5,14 +5,14 @@ import (
 	"github.com/grapnel/grapnel/internal/engine"
 )
 
-// CodecEndpoint is where a Web UI finds the codec of a process.
+// CodecEndpoint returns the URL of a process's codec for a Web UI.
 func CodecEndpoint(listen, token string, from config.Size) string {
 	p := &process{env: config.Env{AdminListen: listen, AdminToken: config.NewSecret(token)}, config: &config.Config{CompressFrom: from}}
 	return p.codecEndpoint()
 }
 
-// CodecOrigins are the Web UIs that may ask, by that of the engine and the one
-// that is configured.
+// CodecOrigins returns the origins of Web UIs that may use the codec: the embedded engine's and the
+// configured one.
 func CodecOrigins(ui, configured string) []string {
 	p := &process{env: config.Env{UIOrigin: configured}, config: &config.Config{}}
 	if ui != "" {

@@ -11,7 +11,7 @@ import (
 	"github.com/grapnel/grapnel/internal/app"
 )
 
-// GRAPNEL_UPDATE_GOLDEN=1 writes it anew, as `make openapi` does.
+// With GRAPNEL_UPDATE_GOLDEN=1, as in `make openapi`, the test writes the document.
 func TestTheOpenAPIDocumentIsThatOfTheCode(t *testing.T) {
 	const file = "../../docs/openapi.json"
 	made, err := app.OpenAPI()

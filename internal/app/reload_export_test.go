@@ -11,10 +11,10 @@ import (
 	"github.com/grapnel/grapnel/internal/destination"
 )
 
-// Reloader is a reloader whose looks tests make themselves.
+// Reloader is a reloader that reads the file only when a test calls Look.
 type Reloader struct{ *reloader }
 
-// NewReloader looks after the file of a configuration that is in force.
+// NewReloader makes a reloader for the file of a configuration that is in force.
 func NewReloader(path string, c *config.Config, log *zap.Logger, apply func(*config.Config) error) Reloader {
 	p := &process{destinations: destination.NewSet(destination.Deps{}), env: config.Env{Config: path}, config: c, log: log}
 	return Reloader{newReloader(p, apply)}
@@ -23,17 +23,17 @@ func NewReloader(path string, c *config.Config, log *zap.Logger, apply func(*con
 // Look looks at the file.
 func (r Reloader) Look() { r.look() }
 
-// Reload is what SIGHUP does.
+// Reload does what SIGHUP does.
 func (r Reloader) Reload() { r.reload() }
 
-// Report is what /readyz says.
+// Report returns the configuration's part of /readyz.
 func (r Reloader) Report() *admin.Config { return r.report() }
 
-// Begin listens for SIGHUP and gives what looks after the file.
+// Begin listens for SIGHUP and returns the function that watches the file.
 func (r Reloader) Begin() func(context.Context) error { return r.part().run }
 
-// Working is a worker's table under a configuration, and what puts another one
-// into force.
+// Working returns a worker's activities under a configuration, and a function that puts another
+// configuration into force.
 func Working(c *config.Config, log *zap.Logger) (*activities.Activities, func(*config.Config) error, error) {
 	o, err := newObserver(c, log)
 	if err != nil {

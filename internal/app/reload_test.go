@@ -18,7 +18,7 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// watched is a file that a reloader looks after.
+// watched is a file with its reloader.
 type watched struct {
 	app.Reloader
 	path    string
@@ -57,7 +57,7 @@ func (w *watched) write(t *testing.T, text string) {
 	require.NoError(t, os.WriteFile(w.path, []byte(text), 0o600))
 }
 
-// settle looks twice: a change counts once the file has stayed the same.
+// settle looks twice, because a change counts only once the file has stayed the same.
 func (w *watched) settle() {
 	w.Look()
 	w.Look()

@@ -16,7 +16,7 @@ import (
 
 func nothing(context.Context, handler.Event[[]byte]) error { return nil }
 
-// world is a program with handlers of its own, on a configuration.
+// world is a program with its own handlers and a configuration.
 func world(t *testing.T, yaml string, bind handler.Bind, environ ...string) app.World {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "grapnel.yaml")

@@ -18,19 +18,19 @@ import (
 	"github.com/grapnel/grapnel/worker"
 )
 
-// Watched is what looks after a process, by the clock of a test.
+// Watched is a process with its watch, on a test's clock.
 type Watched struct {
 	watch *watch
 	p     *process
 }
 
-// Heard is what a process hears of events.
+// Heard receives what happens to events.
 type Heard interface {
 	starter.Observer
 	worker.Observer
 }
 
-// NewWatched makes one with the destinations of its configuration in force.
+// NewWatched makes a Watched with the destinations of its configuration in force.
 func NewWatched(c client.Client, cfg *config.Config, s *spool.Spool, log *zap.Logger, now func() time.Time) (*Watched, error) {
 	o, err := newObserver(cfg, log)
 	if err != nil {
@@ -51,19 +51,19 @@ func NewWatched(c client.Client, cfg *config.Config, s *spool.Spool, log *zap.Lo
 	return &Watched{w, p}, err
 }
 
-// Heard is what hears of events.
+// Heard returns the process's observer.
 func (w *Watched) Heard() Heard { return w.p.observer }
 
 // Look looks once.
 func (w *Watched) Look(ctx context.Context) { w.watch.look(ctx) }
 
-// Alerts are what is on.
+// Alerts returns the alerts.
 func (w *Watched) Alerts() *alert.Watch { return w.watch.alerts }
 
 // Reconfigure puts another configuration into force.
 func (w *Watched) Reconfigure(c *config.Config) error { return w.p.reconfigure(nil, c) }
 
-// Circuit is the state of a destination's breaker.
+// Circuit returns the state of a destination's circuit breaker.
 func (w *Watched) Circuit(name string) string {
 	for _, s := range w.p.destinations.States() {
 		if s.Name == name {
@@ -73,7 +73,7 @@ func (w *Watched) Circuit(name string) string {
 	return ""
 }
 
-// Deliver takes an event to a destination.
+// Deliver delivers an event to a destination.
 func (w *Watched) Deliver(ctx context.Context, name string, d destination.Delivery) error {
 	for _, one := range w.p.destinations.All() {
 		if one.Name() == name {

@@ -35,13 +35,13 @@ import (
 	"github.com/grapnel/grapnel/worker"
 )
 
-// clock is a clock that a test turns; it runs besides.
+// clock is a clock that runs, and that a test can also move forward.
 type clock struct{ ahead atomic.Int64 }
 
 func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
 func (c *clock) forward(d time.Duration) { c.ahead.Add(int64(d)) }
 
-// temporal answers what a watch asks of Temporal. Anything else it is asked for panics.
+// temporal is a Temporal client that answers the calls of a watch. Other calls panic.
 type temporal struct {
 	client.Client
 	mu     sync.Mutex
@@ -99,7 +99,7 @@ func (t *temporal) DescribeTaskQueue(context.Context, string, enumspb.TaskQueueT
 	return r, nil
 }
 
-// plant is a process that is watched, without the events it is about.
+// plant is a process with its watch, without receiver and worker.
 type plant struct {
 	*app.Watched
 	clock    *clock
@@ -107,7 +107,7 @@ type plant struct {
 	spool    *spool.Spool
 	// down makes its destination fail.
 	down atomic.Bool
-	// told are the bodies that the target of alerts was sent.
+	// told are the bodies that the target of alerts has received.
 	told chan string
 	file string
 }
@@ -153,7 +153,7 @@ func configured(t *testing.T, yaml string) *config.Config {
 	return c
 }
 
-// on looks and gives the rules that are on.
+// on looks once and returns the rules that are on.
 func (p *plant) on(t *testing.T) []string {
 	t.Helper()
 	p.Look(t.Context())
@@ -184,8 +184,7 @@ func (p *plant) delivers(t *testing.T) error {
 	return p.Deliver(t.Context(), "crm", destination.Delivery{Event: event.Event{ID: "x", Source: "shop"}, Attempt: 1})
 }
 
-// troubles are, for each rule, what happens in the world that its alert is about, and what
-// ends it.
+// troubles has, for each rule, a function that causes its alert and one that ends it.
 func troubles() map[string]struct{ begin, end func(t *testing.T, p *plant) } {
 	type trouble = struct{ begin, end func(t *testing.T, p *plant) }
 	pass := func(d time.Duration) func(*testing.T, *plant) {
@@ -247,7 +246,8 @@ func troubles() map[string]struct{ begin, end func(t *testing.T, p *plant) } {
 				for range 3 {
 					require.Error(t, p.delivers(t))
 				}
-				// On a slow machine the first may be a try after the rest.
+				// On a slow machine the breaker may be half-open already, and let a delivery
+				// through.
 				require.Eventually(t, func() bool {
 					_, deferred := errors.AsType[*destination.Deferred](p.delivers(t))
 					return deferred
@@ -322,7 +322,7 @@ alerts:
   targets: {chat: {format: slack, url: %q, allow_private: [127.0.0.1]}}
 `, next.URL))))
 	p.temporal.dies(p.clock.now().Add(-2 * time.Hour))
-	p.clock.forward(time.Minute) // A list is believed for as long.
+	p.clock.forward(time.Minute) // A count of dead letters is used for a minute.
 	require.Equal(t, []string{alert.OldDeadLetter}, p.on(t), "by the limits that are in force now")
 	require.Equal(t, "https://new.example.com/runbooks/OldDeadLetter", p.Alerts().Active()[0].Runbook)
 	told := <-other + <-other

@@ -6,10 +6,10 @@ import (
 	"go.uber.org/zap"
 )
 
-// Laborer is what work uses of a worker.
+// Laborer is the part of a worker that Work uses.
 type Laborer = startStopper
 
-// Work runs a worker until ctx is done, or until it can't start or go on.
+// Work runs a worker until ctx is done, or until it fails.
 func Work(ctx context.Context, made func(onFatal func(error)) Laborer) error {
 	return runWorker(ctx, made, zap.NewNop())
 }

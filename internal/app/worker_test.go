@@ -10,7 +10,7 @@ import (
 	"github.com/grapnel/grapnel/internal/app"
 )
 
-// fakeWorker starts as it is told and notes its end.
+// fakeWorker starts with the given error and notes its stop.
 type fakeWorker struct {
 	fault   error
 	onFatal func(error)

@@ -21,14 +21,14 @@ import (
 	"github.com/grapnel/grapnel/internal/console"
 )
 
-// The tokens of these tests, and what only who is let in may see.
+// The tokens of these tests, and a text that only authorised callers may see.
 const (
 	operateToken = "the-token-with-which-one-may-operate"
 	readToken    = "the-token-with-which-one-may-look"
 	inside       = "what only those inside may see"
 )
 
-// lever is a part of the REST API that counts who has pulled it.
+// lever is a part of the REST API. It counts the calls that change something.
 type lever struct{ pulled *int }
 
 // Register implements admin.Endpoints.
@@ -36,7 +36,7 @@ func (l lever) Register(api huma.API) {
 	huma.Register(api, huma.Operation{OperationID: "pull", Method: http.MethodPost, Path: "/lever"},
 		func(context.Context, *struct{}) (*struct{}, error) {
 			*l.pulled++
-			return nil, nil //nolint:nilnil // There is nothing to say.
+			return nil, nil //nolint:nilnil // The answer has no body.
 		})
 	huma.Register(api, huma.Operation{OperationID: "look", Method: http.MethodGet, Path: "/lever"},
 		func(context.Context, *struct{}) (*struct{ Body string }, error) {
@@ -104,7 +104,7 @@ type reply struct {
 	cookies    []*http.Cookie
 }
 
-// logIn gives a session and what its forms carry.
+// logIn returns a session's cookie and the CSRF value of its forms.
 func (f *fortress) logIn(t *testing.T, token string) (*http.Cookie, string) {
 	t.Helper()
 	res, _ := f.ask(t, http.MethodPost, "/login", "token="+token, nil)
@@ -117,7 +117,7 @@ func (f *fortress) logIn(t *testing.T, token string) (*http.Cookie, string) {
 	return cookie, csrf[:64]
 }
 
-// untouched fails when anything was done.
+// untouched fails the test if anything was changed.
 func (f *fortress) untouched(t *testing.T) {
 	t.Helper()
 	require.Empty(t, f.world.started)
@@ -126,7 +126,7 @@ func (f *fortress) untouched(t *testing.T) {
 	require.Zero(t, f.pulled)
 }
 
-// deeds are all forms that change something.
+// deeds are all forms that change something, each with its path.
 func deeds() map[string]string {
 	return map[string]string{
 		"/dead-letters": "action=replay&reason=x&why=x", "/destinations/crm": "verb=pause&why=x", "/sources/zoom": "verb=pause&why=x",
@@ -152,7 +152,7 @@ func TestWithoutATokenAPageOfAnotherSiteGetsNothing(t *testing.T) {
 			res, _ := f.ask(t, http.MethodPost, path, form+"&csrf="+csrf, func(r *http.Request) { r.Header.Set(header[0], header[1]) })
 			require.Equal(t, http.StatusForbidden, res.StatusCode, "%s: %s", path, name)
 		}
-		// A client that is no browser says nothing of its origin, and has no form of ours.
+		// A client that is not a browser sends no Origin, and has no CSRF value.
 		res, _ := f.ask(t, http.MethodPost, path, form, nil)
 		require.Equal(t, http.StatusForbidden, res.StatusCode, path)
 	}
@@ -161,7 +161,7 @@ func TestWithoutATokenAPageOfAnotherSiteGetsNothing(t *testing.T) {
 	f.untouched(t)
 }
 
-// form is what the forms carry where nobody has to log in.
+// form returns the CSRF value of the forms if nobody has to log in.
 func (f *fortress) form(t *testing.T) (string, string) {
 	t.Helper()
 	_, text := f.ask(t, http.MethodGet, "/destinations", "", nil)
@@ -210,7 +210,7 @@ func TestNobodyActsWhoMayNot(t *testing.T) {
 			_, _ = f.ask(t, method, path+"?"+form+"&csrf="+annForm, "", session(ann))
 		}
 	}
-	// The session of the page opens nothing of the REST API: a browser sends it by itself.
+	// The page's session must not open the REST API, because a browser sends the cookie by itself.
 	for name, c := range map[string]struct {
 		as     func(*http.Request)
 		status int
@@ -251,7 +251,7 @@ func TestNoTrickWithAPathOpensADoor(t *testing.T) {
 	f.untouched(t)
 }
 
-// raw sends bytes as they are and gives the status and all that comes back.
+// raw sends bytes as they are, and returns the status and the whole answer.
 func (f *fortress) raw(t *testing.T, request string) (status int, answer string) {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", f.Addr().String())

@@ -22,7 +22,7 @@ import (
 	"github.com/grapnel/grapnel/internal/telemetry/series"
 )
 
-// hostile is what a sender may write anywhere.
+// hostile is a text of an attacker, who can put it into any field that senders write.
 const hostile = `<script>alert(1)</script>"'><img src=x onerror=alert(1)>{{.}}`
 
 var (
@@ -31,7 +31,7 @@ var (
 	fixed = func() time.Time { return noon }
 )
 
-// world is what the pages of a test show and what was asked of it.
+// world is what the pages of a test show. It records what they do.
 type world struct {
 	rows    []eventlog.Row
 	full    *eventlog.Story
@@ -80,7 +80,7 @@ func (w *world) Control(_ context.Context, id, verb, _ string) error {
 	return nil
 }
 
-// options show everything there is, hostile in every part that others write.
+// options make every page show something, with hostile text in every part that others write.
 func options(t *testing.T, w *world) console.Options {
 	t.Helper()
 	w.rows = []eventlog.Row{{
@@ -238,7 +238,7 @@ func TestASearchReachesTemporalAsItWasMeant(t *testing.T) {
 	require.Equal(t, "/events/"+anID, moved.Header().Get("Location"))
 }
 
-// csrfOf finds what a form of a page carries.
+// csrfOf finds the CSRF value in a page's form.
 func csrfOf(t *testing.T, w *httptest.ResponseRecorder) string {
 	t.Helper()
 	found := regexp.MustCompile(`name="csrf" value="([0-9a-f]+)"`).FindStringSubmatch(w.Body.String())
@@ -275,7 +275,7 @@ func TestFormsActOnceTheyComeFromAPageOfOurs(t *testing.T) {
 	require.Equal(t, []string{"op-1 cancel"}, w.verbs)
 }
 
-// login logs in and gives the session.
+// login logs in and returns the session's cookie.
 func login(t *testing.T, c http.Handler, token string) *http.Cookie {
 	t.Helper()
 	w := post(t, c, "/login", url.Values{"token": {token}, "next": {"/events"}})

@@ -24,8 +24,8 @@ import (
 	"github.com/grapnel/grapnel/internal/telemetry/series"
 )
 
-// company is a grapnel as somebody would run it, on a bad day: the CRM answers 503 since
-// twelve minutes, the warehouse is paused, and one source has gone silent.
+// company is a user's grapnel on a bad day: the CRM has answered 503 for twelve minutes, the
+// warehouse is paused, and one source has gone silent.
 type company struct {
 	now  time.Time
 	dice *rand.Rand
@@ -34,12 +34,12 @@ type company struct {
 	dead []eventlog.Row
 }
 
-// senders are its sources, with how many events a minute each sends.
+// senders are the company's sources, each with its events per minute.
 func senders() map[string]float64 {
 	return map[string]float64{"stripe": 4, "zoom": 1.5, "github": 0.8, "shopify-eu-production": 2.5, "slack": 0.3}
 }
 
-// targets are its routes, with the source that each is for.
+// targets are the company's routes, each with the source of its events.
 func targets() map[string]string {
 	return map[string]string{
 		"crm": "zoom", "billing": "stripe", "warehouse": "shopify-eu-production", "search-index": "github", "zoom/meeting/ended": "zoom",
@@ -51,7 +51,7 @@ func newCompany(days int) *company {
 	c.set = series.New(func() time.Time { return c.now })
 	for ; c.now.Before(noon); c.now = c.now.Add(time.Minute) {
 		if at := noon.Sub(c.now); at < 9*time.Hour && at > 8*time.Hour {
-			continue // It was stopped for an hour.
+			continue // grapnel was stopped for this hour.
 		}
 		c.set.Alive()
 		c.minute(noon.Sub(c.now))
@@ -62,7 +62,7 @@ func newCompany(days int) *company {
 	return c
 }
 
-// minute is what happens in one, so long before noon.
+// minute records the events of one minute, which is ago before noon.
 func (c *company) minute(ago time.Duration) {
 	day := 0.6 + 0.4*math.Sin(float64(c.now.Hour())/24*2*math.Pi)
 	crmDown := ago < 12*time.Minute
@@ -120,7 +120,7 @@ func (c *company) id() string {
 	return hex.EncodeToString(b)
 }
 
-// reasons are why its events die, and on the way to where.
+// reasons are the dead letters' reasons, each with source, type and route.
 func reasons() []struct{ source, typ, subject, route, reason, text string } {
 	return []struct{ source, typ, subject, route, reason, text string }{
 		{"zoom", "meeting.started", "Weekly Team Meeting", "crm", "503 Service Unavailable", "destination crm: POST https://crm.example.com/hooks was answered 503 Service Unavailable"},

@@ -11,14 +11,14 @@ import (
 )
 
 var (
-	// rects finds the marks of the plots, with the link that they are in.
+	// rects finds the marks of the plots, each with its link.
 	rects = regexp.MustCompile(`(?:<a href="([^"]*)" tabindex="-1">)?<rect class="([a-z]+)" [^>]*><title>([^<]*)`)
 	links = regexp.MustCompile(` href="(/[^"]*)"`)
 	rows  = regexp.MustCompile(`(?s)<tbody>(.*?)</tbody>`)
 )
 
-// Whatever is drawn leads to the list behind it: by itself, or by the column that it lets the
-// pointer through to.
+// Every mark leads to a list of what it counts: by its own link, or by that of the column behind
+// it.
 func TestEveryMarkLeadsToTheListBehindIt(t *testing.T) {
 	c := newCompany(1)
 	shown := page(t, c.options(t))
@@ -48,11 +48,11 @@ func TestEveryMarkLeadsToTheListBehindIt(t *testing.T) {
 	}
 }
 
-// Every link of every page leads to a page that there is.
+// Every link of every page leads to a page that exists.
 func TestEveryLinkLeadsSomewhere(t *testing.T) {
 	c := newCompany(1)
 	shown := page(t, c.options(t))
-	seen := map[string]bool{"/metrics": true, "/readyz": true, "/endpoints": true} // Those are the listener's.
+	seen := map[string]bool{"/metrics": true, "/readyz": true, "/endpoints": true} // The admin listener serves these, not the console.
 	var follow []string
 	for _, path := range c.gallery() {
 		follow = append(follow, path)
@@ -65,7 +65,7 @@ func TestEveryLinkLeadsSomewhere(t *testing.T) {
 		seen[path] = true
 		w := get(t, shown, path)
 		if path == "/events/x" {
-			continue // The page of what is not there.
+			continue // This page is meant to be missing.
 		}
 		require.Equal(t, http.StatusOK, w.Code, "%s: %s", path, w.Body)
 		if n > len(c.gallery())+5000 || strings.HasPrefix(path, "/events/") {

@@ -53,8 +53,8 @@ func crowd(t *testing.T) console.Options {
 	return o
 }
 
-// What it took is printed; the bound is a hundred times what is promised, for machines that do
-// other things too: it tells a mistake of an order, and no more.
+// The test prints how long each page took. Its bound is a hundred times the promised time, because
+// the machine may be busy; it finds only mistakes of that order.
 func TestThePagesStayQuickWithManyDeadLetters(t *testing.T) {
 	c := page(t, crowd(t))
 	for _, path := range []string{"/", "/?range=24h", "/events", "/dead-letters", "/dead-letters?by=type&route=destination-03", "/sources", "/destinations"} {

@@ -36,7 +36,7 @@ api_key = "very-secret"
 
 func TestResolveFindsTemporal(t *testing.T) {
 	file := write(t, "temporal.toml", profiles)
-	t.Setenv("XDG_CONFIG_HOME", userFile(t)) // A file that must not be read unasked.
+	t.Setenv("XDG_CONFIG_HOME", userFile(t)) // This file must not be read, because no variable asks for it.
 	for _, c := range []struct {
 		name string
 		env  []string
@@ -154,8 +154,7 @@ func write(t *testing.T, name, text string) string {
 	return path
 }
 
-// userFile makes the file that the Temporal CLI keeps for a user, in a
-// directory of its own.
+// userFile makes a user's configuration file of the Temporal CLI, in a directory of its own.
 func userFile(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -184,8 +183,7 @@ func TestAClientIsMadeWhileTemporalIsAwayAndFindsItLater(t *testing.T) {
 	startWorkflow(t, c, "later")
 }
 
-// forward passes what arrives at the door on to an address, until the door is
-// closed.
+// forward forwards the connections of a listener to an address, until the listener is closed.
 func forward(door net.Listener, address string) {
 	for {
 		in, err := door.Accept()
@@ -227,7 +225,7 @@ func TestDialPassesOnWhatItIsGiven(t *testing.T) {
 	require.Equal(t, int64(1), started.count.Load())
 }
 
-// safeBuffer is a log that many goroutines write.
+// safeBuffer is a buffer that many goroutines may write.
 type safeBuffer struct {
 	sync.Mutex
 	text bytes.Buffer

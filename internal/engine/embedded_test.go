@@ -26,8 +26,7 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// limit is far above what any of these tests needs; it only keeps a broken
-// one from hanging.
+// limit is far above what any of these tests needs. It only keeps a broken test from hanging.
 const limit = 2 * time.Minute
 
 func within(t *testing.T) context.Context {
@@ -37,7 +36,7 @@ func within(t *testing.T) context.Context {
 	return ctx
 }
 
-// options are those of an engine on a fresh data directory.
+// options are the options of an engine on a fresh data directory.
 func options(t *testing.T) engine.EmbeddedOptions {
 	t.Helper()
 	binary, err := enginetest.Binary()
@@ -47,10 +46,10 @@ func options(t *testing.T) engine.EmbeddedOptions {
 		Binary:   binary,
 		AnyPorts: true,
 		Logger:   slog.New(slog.NewTextHandler(t.Output(), nil)),
-	}.Beside(true) // Or a busy machine keeps the tests waiting.
+	}.Beside(true) // At low priority a busy machine would keep the tests waiting.
 }
 
-// start runs an engine that is ended with the test, if not before.
+// start runs an engine and ends it with the test.
 func start(t *testing.T, o engine.EmbeddedOptions) *engine.Embedded {
 	t.Helper()
 	e, err := engine.Start(within(t), o)
@@ -67,7 +66,7 @@ func dial(t *testing.T, s engine.Settings) client.Client {
 	return c
 }
 
-// startWorkflow starts a workflow that nobody runs, with all the attributes.
+// startWorkflow starts a workflow with all search attributes. No worker runs it.
 func startWorkflow(t *testing.T, c client.Client, id string) {
 	t.Helper()
 	_, err := c.ExecuteWorkflow(within(t), client.StartWorkflowOptions{
@@ -248,7 +247,7 @@ func TestAPathMayHoldWhatSQLiteReadsAsAURI(t *testing.T) {
 func TestAPortThatIsTaken(t *testing.T) {
 	t.Run("before the start gives way to another", func(t *testing.T) {
 		door, err := new(net.ListenConfig).Listen(within(t), "tcp", "127.0.0.1:7233")
-		if err == nil { // Else someone else has it, which is as good.
+		if err == nil { // On an error another process has the port, which does as well.
 			defer func() { _ = door.Close() }()
 		}
 		o := options(t)
@@ -331,8 +330,8 @@ func TestRunningFindsTheEngineOfADirectoryWhileItLives(t *testing.T) {
 	require.False(t, ok, "it has ended")
 }
 
-// Both find the usual ports free if they look at the same moment: then one must
-// not take the other's engine for its own.
+// If both look at the same moment, both find the usual ports free. Neither may then take the
+// other's engine for its own.
 func TestTwoEnginesThatStartAtTheSameMomentAreTwo(t *testing.T) {
 	binary, err := enginetest.Binary()
 	require.NoError(t, err)

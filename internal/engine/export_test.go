@@ -2,24 +2,24 @@ package engine
 
 import "time"
 
-// Untied gives options whose engine outlives a killed parent, as on systems
-// where the kernel does not end a child with its parent.
+// Untied makes the engine outlive a killed parent, as on systems where the kernel does not end a
+// child with its parent.
 func (o EmbeddedOptions) Untied() EmbeddedOptions {
 	o.untied = true
 	return o
 }
 
-// Beside gives options whose engine runs at grapnel's own priority.
+// Beside makes the engine run at grapnel's own priority.
 func (o EmbeddedOptions) Beside(beside bool) EmbeddedOptions {
 	o.beside = beside
 	return o
 }
 
-// Grace gives options that let a left-over engine take so long to stop.
+// Grace sets how long a left-over engine may take to stop.
 func (o EmbeddedOptions) Grace(d time.Duration) EmbeddedOptions {
 	o.grace = d
 	return o
 }
 
-// EnginesIn reads a list of processes as systems without /proc give it.
+// EnginesIn reads the output of ps, for systems without /proc.
 func EnginesIn(list string, port int) []int { return enginesIn(list, port) }

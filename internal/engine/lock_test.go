@@ -21,8 +21,8 @@ import (
 	"github.com/grapnel/grapnel/internal/engine/enginetest"
 )
 
-// The test binary runs itself as a grapnel that can be killed: it starts an
-// engine on the directory of this variable, says where, and waits to be ended.
+// If this variable is set, the test binary is a grapnel that a test can kill: it starts an engine
+// on the directory that the variable names, prints its address, and waits.
 const (
 	helperDir  = "GRAPNEL_TEST_ENGINE_DIR"
 	helperTied = "GRAPNEL_TEST_ENGINE_TIED"
@@ -48,7 +48,7 @@ func helper(dir string, tied bool) {
 		return
 	}
 	fmt.Println("engine", e.PID, e.Address)
-	_, _ = bufio.NewReader(os.Stdin).ReadByte() // Until the test is gone.
+	_, _ = bufio.NewReader(os.Stdin).ReadByte() // This returns when the test has ended.
 	_ = e.Kill()
 }
 
@@ -80,14 +80,14 @@ func startParent(t *testing.T, dir string, tied bool) parent {
 	return p
 }
 
-// kill ends the grapnel, and not its engine, as kill -9 does.
+// kill ends the grapnel and not its engine, as kill -9 does.
 func (p parent) kill(t *testing.T) {
 	t.Helper()
 	require.NoError(t, p.cmd.Process.Kill())
 	require.Error(t, p.cmd.Wait())
 }
 
-// lock asks for the engine's lock of a data directory and keeps it.
+// lock takes the engine's lock of a data directory and keeps it.
 func lock(t *testing.T, dir string) error {
 	t.Helper()
 	return syscall.Flock(int(lockFile(t, dir).Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
@@ -134,14 +134,14 @@ func TestAnEngineIsTakenOver(t *testing.T) {
 	}
 }
 
-// requireGone waits until a process that gave back its lock has ended: the kernel
-// closes what it had open a moment before that.
+// requireGone waits until a process has ended. Its lock is released a moment before, when the
+// kernel closes its files.
 func requireGone(t *testing.T, pid int) {
 	t.Helper()
 	require.Eventually(t, func() bool { return gone(pid) }, limit, time.Millisecond, "two engines on one file")
 }
 
-// gone tells whether a process has ended, be it that nobody has waited for it.
+// gone tells whether a process has ended; one that nobody has waited for yet counts too.
 func gone(pid int) bool {
 	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 		return true

@@ -11,9 +11,9 @@ import (
 	"go.temporal.io/sdk/client"
 )
 
-// TestHowLongQueriesTake prints how long Temporal takes for what README, dlq, the page and
-// the Web UI ask of it: a list of 100 as they show it, and the count. GRAPNEL_QUERIES names
-// the Temporal, best one with many events; docs/performance.md has what it printed.
+// TestHowLongQueriesTake prints how long Temporal takes for the queries of README, dlq, the page
+// and the Web UI: a list of 100, and a count. GRAPNEL_QUERIES is the address of a Temporal with
+// many events. docs/performance.md has a result.
 func TestHowLongQueriesTake(t *testing.T) {
 	address := os.Getenv("GRAPNEL_QUERIES")
 	if address == "" {

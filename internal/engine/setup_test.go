@@ -22,7 +22,7 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// outcomes gives what became of each subject.
+// outcomes returns the outcome of each subject.
 func outcomes(r engine.Report) map[string]engine.Outcome {
 	all := map[string]engine.Outcome{}
 	for _, s := range r.Steps {
@@ -205,8 +205,8 @@ func aliases(t *testing.T, s engine.Services, namespace string) map[string]strin
 	return found.GetConfig().GetCustomSearchAttributeAliases()
 }
 
-// guarded is a Temporal that answers each call with a given error, the way a
-// Temporal Cloud namespace or an authorizer does. Nil lets a call through.
+// guarded is a Temporal that answers a call with a given error, as Temporal Cloud or an authorizer
+// does. A nil error lets the call through.
 type guarded struct {
 	workflowservice.WorkflowServiceClient
 	operatorservice.OperatorServiceClient

@@ -57,8 +57,8 @@ func TestASearchAttributeThatAnUpgradeAddsIsKnownAtOnce(t *testing.T) {
 	})
 }
 
-// forget takes search attributes from a namespace, as one looks that an earlier
-// version has made.
+// forget removes search attributes from a namespace, so that it looks as if an earlier version had
+// made it.
 func forget(t *testing.T, c client.Client, namespace string, names ...string) {
 	t.Helper()
 	found, err := c.WorkflowService().DescribeNamespace(within(t), &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
@@ -78,8 +78,8 @@ func forget(t *testing.T, c client.Client, namespace string, names ...string) {
 	require.NoError(t, err)
 }
 
-// A run that follows another of its ID waits for the least time between two runs:
-// its first event says for how long. A dead letter and its replay would wait so.
+// Temporal delays a run that follows another of its ID by the minimal interval; the run's first
+// event says how long. A dead letter and its replay would be delayed too.
 func TestARunFollowsAnotherOfItsIDWithoutDelay(t *testing.T) {
 	o := options(t)
 	o.InMemory = true
@@ -103,7 +103,7 @@ func TestARunFollowsAnotherOfItsIDWithoutDelay(t *testing.T) {
 	require.Zero(t, event.GetWorkflowExecutionStartedEventAttributes().GetFirstWorkflowTaskBackoff().AsDuration())
 }
 
-// What a Temporal that runs elsewhere has set is told by its dead letters.
+// The dead letters of a Temporal that runs elsewhere show which settings it has.
 func TestSettingsAreToldByTheirEffects(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -134,8 +134,8 @@ func TestSettingsAreToldByTheirEffects(t *testing.T) {
 	}
 }
 
-// fail makes dead letters as ProcessEvent does: several, since a first run that
-// takes over half a second shows nothing.
+// fail makes dead letters as ProcessEvent does. It makes several, because one whose first run takes
+// over half a second shows nothing.
 func fail(t *testing.T, c client.Client) {
 	t.Helper()
 	w := worker.New(c, "fail", worker.Options{})
@@ -159,12 +159,12 @@ func TestTheEngineYieldsToTheReceiver(t *testing.T) {
 		t.Skip("niceness is read from /proc")
 	}
 	e := start(t, options(t).Beside(false))
-	ours := niceness(t, "/proc/self/task")[0] // A thread that started an engine is lower.
+	ours := niceness(t, "/proc/self/task")[0] // A thread that has started an engine has a higher niceness.
 	require.Equal(t, []int{min(ours+10, 19)}, slices.Compact(niceness(t, fmt.Sprintf("/proc/%d/task", e.PID))))
 }
 
-// niceness gives that of each thread of a process, sorted: the nineteenth field of
-// its stat file, counted behind the name.
+// niceness returns the niceness of each thread of a process, sorted. It is field 19 of the thread's
+// stat file; the fields are counted from behind the name.
 func niceness(t *testing.T, tasks string) []int {
 	t.Helper()
 	threads, err := filepath.Glob(filepath.Join(tasks, "*", "stat"))
@@ -173,7 +173,7 @@ func niceness(t *testing.T, tasks string) []int {
 	for _, thread := range threads {
 		text, err := os.ReadFile(thread)
 		if err != nil {
-			continue // It has ended meanwhile.
+			continue // The thread has ended meanwhile.
 		}
 		_, behind, found := strings.Cut(string(text), ") ")
 		require.True(t, found)

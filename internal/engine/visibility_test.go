@@ -17,8 +17,7 @@ import (
 	"github.com/grapnel/grapnel/internal/engine"
 )
 
-// indexes counts the indexes of the visibility table of an engine that is stopped:
-// all, and those that hold only the rows that have the column.
+// indexes counts the indexes of a stopped engine's visibility table: all, and the partial ones.
 func indexes(t *testing.T, dir string, more ...string) (all, partial int) {
 	t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(dir, "engine.db"))
@@ -43,8 +42,8 @@ func indexes(t *testing.T, dir string, more ...string) (all, partial int) {
 	return all, partial
 }
 
-// The whole life of a file: made and trimmed at the first start, kept so, given all
-// its indexes back, trimmed again, and left alone where it is not what we know.
+// The life of a database: made and trimmed at the first start, left trimmed, given all its indexes
+// back, trimmed again, and left as it is when its schema is unknown.
 func TestVisibilityIndexesAreTrimmedAndGivenBack(t *testing.T) {
 	o := options(t)
 	run := func(keep bool, during func(e *engine.Embedded)) string {
@@ -87,8 +86,8 @@ func TestVisibilityIndexesAreTrimmedAndGivenBack(t *testing.T) {
 	require.Equal(t, []int{38, 33}, []int{all, partial})
 }
 
-// requireFindable asks for the two workflows by what is indexed whole, by what is
-// indexed where it is there, and by what is not indexed.
+// requireFindable finds the two workflows by columns with a whole, with a partial and without an
+// index.
 func requireFindable(t *testing.T, e *engine.Embedded) {
 	t.Helper()
 	c := dial(t, e.Settings())

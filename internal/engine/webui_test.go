@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ask sends a request to the Web UI as it is written, and gives the status and the body of
-// the answer.
+// ask sends the lines of a request to the Web UI as they are, and returns the status and the body
+// of the answer.
 func ask(t *testing.T, address string, lines ...string) (int, string) {
 	t.Helper()
 	c, err := (&net.Dialer{}).DialContext(within(t), "tcp", address)
@@ -88,7 +88,7 @@ func TestTheWebUIAnswersThisMachineAlone(t *testing.T) {
 			status, body := ask(t, address, act, "Host: "+address, "Origin: http://"+address, "Sec-Fetch-Site: same-origin",
 				"Cookie: "+shown.Name+"="+shown.Value, "X-CSRF-Token: "+shown.Value,
 				"Content-Type: application/json", "Content-Length: 2", "", "{}")
-			// The UI may not have found the frontend yet, which came up after it.
+			// The UI may not have found the frontend yet, which starts later.
 			return status == 404 && strings.Contains(body, "workflow not found")
 		}, limit, 100*time.Millisecond)
 	})

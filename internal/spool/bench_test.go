@@ -16,8 +16,8 @@ import (
 	"github.com/grapnel/grapnel/internal/spool"
 )
 
-// BenchmarkPut measures durable puts by concurrent putters while a drain goes on. Beside ns/op it
-// reports puts/s, syncs for each put, and the 99th percentile and the maximum of the latency.
+// BenchmarkPut measures durable puts by concurrent putters while a drain goes on. Besides ns/op it
+// reports puts/s, syncs per put, and the 99th percentile and the maximum of the latency.
 func BenchmarkPut(b *testing.B) {
 	for _, size := range []int{500, 50_000} {
 		for _, putters := range []int{1, 8, 64, 256} {

@@ -20,7 +20,7 @@ import (
 	"github.com/grapnel/grapnel/internal/spool"
 )
 
-// threeEntries leaves a closed spool with one segment of three records of one size.
+// threeEntries makes a spool with one segment of three records of equal size, and closes it.
 func threeEntries(t *testing.T) (dir, segment string, size int64) {
 	t.Helper()
 	dir = t.TempDir()
@@ -231,7 +231,7 @@ func TestASectorThatCanNotBeReadCostsItsRecordsAlone(t *testing.T) {
 			require.LessOrEqual(t, lost, int64(block))
 			found, _, _, err := spool.ScanRecords(b, mark)
 			require.NoError(t, err)
-			// A block touches three records of half its size at the most.
+			// A block overlaps at most three records of half its size.
 			require.GreaterOrEqual(t, len(found), entries-3)
 			require.Less(t, len(found), entries)
 		})

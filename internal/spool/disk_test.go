@@ -18,7 +18,7 @@ import (
 
 var errSync, errWrite = errors.New("sync failed"), errors.New("write failed")
 
-// disk makes files whose writes and syncs can be made to fail, and that know what is synced.
+// disk makes files whose writes and syncs can be made to fail. It knows which bytes were synced.
 type disk struct {
 	failSync, failWrite atomic.Bool
 	mu                  sync.Mutex
@@ -73,8 +73,8 @@ func (f *diskFile) Sync() error {
 	return nil
 }
 
-// crash copies the directory as a power cut would leave it: of each segment what was synced and a
-// part of the rest.
+// crash copies the directory as a power cut would leave it: of each segment the synced bytes and a
+// part of the others.
 func (d *disk) crash(t fataler, from, to string, keep float64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -146,7 +146,7 @@ func TestDoneSurvivesATimeOfFailure(t *testing.T) {
 	require.Equal(t, []string{"b"}, keysOf(next(t, s, 10)))
 }
 
-// hanging is a file whose sync waits until it is let go.
+// hanging is a file whose sync waits until the test releases it.
 type hanging struct {
 	spool.File
 	free <-chan struct{}

@@ -16,7 +16,7 @@ import (
 
 var quick = pace.Options{FirstBackoff: time.Millisecond, LastBackoff: 4 * time.Millisecond, Fast: time.Minute}
 
-// drain runs Drain until the spool is empty or the test's patience is over.
+// drain runs Drain until the spool is empty or the test's time-out is over.
 func drain(t *testing.T, s *spool.Spool, hand func(context.Context, spool.Entry) spool.Outcome, o pace.Options) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -51,7 +51,7 @@ func TestDrainHandsEverythingOverOnceAndTakesMoreAtATime(t *testing.T) {
 		mu.Lock()
 		times[e.Key]++
 		mu.Unlock()
-		time.Sleep(time.Millisecond) // Temporal's work.
+		time.Sleep(time.Millisecond) // The time that Temporal takes.
 		return spool.Taken()
 	}, pace.Options{Most: 8, Fast: time.Minute})
 	require.Len(t, times, 2000)

@@ -5,7 +5,7 @@ import "io"
 // File is what a segment needs of the disk.
 type File = file
 
-// WithDisk makes segments on a disk of the test's.
+// WithDisk makes the spool create its files by the test's own function.
 func (o Options) WithDisk(create func(path string) (File, error)) Options {
 	o.create = create
 	return o
@@ -20,7 +20,7 @@ func (s *Spool) Offer(e Entry) error {
 	return err
 }
 
-// EncodeRecord gives the record of an entry, DecodeRecord reads it back.
+// EncodeRecord returns the record of an entry; DecodeRecord reads it back.
 func EncodeRecord(e Entry, mark uint64) []byte {
 	b := appendEntry(nil, e)
 	seal(b, e.Sequence)
@@ -28,7 +28,7 @@ func EncodeRecord(e Entry, mark uint64) []byte {
 	return b
 }
 
-// EncodeDone gives a record of done entries.
+// EncodeDone returns a record of done entries.
 func EncodeDone(done []uint64, mark uint64) []byte {
 	b := appendDone(nil, done)
 	stamp(b, mark)
@@ -50,7 +50,7 @@ func ScanRecords(b []byte, mark uint64) (entries []Entry, end, damaged int64, er
 // DecodeRefusal reads the content of a refused entry's file.
 func DecodeRefusal(b []byte) (Entry, string, error) { return decodeRefusal(b) }
 
-// ReadBlocks reads a file as far as it can be read.
+// ReadBlocks reads a file as far as possible.
 func ReadBlocks(f io.ReaderAt, size int64) (b []byte, lost int64, fault error) {
 	return readBlocks(f, size)
 }

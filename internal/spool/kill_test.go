@@ -43,7 +43,7 @@ func child(dir string) error {
 	say := func(word, key string) {
 		mu.Lock()
 		defer mu.Unlock()
-		fmt.Println(word, key) // One write call: a kill never cuts a line.
+		fmt.Println(word, key) // This is one write call, so a kill can't cut the line.
 	}
 	for w := range 16 {
 		go func() {
@@ -93,8 +93,8 @@ func TestNothingAcceptedIsLostOverKills(t *testing.T) {
 	require.Greater(t, accepted, rounds)
 }
 
-// killOneChild runs a child, kills it some lines after the first and notes in waiting what must
-// still be there.
+// killOneChild runs a child, kills it some lines after the first, and notes in waiting which
+// entries the spool must still have.
 func killOneChild(t *testing.T, self, dir string, waiting map[string]bool) int {
 	t.Helper()
 	cmd := exec.Command(self)

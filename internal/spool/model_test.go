@@ -60,7 +60,7 @@ func (m *model) Put(t *rapid.T) {
 	delete(m.maybe, key)
 }
 
-// Take leases some entries, which must be waiting ones and in order.
+// Take leases some entries, and checks that they were waiting and come in order.
 func (m *model) Take(t *rapid.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -139,7 +139,7 @@ func (m *model) Crash(t *rapid.T) {
 	m.open(t)
 }
 
-// Restart closes and opens.
+// Restart closes the spool and opens it again.
 func (m *model) Restart(t *rapid.T) {
 	if err := m.spool.Close(); err != nil {
 		t.Fatalf("close: %v", err)
@@ -147,7 +147,7 @@ func (m *model) Restart(t *rapid.T) {
 	m.open(t)
 }
 
-// Check compares what is accepted with what is there.
+// Check compares the model with what the spool lists.
 func (m *model) Check(t *rapid.T) {
 	listed, err := m.spool.List(1 << 20)
 	if err != nil {

@@ -29,7 +29,7 @@ func FuzzScanRecords(f *testing.F) {
 			require.NoError(t, err)
 			require.Equal(t, []spool.Entry{e}, again)
 		}
-		// Whatever comes before it, a whole record behind garbage is found again.
+		// A whole record is found again after any garbage.
 		with, _, _, err := spool.ScanRecords(append(append([]byte{}, b...), good...), mark)
 		require.NoError(t, err)
 		if len(b) < 8 {

@@ -226,7 +226,7 @@ func TestWhatIsSetAsideBlocksNothingAndIsShown(t *testing.T) {
 	put(t, s, "a", "b")
 	before := s.Stats().Bytes
 	e := next(t, s, 1)[0]
-	require.NoError(t, s.SetAside(e, "too large for the engine"))
+	require.NoError(t, s.SetAside(e, "too large for Temporal"))
 	require.Error(t, s.SetAside(e, "twice"))
 	for range 2 {
 		st := s.Stats()
@@ -243,7 +243,7 @@ func TestWhatIsSetAsideBlocksNothingAndIsShown(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, listed, 2)
 		require.Equal(t, spool.Refused, listed[0].State)
-		require.Equal(t, "too large for the engine", listed[0].Reason)
+		require.Equal(t, "too large for Temporal", listed[0].Reason)
 		require.Equal(t, "a", listed[0].Key)
 		require.NoError(t, s.Close())
 		s = open(t, spool.Options{Path: dir})

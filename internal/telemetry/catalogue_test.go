@@ -16,7 +16,7 @@ import (
 	"github.com/grapnel/grapnel/internal/telemetry/series"
 )
 
-// full is everything that grapnel measures, of that many sources.
+// full returns metrics in which every metric of grapnel's has values, for that many sources.
 func full(t *testing.T, sources int) *telemetry.Metrics {
 	t.Helper()
 	var names []string
@@ -77,8 +77,8 @@ func full(t *testing.T, sources int) *telemetry.Metrics {
 	return m
 }
 
-// sdkCounts counts what the SDK counts on a busy worker: a timer for each of its
-// calls, polls, tasks and slots.
+// sdkCounts fills the SDK's metrics as on a busy worker: timers of its calls, polls, tasks and
+// slots.
 func sdkCounts(m *telemetry.Metrics) {
 	sdk := m.SDK().WithTags(map[string]string{"namespace": "default", "client_name": "temporal_go"})
 	for _, operation := range []string{

@@ -67,7 +67,7 @@ func TestSettleCountsOneOutcome(t *testing.T) {
 	}
 }
 
-// outcomes reads p, f and d.
+// outcomes reads p, f and d as processed, failed and duplicate.
 func outcomes(s string) []telemetry.Outcome {
 	var list []telemetry.Outcome
 	for _, c := range s {

@@ -23,7 +23,7 @@ func newMetrics(t *testing.T, l telemetry.Labels) *telemetry.Metrics {
 	return m
 }
 
-// scrape is the lines of /metrics as Prometheus reads them.
+// scrape returns the lines of /metrics.
 func scrape(t *testing.T, m *telemetry.Metrics) []string {
 	t.Helper()
 	srv := httptest.NewServer(m.Handler())

@@ -2,5 +2,5 @@ package fleet
 
 import "time"
 
-// SetWithin sets how long an answer is waited for.
+// SetWithin sets how long a reader waits for an answer.
 func (r *Reader) SetWithin(d time.Duration) { r.within = d }

@@ -20,8 +20,8 @@ import (
 
 var noon = time.Date(2026, 3, 4, 12, 0, 30, 0, time.UTC)
 
-// prometheus answers as its HTTP API is documented to: by the first of the
-// matrices whose key is part of the query, as [metric, values] in JSON.
+// prometheus is a stand-in of Prometheus's HTTP API. It answers with the first matrix whose key is
+// part of the query, written as [metric, values] in JSON.
 type prometheus struct {
 	matrices map[string]string
 
@@ -49,7 +49,7 @@ func (p *prometheus) count() int {
 	return len(p.asked)
 }
 
-// one is a series with a value at some minutes before noon.
+// one is a series with one value, at some minutes before noon.
 func one(labels string, values map[int]string) string {
 	var all []string
 	for ago, v := range values {
@@ -58,7 +58,7 @@ func one(labels string, values map[int]string) string {
 	return `{"metric":` + labels + `,"values":[` + strings.Join(all, ",") + `]}`
 }
 
-// serve gives a reader of a stand-in, whose clock can be moved.
+// serve returns a reader of a stand-in, and its clock, which the test may set.
 func serve(t *testing.T, h http.Handler) (r *fleet.Reader, clock *time.Time) {
 	t.Helper()
 	s := httptest.NewServer(h)
@@ -107,7 +107,7 @@ func TestTheSeriesOfAllProcesses(t *testing.T) {
 	} {
 		require.InDelta(t, want, sum(f.ByMinute(name, 60)), .001, name)
 	}
-	// A count that nobody raised is zero where a process lived, and a gap elsewhere.
+	// A count without values is zero where a process ran, and unknown elsewhere.
 	died := f.ByMinute(series.Died+"all sources", 60)
 	require.Equal(t, []bool{false, true, true, true}, []bool{died[56].Known, died[57].Known, died[58].Known, died[59].Known})
 	for _, levels := range [][]series.Point{f.Quantile(series.Answer, .99, 60), f.Quantile(series.Route+"crm", .99, 60)} {
@@ -118,7 +118,7 @@ func TestTheSeriesOfAllProcesses(t *testing.T) {
 	require.False(t, f.Quantile(series.Answer, .5, 60)[59].Known)
 }
 
-// What the starter says of a request decides which of the plots it is in.
+// The starter's outcome of a request decides in which plots it is counted.
 func TestEveryOutcomeOfTheStarterCountsWhereItBelongs(t *testing.T) {
 	for outcome, want := range map[starter.Outcome]string{
 		starter.Started: series.Received, starter.Duplicate: series.Received, starter.Abandoned: series.Received,
@@ -319,7 +319,7 @@ func TestPrometheusThatCannotBeAsked(t *testing.T) {
 			require.ErrorContains(t, err, test.want)
 			require.Less(t, len(err.Error()), 400)
 			require.NotContains(t, err.Error(), "query_range")
-			// A fault is not asked for again at once: the page stays quick.
+			// After an error Prometheus is not asked again at once, so that the page stays quick.
 			r.SetWithin(0)
 			_, again := r.Figures(t.Context(), 60)
 			require.Equal(t, err, again)

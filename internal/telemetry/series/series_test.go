@@ -13,7 +13,7 @@ import (
 	"github.com/grapnel/grapnel/internal/telemetry/series"
 )
 
-// clock is a clock that a test turns.
+// clock is a clock that a test sets.
 type clock struct {
 	mu sync.Mutex
 	at time.Time
@@ -42,7 +42,7 @@ func open(t *testing.T, path string, c *clock) *series.Set {
 	return s
 }
 
-// text writes points as a test reads them: a gap is a dash.
+// text writes points in short; an unknown one is a dash.
 func text(points []series.Point) string {
 	out := ""
 	for i, p := range points {
@@ -111,7 +111,7 @@ func TestSeriesSurviveARestart(t *testing.T) {
 	c.turn(time.Minute)
 	s.Add("received", 7)
 	require.NoError(t, s.Close())
-	// Two restarts: the second reads what the first wrote anew.
+	// Restart twice: the second restart reads the file that the first has rewritten.
 	for i := range 2 {
 		c.turn(time.Minute)
 		s = open(t, path, c)

@@ -2,6 +2,7 @@ package starter
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -282,25 +283,36 @@ func memoValue[T any](m *common.Memo, key string) (value T) {
 type seenEvents struct {
 	mu   sync.Mutex
 	now  func() time.Time
-	byID *lru.LRU[string, *sighting]
+	byID *lru.LRU[seenKey, *sighting]
+}
+
+// seenKey stands for an event ID or a digest in half the bytes of one: the process has
+// tens of thousands of them in memory, and two never share 128 bits of a SHA-256.
+type seenKey [16]byte
+
+func keyOf(text string) (k seenKey) {
+	sum := sha256.Sum256([]byte(text))
+	copy(k[:], sum[:])
+	return k
 }
 
 type sighting struct {
-	digest  string
-	since   time.Time // When the minute began in which repeats are counted.
-	repeats int
-	revived time.Time
+	digest  seenKey
+	repeats int32
+	// Both are Unix times in nanoseconds: when the minute began in which repeats are
+	// counted, and when the dead letter was last replayed by a request.
+	since, revived int64
 }
 
 const (
-	// seenSize bounds the memory to some 20 MB.
+	// seenSize bounds the memory to some 10 MB.
 	seenSize = 1 << 16
 	// repeatsPerMinute of one ID are looked up; more are called duplicates without.
 	repeatsPerMinute = 10
 )
 
 func newSeenEvents(now func() time.Time) *seenEvents {
-	byID, _ := lru.NewLRU[string, *sighting](seenSize, nil) // It fails for no size but 0.
+	byID, _ := lru.NewLRU[seenKey, *sighting](seenSize, nil) // It fails for no size but 0.
 	return &seenEvents{now: now, byID: byID}
 }
 
@@ -309,23 +321,23 @@ func newSeenEvents(now func() time.Time) *seenEvents {
 func (s *seenEvents) note(id, digest string) (known, often bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	g, ok := s.byID.Get(id)
+	g, ok := s.byID.Get(keyOf(id))
 	if !ok {
 		return false, false
 	}
-	if s.now().Sub(g.since) >= time.Minute {
-		g.since, g.repeats = s.now(), 0
+	if now := s.now().UnixNano(); now-g.since >= int64(time.Minute) {
+		g.since, g.repeats = now, 0
 	}
 	g.repeats++
-	return true, g.digest == digest && g.repeats > repeatsPerMinute
+	return true, g.digest == keyOf(digest) && g.repeats > repeatsPerMinute
 }
 
 // add remembers that Temporal has the event.
 func (s *seenEvents) add(id, digest string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.byID.Contains(id) {
-		s.byID.Add(id, &sighting{digest: digest, since: s.now()})
+	if key := keyOf(id); !s.byID.Contains(key) {
+		s.byID.Add(key, &sighting{digest: keyOf(digest), since: s.now().UnixNano()})
 	}
 }
 
@@ -334,14 +346,15 @@ func (s *seenEvents) add(id, digest string) {
 func (s *seenEvents) revive(id string, every time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	g, ok := s.byID.Peek(id)
+	g, ok := s.byID.Peek(keyOf(id))
+	now := s.now().UnixNano()
 	switch {
 	case !ok:
 		return true
-	case s.now().Sub(g.revived) < every:
+	case now-g.revived < int64(every):
 		return false
 	}
-	g.revived = s.now()
+	g.revived = now
 	return true
 }
 
@@ -349,7 +362,7 @@ func (s *seenEvents) revive(id string, every time.Duration) bool {
 func (s *seenEvents) unrevive(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if g, ok := s.byID.Peek(id); ok {
-		g.revived = time.Time{}
+	if g, ok := s.byID.Peek(keyOf(id)); ok {
+		g.revived = 0
 	}
 }

@@ -15,6 +15,12 @@ func (o EmbeddedOptions) Beside(beside bool) EmbeddedOptions {
 	return o
 }
 
+// With adds arguments to the engine's command line, which override our own.
+func (o EmbeddedOptions) With(args ...string) EmbeddedOptions {
+	o.further = args
+	return o
+}
+
 // Grace sets how long a left-over engine may take to stop.
 func (o EmbeddedOptions) Grace(d time.Duration) EmbeddedOptions {
 	o.grace = d

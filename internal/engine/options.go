@@ -59,6 +59,8 @@ type EmbeddedOptions struct {
 	beside bool          // The engine runs at grapnel's own priority.
 	untied bool          // The engine outlives a killed parent, as on systems other than Linux.
 	grace  time.Duration // How long a left-over engine may take to stop; zero means leftOverGrace.
+	// further arguments come last on the command line, so that they override ours.
+	further []string
 }
 
 // complete returns the options with their defaults, and makes the data directory. It is an error if
@@ -116,6 +118,7 @@ func (o EmbeddedOptions) arguments(p ports) []string {
 	if o.CodecEndpoint != "" {
 		args = append(args, "--ui-codec-endpoint", o.CodecEndpoint)
 	}
+	args = append(args, o.further...)
 	if o.InMemory {
 		return args
 	}

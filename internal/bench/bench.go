@@ -82,6 +82,8 @@ type bench struct {
 	stock  client.Client
 	report *Report
 	serial int
+	// syncs count those of the engines, by process.
+	syncs map[int]*syncCounter
 }
 
 // Run measures everything. It takes a minute or two with the usual options.
@@ -97,6 +99,12 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	defer stock.Close()
 	b := &bench{Options: o, client: c, stock: stock, report: newReport(o)}
+	b.syncs = map[int]*syncCounter{o.EnginePID: countSyncs(o.EnginePID), o.StockPID: countSyncs(o.StockPID)}
+	defer func() {
+		for _, s := range b.syncs {
+			s.close()
+		}
+	}()
 	machine := newMachine(o)
 	if err := b.describeEngine(ctx); err != nil {
 		return nil, err

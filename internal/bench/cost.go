@@ -126,10 +126,11 @@ func memory(pid int) (all, program int64) {
 type usage struct {
 	here, engine    time.Duration
 	written, writes int64
+	syncs           int64 // Negative where they can't be counted.
 }
 
 func (b *bench) use(engine int) usage {
-	u := usage{here: cpuTime(), engine: cpuTimeOf(engine)}
+	u := usage{here: cpuTime(), engine: cpuTimeOf(engine), syncs: b.syncs[engine].count()}
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(engine) + "/io")
 	if engine == 0 || err != nil {
 		return u

@@ -119,12 +119,12 @@ var errNotYet = errors.New("not yet")
 // replays makes dead letters and replays them, by resets and by operations.
 func (b *bench) replays(ctx context.Context) error {
 	for range min(b.Rounds, 3) {
-		rate, err := b.replay(ctx, max(b.Events/4, 20), b.byResets)
+		rate, err := b.replay(ctx, max(b.Events/4, 20), b.byResets, &b.report.ReplayCPU, &b.report.ReplayCalls)
 		if err != nil {
 			return err
 		}
 		b.report.Replays.add(rate)
-		if rate, err = b.replay(ctx, max(b.Events, 2*rampItems), b.byOperation); err != nil {
+		if rate, err = b.replay(ctx, max(b.Events, 2*rampItems), b.byOperation, &b.report.OperationCPU, &b.report.OperationCalls); err != nil {
 			return err
 		}
 		b.report.Operations.add(rate)
@@ -134,7 +134,8 @@ func (b *bench) replays(ctx context.Context) error {
 
 // replay makes n dead letters, has them replayed, and gives how many a second were.
 func (b *bench) replay(
-	ctx context.Context, n int, by func(ctx context.Context, queue string, ids []string, events *batch) (float64, error),
+	ctx context.Context, n int,
+	by func(ctx context.Context, queue string, ids []string, events *batch) (float64, error), cost *CPU, callsEach *float64,
 ) (float64, error) {
 	events, fails := newBatch(n, b.Secret), newBatch(n, b.Secret)
 	handle := func(body []byte) error {
@@ -146,8 +147,8 @@ func (b *bench) replay(
 			return errNotYet
 		}
 	}
-	queue := b.queue("replay")
-	run, err := b.Plant.Start(ctx, Setup{Queue: queue, Spool: true, Handle: handle})
+	queue, calls := b.queue("replay"), &Calls{}
+	run, err := b.Plant.Start(ctx, Setup{Queue: queue, Spool: true, Handle: handle, Calls: calls})
 	if err != nil {
 		return 0, err
 	}
@@ -164,7 +165,12 @@ func (b *bench) replay(
 			return 0, fmt.Errorf("event %s is no dead letter", id)
 		}
 	}
-	return by(ctx, queue, s.ids, events)
+	b.settle(ctx) // What it cost to make them dead is no part of it.
+	used, called := b.use(b.EnginePID), calls.Count()
+	rate, err := by(ctx, queue, s.ids, events)
+	cost.add(used, b.use(b.EnginePID), n)
+	*callsEach = float64(calls.Count()-called) / float64(n)
+	return rate, err
 }
 
 // byResets replays as Temporal's own tools do.

@@ -26,3 +26,9 @@ func (b *batch) Handle(body []byte) error        { return b.handle(body) }
 func (b *batch) Counts() (left, again int64)     { return b.left.Load(), b.repeats.Load() }
 func (b *batch) Await(ctx context.Context) error { return b.await(ctx) }
 func (b *batch) Latencies() []time.Duration      { return b.latencies() }
+
+// CountSyncs counts what a process syncs; done ends it.
+func CountSyncs(pid int) (count func() int64, done func()) {
+	s := countSyncs(pid)
+	return s.count, s.close
+}

@@ -33,9 +33,13 @@ type Report struct {
 	// Repeats counts events that were handled twice.
 	Repeats int `json:"repeats"`
 	// Calls to the engine and history events, for each event handled.
-	UpCalls         float64 `json:"upCalls"`
-	SplitCalls      float64 `json:"splitCalls"`
-	TextbookCalls   float64 `json:"textbookCalls"`
+	UpCalls       float64 `json:"upCalls"`
+	SplitCalls    float64 `json:"splitCalls"`
+	TextbookCalls float64 `json:"textbookCalls"`
+	// The same for each dead letter replayed, the worker's calls alone: by a reset, whose own
+	// call and lookups come on top, and by an operation, what it does for itself included.
+	ReplayCalls     float64 `json:"replayCalls"`
+	OperationCalls  float64 `json:"operationCalls"`
 	History         int64   `json:"history"`
 	TextbookHistory int64   `json:"textbookHistory"`
 	// CPU for each event of the rates. On a machine that is busy with other work it
@@ -45,6 +49,9 @@ type Report struct {
 	UpCPU       CPU `json:"upCPU"`
 	HTTPCPU     CPU `json:"httpCPU"`
 	SplitCPU    CPU `json:"splitCPU"`
+	// The same for each dead letter that is replayed.
+	ReplayCPU    CPU `json:"replayCPU"`
+	OperationCPU CPU `json:"operationCPU"`
 	// Others is the part of the machine's processors that neither this process nor the
 	// engines used while the bench ran; negative where it can't be told.
 	Others float64 `json:"others"`
@@ -161,12 +168,14 @@ func (s Series) Ratio(to Series) float64 {
 
 // CPU is what an event takes: Here is the processor time of this process, load
 // generator included, Engine that of the engine where it is our own, both in
-// nanoseconds; Written are the bytes that the engine writes, Writes how often.
+// nanoseconds; Written are the bytes that the engine writes, Writes how often, Syncs how
+// often it has the disk make them durable, empty where the system doesn't tell.
 type CPU struct {
 	Here    Series `json:"here"`
 	Engine  Series `json:"engine"`
 	Written Series `json:"written"`
 	Writes  Series `json:"writes"`
+	Syncs   Series `json:"fsyncs"`
 }
 
 func (c *CPU) add(from, to usage, events int) {
@@ -175,6 +184,17 @@ func (c *CPU) add(from, to usage, events int) {
 	c.Engine.add(float64(to.engine-from.engine) / n)
 	c.Written.add(float64(to.written-from.written) / n)
 	c.Writes.add(float64(to.writes-from.writes) / n)
+	if from.syncs >= 0 && to.syncs >= 0 {
+		c.Syncs.add(float64(to.syncs-from.syncs) / n)
+	}
+}
+
+// syncs is how often the engine syncs, for people.
+func (c *CPU) syncs() string {
+	if len(c.Syncs.Values) == 0 {
+		return "can't tell"
+	}
+	return fmt.Sprintf("%.1f", c.Syncs.Median)
 }
 
 // Stage is a part of the way of an event.
@@ -219,20 +239,24 @@ func (r *Report) printCosts(t table) {
 	t.row("grapnel up, at 50/s", "%.2f\t%d\t", r.LatencyCalls, r.History)
 	t.row("grapnel up, under load", "%.2f\t%d\t%d", r.UpCalls, r.History, r.Bytes)
 	t.row("starter and worker apart", "%.2f\t%d\t", r.SplitCalls, r.History)
+	t.row("a dead letter replayed, reset", "%.2f", r.ReplayCalls)
+	t.row("a dead letter replayed, operation", "%.2f", r.OperationCalls)
 	t.row("handled twice", "%d", r.Repeats)
-	t.row("\nCPU of an event", "here\tengine\tagainst bare\tagainst textbook\twritten\twrites")
+	t.row("\nCPU of an event", "here\tengine\tagainst bare\tagainst textbook\twritten\twrites\tfsyncs")
 	bare := r.BareCPU.Here.Median + r.BareCPU.Engine.Median
 	textbook := r.TextbookCPU.Here.Median + r.TextbookCPU.Engine.Median
 	cpu := func(name string, c CPU) {
 		here, there := c.Here.Median, c.Engine.Median
-		t.row(name, "%s\t%s\t%.2f\t%.2f\t%.0f KB\t%.0f", threeDigits(time.Duration(here)), threeDigits(time.Duration(there)),
-			(here+there)/max(bare, 1), (here+there)/max(textbook, 1), c.Written.Median/1000, c.Writes.Median)
+		t.row(name, "%s\t%s\t%.2f\t%.2f\t%.0f KB\t%.0f\t%s", threeDigits(time.Duration(here)), threeDigits(time.Duration(there)),
+			(here+there)/max(bare, 1), (here+there)/max(textbook, 1), c.Written.Median/1000, c.Writes.Median, c.syncs())
 	}
 	cpu("bare StartWorkflowExecution", r.BareCPU)
 	cpu("textbook design", r.TextbookCPU)
 	cpu("grapnel up", r.UpCPU)
 	cpu("grapnel up, HTTP destination", r.HTTPCPU)
 	cpu("starter and worker apart", r.SplitCPU)
+	cpu("a dead letter replayed, reset", r.ReplayCPU)
+	cpu("a dead letter replayed, operation", r.OperationCPU)
 }
 
 // printTimes writes how long answers and handling take.

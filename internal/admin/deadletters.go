@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -79,11 +80,11 @@ func (d DeadLetters) Register(api huma.API) {
 	}, d.operations)
 	huma.Register(api, huma.Operation{
 		OperationID: "get-operation", Method: http.MethodGet, Path: "/operations/{id}", Tags: tags,
-		Summary: "Look up an operation",
+		Summary: "Look up an operation", Description: "The keys of counts: " + becameText(),
 	}, d.operation)
 	huma.Register(api, huma.Operation{
 		OperationID: "list-operation-items", Method: http.MethodGet, Path: "/operations/{id}/items", Tags: tags,
-		Summary: "What became of each dead letter of an operation",
+		Summary: "What became of each dead letter of an operation", Description: "The values of became: " + becameText(),
 	}, d.items)
 	for _, do := range []string{"pause", "resume", "cancel"} {
 		huma.Register(api, huma.Operation{
@@ -91,6 +92,21 @@ func (d DeadLetters) Register(api huma.API) {
 			Summary: "Tell an operation to " + do, DefaultStatus: http.StatusAccepted,
 		}, d.control(do))
 	}
+}
+
+// becameText lists the values of event.Became with their words, for the OpenAPI document.
+func becameText() string {
+	var all []string
+	for _, became := range event.EveryBecame() {
+		switch {
+		case became == event.BecameNothing:
+		case became.Words() == string(became):
+			all = append(all, "`"+string(became)+"`")
+		default:
+			all = append(all, "`"+string(became)+"` ("+became.Words()+")")
+		}
+	}
+	return strings.Join(all, ", ") + "."
 }
 
 // storeProblem makes an answer of an error of the store.

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -94,34 +92,12 @@ func (o operator) Items(ctx context.Context, id, key string, from, most int) (fo
 			}
 			from++
 			if key == "" || key == string(x.Became) {
-				found = append(found, console.Item{ID: x.ID, Outcome: outcome(x.Became), Why: x.Why, At: x.At})
+				found = append(found, console.Item{ID: x.ID, Outcome: x.Became.Words(), Why: x.Why, At: x.At})
 			}
 		}
 		if len(items) < itemsAtOnce {
 			return found, 0, nil
 		}
-	}
-}
-
-// outcome writes what became of an item for people.
-func outcome(b event.Became) string {
-	switch b {
-	case event.BecameNothing:
-		return "not begun"
-	case event.BecameStarted:
-		return "being handled"
-	case event.BecameSame:
-		return "failed again, for the same reason"
-	case event.BecameOther:
-		return "failed for another reason"
-	case event.BecameGone:
-		return "no dead letter any more"
-	case event.BecameEnded:
-		return "ended by hand"
-	case event.BecameError:
-		return "could not be begun"
-	default:
-		return string(b)
 	}
 }
 
@@ -136,15 +112,18 @@ func shownOperation(s deadletter.Status) console.Operation {
 		ID: s.ID, Action: string(s.Action), State: string(s.Phase), Actor: s.Actor, Reason: s.Reason, Filter: filterText(s.Filter), Note: s.Note,
 		Started: s.Started, Ended: s.Ended, Total: s.Total,
 	}
-	for _, became := range slices.Sorted(maps.Keys(s.Counts)) {
+	for _, became := range event.EveryBecame() {
 		n := s.Counts[became]
+		if n == 0 {
+			continue
+		}
 		if became.Final() {
 			op.Done += n
 		}
 		if became.Failed() {
 			op.Failed += n
 		}
-		op.Results = append(op.Results, console.Result{Outcome: outcome(became), Key: string(became), Count: n})
+		op.Results = append(op.Results, console.Result{Outcome: became.Words(), Key: string(became), Count: n})
 	}
 	return op
 }

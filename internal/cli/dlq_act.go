@@ -281,14 +281,12 @@ func (p Program) endOf(st deadletter.Status, asJSON bool) error {
 	return nil
 }
 
+// countsOf writes how many items became what.
 func countsOf(counts map[event.Became]int) string {
 	var parts []string
-	for _, b := range []event.Became{
-		event.BecameHandled, event.BecameDiscarded, event.BecameRenewed, event.BecameSame, event.BecameOther, event.BecameStarted,
-		event.BecameGone, event.BecameEnded, event.BecameCancelled, event.BecameError,
-	} {
-		if n := counts[b]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, strings.ReplaceAll(string(b), "_", " ")))
+	for _, became := range event.EveryBecame() {
+		if n := counts[became]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, became.Words()))
 		}
 	}
 	if len(parts) == 0 {

@@ -113,11 +113,7 @@ func (p Program) printOperation(st deadletter.Status, each []deadletter.ItemStat
 		_, _ = fmt.Fprintf(t, "note\t%s\n", st.Note)
 	}
 	for _, one := range each {
-		became := string(one.Became)
-		if became == "" {
-			became = "not begun"
-		}
-		_, _ = fmt.Fprintf(t, "%s\t%s  %s\n", one.ID, became, one.Why)
+		_, _ = fmt.Fprintf(t, "%s\t%s  %s\n", one.ID, one.Became.Words(), one.Why)
 	}
 	_ = t.Flush() // to a terminal
 }

@@ -68,11 +68,11 @@ func (w *world) Operations(context.Context) ([]console.Operation, error) {
 }
 
 func (w *world) Operation(context.Context, string) (console.Operation, error) {
-	return console.Operation{ID: "op-1", Action: "replay", State: "running", Actor: hostile, Reason: hostile, Started: noon, Total: 3, Done: 1, Results: []console.Result{{Outcome: "failed same", Key: "failed_same", Count: 1}}}, nil
+	return console.Operation{ID: "op-1", Action: "replay", State: "running", Actor: hostile, Reason: hostile, Started: noon, Total: 3, Done: 1, Results: []console.Result{{Outcome: "failed again for the same reason", Key: "failed_same", Count: 1}}}, nil
 }
 
 func (w *world) Items(context.Context, string, string, int, int) ([]console.Item, int, error) {
-	return []console.Item{{ID: anID, Outcome: "failed same", Why: hostile, At: noon}}, 100, nil
+	return []console.Item{{ID: anID, Outcome: "failed again for the same reason", Why: hostile, At: noon}}, 100, nil
 }
 
 func (w *world) Control(_ context.Context, id, verb, _ string) error {

@@ -222,7 +222,7 @@ func (c *company) Start(context.Context, console.Request) (string, error) { retu
 
 func (c *company) ops() []console.Operation {
 	return []console.Operation{
-		{ID: "replay-20260304-115500-4f2a", Action: "replay", State: "running", Actor: "ann@laptop", Reason: "the CRM is back since 11:50", Filter: "route is crm, reason is 503 Service Unavailable", Started: noon.Add(-5 * time.Minute), Total: 1240, Done: 730, Failed: 3, Results: []console.Result{{Outcome: "handled", Key: "handled", Count: 727}, {Outcome: "failed again, for the same reason", Key: "failed_same", Count: 3}, {Outcome: "being handled", Key: "started", Count: 12}}},
+		{ID: "replay-20260304-115500-4f2a", Action: "replay", State: "running", Actor: "ann@laptop", Reason: "the CRM is back since 11:50", Filter: "route is crm, reason is 503 Service Unavailable", Started: noon.Add(-5 * time.Minute), Total: 1240, Done: 730, Failed: 3, Results: []console.Result{{Outcome: "handled", Key: "handled", Count: 727}, {Outcome: "failed again for the same reason", Key: "failed_same", Count: 3}, {Outcome: "being handled", Key: "started", Count: 12}}},
 		{ID: "replay-20260304-090000-11aa", Action: "replay", State: "stopped", Actor: "bob@laptop", Reason: "first try", Note: "stopped: 20 of 20 failed again with the same reason", Started: noon.Add(-3 * time.Hour), Total: 1300, Done: 20, Failed: 20},
 		{ID: "discard-20260301-090000-77c0", Action: "discard", State: "done", Actor: "ann@laptop", Reason: "test data of the vendor", Started: noon.Add(-75 * time.Hour), Ended: noon.Add(-74 * time.Hour), Total: 12, Done: 12, Results: []console.Result{{Outcome: "discarded", Count: 12}}},
 	}
@@ -241,7 +241,7 @@ func (c *company) Items(context.Context, string, string, int, int) (items []cons
 	for i, r := range c.dead[:30] {
 		x := console.Item{ID: r.ID, Outcome: "handled", At: c.now.Add(-time.Duration(i) * time.Second)}
 		if i%9 == 4 {
-			x.Outcome, x.Why = "failed again, for the same reason", r.Error
+			x.Outcome, x.Why = "failed again for the same reason", r.Error
 		}
 		items = append(items, x)
 	}

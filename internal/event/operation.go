@@ -76,18 +76,57 @@ type Became string
 // The values of Became. Of a letter that was replayed it tells how the event
 // ended, not that the replay was begun.
 const (
-	BecameNothing   Became = ""            // not begun
-	BecameStarted   Became = "started"     // replayed, and still being handled
-	BecameHandled   Became = "handled"     //
-	BecameSame      Became = "failed_same" // dead again for the same reason
-	BecameOther     Became = "failed_other"
-	BecameGone      Became = "gone" // no dead letter any more when its turn came
-	BecameDiscarded Became = "discarded"
-	BecameRenewed   Became = "renewed"
-	BecameEnded     Became = "ended"     // its replay was ended by hand
-	BecameCancelled Became = "cancelled" // the operation was cancelled before its turn
-	BecameError     Became = "error"     // it could not be begun
+	BecameNothing   Became = ""             // its turn has not come
+	BecameStarted   Became = "started"      // replayed, and still being handled
+	BecameHandled   Became = "handled"      // replayed, and every route is done
+	BecameSame      Became = "failed_same"  // dead again for the same reason
+	BecameOther     Became = "failed_other" // dead again for another reason
+	BecameGone      Became = "gone"         // no dead letter any more when its turn came
+	BecameDiscarded Became = "discarded"    // given up on
+	BecameRenewed   Became = "renewed"      // put into a new run before retention ended the old one
+	BecameEnded     Became = "ended"        // its replay was ended by hand
+	BecameCancelled Became = "cancelled"    // the operation was cancelled before its turn
+	BecameError     Became = "error"        // it could not be begun
 )
+
+// becameWords are the words for people, in the order in which people read them.
+var becameWords = []struct {
+	became Became
+	words  string
+}{
+	{BecameHandled, "handled"},
+	{BecameDiscarded, "discarded"},
+	{BecameRenewed, "renewed"},
+	{BecameSame, "failed again for the same reason"},
+	{BecameOther, "failed for another reason"},
+	{BecameStarted, "being handled"},
+	{BecameGone, "no longer a dead letter"},
+	{BecameEnded, "ended by hand"},
+	{BecameCancelled, "cancelled"},
+	{BecameError, "could not be begun"},
+	{BecameNothing, "not begun"},
+}
+
+// EveryBecame lists the values of Became in the order in which people read them: what
+// went well first, and what has not had its turn last.
+func EveryBecame() []Became {
+	all := make([]Became, 0, len(becameWords))
+	for _, one := range becameWords {
+		all = append(all, one.became)
+	}
+	return all
+}
+
+// Words says to people what became of an item: on the command line, on the page and in
+// the documents. Programs read the value itself.
+func (b Became) Words() string {
+	for _, one := range becameWords {
+		if one.became == b {
+			return one.words
+		}
+	}
+	return string(b) // of a newer version
+}
 
 // Final tells whether it stays so.
 func (b Became) Final() bool { return b != BecameNothing && b != BecameStarted }

@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/grapnel/grapnel/internal/event"
 )
 
 func TestTheTopHoldsOnlyWhatTheDesignNames(t *testing.T) {
@@ -124,5 +126,17 @@ func TestTheArchitectureNamesFilesThatAreThere(t *testing.T) {
 	require.NotEmpty(t, named)
 	for _, match := range named {
 		require.FileExists(t, filepath.Join(root, match[1]))
+	}
+}
+
+// What the program says of a replayed event is looked up in the document.
+func TestTheDocumentListsWhatBecomesOfAReplayedEvent(t *testing.T) {
+	text := read(t, "docs/dead-letters.md")
+	for _, became := range event.EveryBecame() {
+		name := "`" + string(became) + "`"
+		if became == event.BecameNothing {
+			name = "empty"
+		}
+		require.Contains(t, text, "\n| "+became.Words()+" | "+name+" | ")
 	}
 }

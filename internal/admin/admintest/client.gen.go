@@ -903,6 +903,8 @@ type ClientInterface interface {
 
 	// GetOperation Look up an operation
 	//
+	// The keys of counts: `handled`, `discarded`, `renewed`, `failed_same` (failed again for the same reason), `failed_other` (failed for another reason), `started` (being handled), `gone` (no longer a dead letter), `ended` (ended by hand), `cancelled`, `error` (could not be begun).
+	//
 	// Corresponds with GET /operations/{id} (the `GetOperation` operationId).
 	GetOperation(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -921,6 +923,8 @@ type ClientInterface interface {
 	CancelOperation(ctx context.Context, id string, body CancelOperationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListOperationItems What became of each dead letter of an operation
+	//
+	// The values of became: `handled`, `discarded`, `renewed`, `failed_same` (failed again for the same reason), `failed_other` (failed for another reason), `started` (being handled), `gone` (no longer a dead letter), `ended` (ended by hand), `cancelled`, `error` (could not be begun).
 	//
 	// Corresponds with GET /operations/{id}/items (the `ListOperationItems` operationId).
 	ListOperationItems(ctx context.Context, id string, params *ListOperationItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1226,6 +1230,8 @@ func (c *Client) BeginOperation(ctx context.Context, params *BeginOperationParam
 
 // GetOperation Look up an operation
 //
+// The keys of counts: `handled`, `discarded`, `renewed`, `failed_same` (failed again for the same reason), `failed_other` (failed for another reason), `started` (being handled), `gone` (no longer a dead letter), `ended` (ended by hand), `cancelled`, `error` (could not be begun).
+//
 // Corresponds with GET /operations/{id} (the `GetOperation` operationId).
 func (c *Client) GetOperation(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetOperationRequest(c.Server, id)
@@ -1274,6 +1280,8 @@ func (c *Client) CancelOperation(ctx context.Context, id string, body CancelOper
 }
 
 // ListOperationItems What became of each dead letter of an operation
+//
+// The values of became: `handled`, `discarded`, `renewed`, `failed_same` (failed again for the same reason), `failed_other` (failed for another reason), `started` (being handled), `gone` (no longer a dead letter), `ended` (ended by hand), `cancelled`, `error` (could not be begun).
 //
 // Corresponds with GET /operations/{id}/items (the `ListOperationItems` operationId).
 func (c *Client) ListOperationItems(ctx context.Context, id string, params *ListOperationItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2756,6 +2764,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetOperationWithResponse Look up an operation
 	//
+	// The keys of counts: `handled`, `discarded`, `renewed`, `failed_same` (failed again for the same reason), `failed_other` (failed for another reason), `started` (being handled), `gone` (no longer a dead letter), `ended` (ended by hand), `cancelled`, `error` (could not be begun).
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /operations/{id} (the `GetOperation` operationId).
@@ -2776,6 +2786,8 @@ type ClientWithResponsesInterface interface {
 	CancelOperationWithResponse(ctx context.Context, id string, body CancelOperationJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelOperationResponse, error)
 
 	// ListOperationItemsWithResponse What became of each dead letter of an operation
+	//
+	// The values of became: `handled`, `discarded`, `renewed`, `failed_same` (failed again for the same reason), `failed_other` (failed for another reason), `started` (being handled), `gone` (no longer a dead letter), `ended` (ended by hand), `cancelled`, `error` (could not be begun).
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3983,6 +3995,8 @@ func (c *ClientWithResponses) BeginOperationWithResponse(ctx context.Context, pa
 
 // GetOperationWithResponse Look up an operation
 //
+// The keys of counts: `handled`, `discarded`, `renewed`, `failed_same` (failed again for the same reason), `failed_other` (failed for another reason), `started` (being handled), `gone` (no longer a dead letter), `ended` (ended by hand), `cancelled`, `error` (could not be begun).
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /operations/{id} (the `GetOperation` operationId).
@@ -4021,6 +4035,8 @@ func (c *ClientWithResponses) CancelOperationWithResponse(ctx context.Context, i
 }
 
 // ListOperationItemsWithResponse What became of each dead letter of an operation
+//
+// The values of became: `handled`, `discarded`, `renewed`, `failed_same` (failed again for the same reason), `failed_other` (failed for another reason), `started` (being handled), `gone` (no longer a dead letter), `ended` (ended by hand), `cancelled`, `error` (could not be begun).
 //
 // Returns a wrapper object for the known response body format(s).
 //

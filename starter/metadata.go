@@ -38,7 +38,7 @@ func staticDetails(e event.Event) string {
 	row := func(name, value string) {
 		if value != "" {
 			b.WriteString("- **" + name + "**: ")
-			escapeMarkdown(&b, event.Attribute(value))
+			event.WriteMarkdown(&b, event.Attribute(value))
 			b.WriteByte('\n')
 		}
 	}
@@ -56,23 +56,6 @@ func staticDetails(e event.Event) string {
 
 // detailsBytes is the usual length of details.
 const detailsBytes = 512
-
-// escapeMarkdown writes s so that none of its characters means anything to Markdown or HTML.
-func escapeMarkdown(b *strings.Builder, s string) {
-	for _, r := range s {
-		switch {
-		case r == '<':
-			b.WriteString("&lt;")
-		case r == '&':
-			b.WriteString("&amp;")
-		case strings.ContainsRune("\\`*_{}[]()#+-.!|>~\"':@/", r):
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-}
 
 // maxText is how many bytes an event holds of each of its sender's texts. They travel
 // beside the body, and Temporal bounds both together.

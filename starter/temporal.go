@@ -3,7 +3,6 @@ package starter
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -16,10 +15,10 @@ import (
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/payload"
 	"github.com/grapnel/grapnel/internal/tracing"
 )
 
@@ -145,11 +144,11 @@ func (s *intake) execute(ctx context.Context, in Incoming, reuse enums.WorkflowI
 	ctx = tracing.Context(ctx, in.Event)
 	o := s.options(in)
 	o.WorkflowIDReusePolicy = reuse
-	_, err := s.temporal.ExecuteWorkflow(ctx, o, event.ProcessEvent, in.Event, bodyPayload(in))
+	_, err := s.temporal.ExecuteWorkflow(ctx, o, event.ProcessEvent, in.Event, payload.Body(in.Body))
 	var invalid *serviceerror.InvalidArgument
 	if errors.As(err, &invalid) {
 		o.TypedSearchAttributes, o.StaticSummary, o.StaticDetails = temporal.SearchAttributes{}, "", ""
-		_, err = s.temporal.ExecuteWorkflow(ctx, o, event.ProcessEvent, in.Event, bodyPayload(in))
+		_, err = s.temporal.ExecuteWorkflow(ctx, o, event.ProcessEvent, in.Event, payload.Body(in.Body))
 	}
 	if errors.As(err, &invalid) {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
@@ -178,19 +177,6 @@ func (s *intake) options(in Incoming) client.StartWorkflowOptions {
 	}
 }
 
-// bodyPayload is the body as an argument of its own: its bytes stay as they were sent,
-// and the Web UI still shows JSON.
-func bodyPayload(in Incoming) converter.RawValue {
-	encoding := converter.MetadataEncodingBinary
-	if json.Valid(in.Body) {
-		encoding = converter.MetadataEncodingJSON
-	}
-	return converter.NewRawValue(&common.Payload{
-		Metadata: map[string][]byte{converter.MetadataEncoding: []byte(encoding)},
-		Data:     in.Body,
-	})
-}
-
 // judge says what the repeat of a known ID is.
 func (s *intake) judge(ctx context.Context, id string, in Incoming) (Outcome, error) {
 	d, err := s.temporal.DescribeWorkflowExecution(ctx, id, "")
@@ -198,7 +184,7 @@ func (s *intake) judge(ctx context.Context, id string, in Incoming) (Outcome, er
 		return "", fmt.Errorf("look up event %s: %w", id, err)
 	}
 	info := d.GetWorkflowExecutionInfo()
-	if digest := memoValue[string](info.GetMemo(), event.MemoDigest); in.Digest != "" && digest != "" && digest != in.Digest {
+	if digest := payload.Memo[string](info.GetMemo(), event.MemoDigest); in.Digest != "" && digest != "" && digest != in.Digest {
 		return "", errCollision
 	}
 	s.seen.add(id, in.Digest)
@@ -224,7 +210,7 @@ func (s *intake) judge(ctx context.Context, id string, in Incoming) (Outcome, er
 
 // changed tells a sender's number that came before with another body.
 func (in *Incoming) changed(m *common.Memo) bool {
-	before := memoValue[string](m, event.MemoBody)
+	before := payload.Memo[string](m, event.MemoBody)
 	return in.numbered() && before != "" && before != event.IDByBody(in.Event.Source, in.Body)
 }
 
@@ -232,7 +218,7 @@ func (in *Incoming) changed(m *common.Memo) bool {
 const reviveEvery = 5 * time.Minute
 
 func (s *intake) mayRevive(id string, m *common.Memo) bool {
-	last := memoValue[time.Time](m, event.MemoReplayed)
+	last := payload.Memo[time.Time](m, event.MemoReplayed)
 	// A time in the future was written under a clock that is set otherwise.
 	return s.now().Sub(last).Abs() >= reviveEvery && s.seen.revive(id, reviveEvery)
 }
@@ -241,7 +227,7 @@ func (s *intake) mayRevive(id string, m *common.Memo) bool {
 // letter, where a reset goes to. A letter of an earlier version does not tell; it
 // has nothing after that event but its failure.
 func firstTask(info *workflowpb.WorkflowExecutionInfo) int64 {
-	if task := memoValue[event.Outline](info.GetMemo(), event.MemoOutline).Task; task > 0 {
+	if task := payload.Memo[event.Outline](info.GetMemo(), event.MemoOutline).Task; task > 0 {
 		return task
 	}
 	return info.GetHistoryLength() - 1
@@ -265,15 +251,6 @@ func (s *intake) revive(ctx context.Context, id, run string, task int64) (Outcom
 		return "", fmt.Errorf("replay dead letter %s: %w", id, err)
 	}
 	return Replayed, nil
-}
-
-// memoValue reads a value of a memo. It gives the zero value where there is none, and
-// where it does not decode: then it was not written by us.
-func memoValue[T any](m *common.Memo, key string) (value T) {
-	if p, ok := m.GetFields()[key]; ok {
-		_ = converter.GetDefaultDataConverter().FromPayload(p, &value)
-	}
-	return value
 }
 
 // seenEvents remembers events that Temporal is known to have. It is a help and not the

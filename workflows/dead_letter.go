@@ -1,14 +1,12 @@
 package workflows
 
 import (
-	"encoding/json"
-
-	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/payload"
 )
 
 // DeadLetter is an event that could not be handled. It fails in its first task,
@@ -98,7 +96,7 @@ func standIn(ctx workflow.Context, e event.Event, body converter.RawValue, since
 	letter.Instead = &event.Instead{Run: since.Run, Why: "a dead letter that was replayed already was reset once more"}
 	var corrected converter.RawValue
 	if letter.Correction != nil {
-		corrected = rawBody(since.Corrected)
+		corrected = payload.Body(since.Corrected)
 		// This task has already sent the corrected body to history, as the result of an
 		// activity. The new run's input, which holds it again, is sent by the next task.
 		var b budget
@@ -107,17 +105,6 @@ func standIn(ctx workflow.Context, e event.Event, body converter.RawValue, since
 		b.take(ctx, len(body.Payload().GetData())+len(since.Corrected))
 	}
 	return workflow.NewContinueAsNewError(ctx, event.DeadLetter, inputOf(e, body, letter, corrected)...)
-}
-
-// rawBody is a body as an argument of its own.
-func rawBody(b []byte) converter.RawValue {
-	encoding := converter.MetadataEncodingBinary
-	if json.Valid(b) {
-		encoding = converter.MetadataEncodingJSON
-	}
-	return converter.NewRawValue(&commonpb.Payload{
-		Metadata: map[string][]byte{converter.MetadataEncoding: []byte(encoding)}, Data: b,
-	})
 }
 
 // inputOf are those of both workflows. The last one is left out where the body

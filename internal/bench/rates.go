@@ -9,13 +9,14 @@ import (
 
 	"github.com/valyala/fasthttp"
 	batchpb "go.temporal.io/api/batch/v1"
-	"go.temporal.io/api/common/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
+
+	"github.com/grapnel/grapnel/internal/payload"
 )
 
 // connections is how many senders there are: enough to keep a small engine busy.
@@ -297,7 +298,7 @@ const startPatience = 30 * time.Second
 // much to do refuses now and then, and what that costs counts.
 func startUntilTaken(ctx context.Context, c client.Client, o client.StartWorkflowOptions, typ string, body []byte) error {
 	for end := time.Now().Add(startPatience); ; {
-		_, err := c.ExecuteWorkflow(ctx, o, typ, rawBody(body))
+		_, err := c.ExecuteWorkflow(ctx, o, typ, payload.Body(body))
 		if err == nil {
 			return nil
 		}
@@ -309,11 +310,4 @@ func startUntilTaken(ctx context.Context, c client.Client, o client.StartWorkflo
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-}
-
-// rawBody is a body as an argument that is not encoded again.
-func rawBody(body []byte) converter.RawValue {
-	return converter.NewRawValue(&common.Payload{
-		Metadata: map[string][]byte{converter.MetadataEncoding: []byte(converter.MetadataEncodingJSON)}, Data: body,
-	})
 }

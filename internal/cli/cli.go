@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
@@ -145,6 +146,15 @@ func knownCommand(c *cobra.Command, args []string) error {
 		known = append(known, one.Name())
 	}
 	return fmt.Errorf("unknown command %q; %sthere are %s", args[0], didYouMean(args[0], known), strings.Join(known, ", "))
+}
+
+// shownTime writes a time for people: in UTC, as one word that --since and --until take, and
+// empty where there is none.
+func shownTime(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
 }
 
 // dial makes a client of Temporal for a command that asks it something.

@@ -280,7 +280,7 @@ func printGroups(w io.Writer, groups []deadletter.Group) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, "COUNT\tFIRST\tLAST\tVALUE")
 	for _, g := range groups {
-		_, _ = fmt.Fprintf(t, "%d\t%s\t%s\t%s\n", g.Count, g.First.UTC().Format(time.DateTime), g.Last.UTC().Format(time.DateTime), event.Clean(g.Value, 200))
+		_, _ = fmt.Fprintf(t, "%d\t%s\t%s\t%s\n", g.Count, shownTime(g.First), shownTime(g.Last), event.Clean(g.Value, 200))
 	}
 	_ = t.Flush() // to a terminal
 }

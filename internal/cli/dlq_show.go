@@ -7,7 +7,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -135,13 +134,6 @@ func (p letterPrinter) failure(f event.Failure) {
 	if f.Stack != "" {
 		p.below(f.Stack)
 	}
-}
-
-func shownTime(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(time.RFC3339)
 }
 
 // legible writes what strangers wrote so that a terminal shows it and does nothing

@@ -164,7 +164,7 @@ func printRows(w io.Writer, rows []eventlog.Row, asJSON bool) error {
 			what = strings.TrimSpace(what + "  " + strings.Join(r.Routes, ", ") + ": " + r.Reason)
 		}
 		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n",
-			r.Started.Local().Format("2006-01-02 15:04:05"), r.State, r.ID, r.Source, event.Attribute(r.Type), event.Clean(what, 120))
+			shownTime(r.Started), r.State, r.ID, r.Source, event.Attribute(r.Type), event.Clean(what, 120))
 	}
 	return t.Flush()
 }
@@ -210,7 +210,7 @@ func printEvent(w io.Writer, f *eventlog.Story, now time.Time) {
 	say("%s  %s", event.Clean(f.Event.Summary(), 200), f.State)
 	say("event     %s", f.ID)
 	if !f.Event.Received.IsZero() {
-		say("received  %s, %s ago", f.Event.Received.Local().Format(time.DateTime), alert.Ago(now.Sub(f.Event.Received)))
+		say("received  %s, %s ago", shownTime(f.Event.Received), alert.Ago(now.Sub(f.Event.Received)))
 	}
 	say("body      %d bytes; --body writes them", len(f.Body))
 	for _, r := range f.Routes {
@@ -224,13 +224,13 @@ func printEvent(w io.Writer, f *eventlog.Story, now time.Time) {
 		if s.Route != "" {
 			text = s.Route + ": " + text
 		}
-		say("%s  %s", s.Time.Local().Format("2006-01-02 15:04:05"), event.Clean(text, 400))
+		say("%s  %s", shownTime(s.Time), event.Clean(text, 400))
 		if s.Stack != "" {
 			say("%s", legible(s.Stack))
 		}
 	}
 	for _, r := range f.Runs {
-		say("other run %s  %s  %s", r.Started.Local().Format(time.DateTime), r.State, r.Run)
+		say("other run %s  %s  %s", shownTime(r.Started), r.State, r.Run)
 	}
 }
 
@@ -245,7 +245,7 @@ func routeLine(r eventlog.RouteState, now time.Time) string {
 	}
 	switch {
 	case r.Next.After(now):
-		line += fmt.Sprintf(", the next one in %s, at %s: %s", alert.Ago(r.Next.Sub(now)), r.Next.Local().Format(time.DateTime), r.Why)
+		line += fmt.Sprintf(", the next one in %s, at %s: %s", alert.Ago(r.Next.Sub(now)), shownTime(r.Next), r.Why)
 	case r.Why != "":
 		line += ", waits for " + r.Why
 	}

@@ -5,7 +5,6 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/meeting"
@@ -26,7 +25,7 @@ func printMeetings(w io.Writer, all []printedMeeting) error {
 			continue
 		}
 		rows = append(rows, []string{
-			event.Clean(l.Topic, maxTopic), moment(l.Started), l.Duration, l.Count(),
+			event.Clean(l.Topic, maxTopic), shownTime(l.Started), l.Duration, l.Count(),
 			fmt.Sprint(len(l.Recordings)), string(l.State), l.ID,
 		})
 	}
@@ -40,8 +39,8 @@ func printMeeting(w io.Writer, v meeting.View) error {
 		{"Number", v.Number},
 		{"Host", v.Host},
 		{"State", string(v.State)},
-		{"Started", moment(v.Started)},
-		{"Ended", moment(v.Ended)},
+		{"Started", shownTime(v.Started)},
+		{"Ended", shownTime(v.Ended)},
 		{"Duration", v.Duration},
 		{"People", v.Count()},
 	}); err != nil {
@@ -49,7 +48,7 @@ func printMeeting(w io.Writer, v meeting.View) error {
 	}
 	attendance := [][]string{{"\nWHO", "JOINED", "LEFT", "VISITS"}}
 	for _, a := range v.Attendance {
-		attendance = append(attendance, []string{a.Name, moment(a.Joined[0]), moment(a.Left), fmt.Sprint(len(a.Joined))})
+		attendance = append(attendance, []string{a.Name, shownTime(a.Joined[0]), shownTime(a.Left), fmt.Sprint(len(a.Joined))})
 	}
 	recordings := [][]string{{"\nRECORDING", "BYTES", "URL"}}
 	for _, r := range v.Recordings {
@@ -79,11 +78,4 @@ func printTable(w io.Writer, rows [][]string) error {
 		_, _ = fmt.Fprintln(t, strings.Join(row, "\t"))
 	}
 	return t.Flush()
-}
-
-func moment(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format("2006-01-02 15:04:05Z")
 }

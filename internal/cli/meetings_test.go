@@ -105,7 +105,7 @@ func TestMeetingsListsEachMeetingOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{
 		"TOPIC STARTED DURATION PEOPLE RECORDINGS STATE UUID",
-		"Weekly 2023-06-20 15:00:00Z 47m0s 1 1 over a/b==",
+		"Weekly 2023-06-20T15:00:00Z 47m0s 1 1 over a/b==",
 		"- - - ~10000 0 open c==",
 	}, lines(out))
 }
@@ -127,9 +127,9 @@ func TestMeetingsShowsTheAttendanceOfOne(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{
 		"Topic Weekly", "UUID a/b==", "Number 987", "Host h", "State over",
-		"Started 2023-06-20 15:00:00Z", "Ended 2023-06-20 15:47:00Z", "Duration 47m0s", "People 1",
+		"Started 2023-06-20T15:00:00Z", "Ended 2023-06-20T15:47:00Z", "Duration 47m0s", "People 1",
 		"", "WHO JOINED LEFT VISITS",
-		"Ann B 2023-06-20 15:00:00Z 2023-06-20 16:00:00Z 2",
+		"Ann B 2023-06-20T15:00:00Z 2023-06-20T16:00:00Z 2",
 		"", "RECORDING BYTES URL",
 		"MP4 5 https://zoom.example/p?a&b",
 	}, lines(out))

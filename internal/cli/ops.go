@@ -53,7 +53,7 @@ func opsListCommand(p Program) *cobra.Command {
 			_, _ = fmt.Fprintln(t, "ID\tACTION\tPHASE\tBEGUN\tSTARTED\tACTOR\tREASON\tBECAME")
 			for _, o := range all {
 				_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%d/%d\t%s\t%s\t%s\t%s\n", o.ID, o.Action, o.Phase, o.Begun, o.Total,
-					o.Started.UTC().Format(time.DateTime), o.Actor, o.Reason, countsOf(o.Counts))
+					shownTime(o.Started), o.Actor, o.Reason, countsOf(o.Counts))
 			}
 			return t.Flush()
 		},
@@ -104,9 +104,9 @@ func opsShowCommand(p Program) *cobra.Command {
 func (p Program) printOperation(st deadletter.Status, each []deadletter.ItemStatus) {
 	t := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintf(t, "operation\t%s\naction\t%s\nphase\t%s\nactor\t%s\nreason\t%s\nrate\t%g a second\nstarted\t%s\n",
-		st.ID, st.Action, st.Phase, st.Actor, st.Reason, st.Rate, st.Started.UTC().Format(time.RFC3339))
+		st.ID, st.Action, st.Phase, st.Actor, st.Reason, st.Rate, shownTime(st.Started))
 	if st.Over() {
-		_, _ = fmt.Fprintf(t, "ended\t%s\n", st.Ended.UTC().Format(time.RFC3339))
+		_, _ = fmt.Fprintf(t, "ended\t%s\n", shownTime(st.Ended))
 	}
 	_, _ = fmt.Fprintf(t, "begun\t%d of %d\nbecame\t%s\n", st.Begun, st.Total, countsOf(st.Counts))
 	if st.Note != "" {

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -132,7 +131,7 @@ func (p Program) listPauses(c *cobra.Command, asJSON bool) error {
 	t := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
 	for _, key := range slices.Sorted(maps.Keys(state)) {
 		why := state[key]
-		_, _ = fmt.Fprintf(t, "%s\tsince %s\tby %s\t%s\n", key, why.Since.Format(time.RFC3339), why.Actor, why.Reason)
+		_, _ = fmt.Fprintf(t, "%s\tsince %s\tby %s\t%s\n", key, shownTime(why.Since), why.Actor, why.Reason)
 	}
 	return t.Flush()
 }

@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"syscall"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -121,7 +120,7 @@ func (p Program) printSpool(answer io.Reader) error {
 	for _, e := range l.Entries {
 		var about event.Event
 		_ = json.Unmarshal(e.Meta, &about) // What can't be read is set aside, and says why.
-		_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%d\t%s\n", e.Sequence, e.Received.Format(time.RFC3339), about.Source,
+		_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%d\t%s\n", e.Sequence, shownTime(e.Received), about.Source,
 			event.Attribute(about.Type), e.Key, e.Size, event.Clean(e.Reason, 200))
 	}
 	if err := w.Flush(); err != nil {

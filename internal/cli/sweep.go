@@ -142,7 +142,7 @@ func (p Program) printSweep(r sweep.Result, o sweepOptions) error {
 		return p.writeJSON(r)
 	}
 	for _, f := range r.Failed {
-		_, _ = fmt.Fprintf(p.Stdout, "%s  %s  %s  %s\n", f.At.UTC().Format(time.RFC3339), legible(f.ID), legible(f.Type), legible(f.Status))
+		_, _ = fmt.Fprintf(p.Stdout, "%s  %s  %s  %s\n", shownTime(f.At), legible(f.ID), legible(f.Type), legible(f.Status))
 	}
 	if o.dry {
 		_, _ = fmt.Fprintf(p.Stdout, "%s would be asked for again. Nothing was done.\n", countOf(len(r.Failed), "event"))

@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -84,28 +83,4 @@ func (s *Store) DeleteRun(ctx context.Context, id, run string) error {
 func isGone(err error) bool {
 	var notFound *serviceerror.NotFound
 	return errors.As(err, &notFound)
-}
-
-// memoValue reads a value of a memo; the zero value if it is not there.
-func memoValue[T any](m *commonpb.Memo, key string) (value T) {
-	if p, ok := m.GetFields()[key]; ok {
-		// A memo that does not decode was not written by us; treat it as absent.
-		_ = converter.GetDefaultDataConverter().FromPayload(p, &value)
-	}
-	return value
-}
-
-// attributeValue reads a search attribute; empty if it is not there.
-func attributeValue(a *commonpb.SearchAttributes, key string) (value string) {
-	if p, ok := a.GetIndexedFields()[key]; ok {
-		_ = converter.GetDefaultDataConverter().FromPayload(p, &value) // As with memos.
-	}
-	return value
-}
-
-func timeAttribute(a *commonpb.SearchAttributes, key string) (value time.Time) {
-	if p, ok := a.GetIndexedFields()[key]; ok {
-		_ = converter.GetDefaultDataConverter().FromPayload(p, &value) // As with memos.
-	}
-	return value
 }

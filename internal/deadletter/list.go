@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/payload"
 )
 
 // Summary is a dead letter as lists show it.
@@ -44,11 +45,11 @@ type Summary struct {
 const ReasonUnknown = "unknown (written by an earlier version)"
 
 func summaryOf(info *workflowpb.WorkflowExecutionInfo) Summary {
-	a, o := info.GetSearchAttributes(), memoValue[event.Outline](info.GetMemo(), event.MemoOutline)
+	a, o := info.GetSearchAttributes(), payload.Memo[event.Outline](info.GetMemo(), event.MemoOutline)
 	s := Summary{
 		ID: info.GetExecution().GetWorkflowId(), Run: info.GetExecution().GetRunId(),
-		Source: attributeValue(a, event.AttributeSource), Type: attributeValue(a, event.AttributeType),
-		Subject: attributeValue(a, event.AttributeSubject), Time: timeAttribute(a, event.AttributeTime),
+		Source: payload.Attribute[string](a, event.AttributeSource), Type: payload.Attribute[string](a, event.AttributeType),
+		Subject: payload.Attribute[string](a, event.AttributeSubject), Time: payload.Attribute[time.Time](a, event.AttributeTime),
 		Reason: o.Reason, Routes: o.Routes, Error: o.Error, Attempts: o.Attempts, Replays: o.Replays,
 		Corrected: o.Corrected, Received: o.Received, First: o.First, Last: o.Last,
 		Died: info.GetCloseTime().AsTime(),

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/payload"
 )
 
 // itemsPerPage keeps a page of an operation's items under 100 KB, because it travels as a workflow
@@ -379,7 +380,7 @@ func (s *Store) isStill(ctx context.Context, item event.Item, info *workflowpb.W
 
 // isOurs tells whether the operation started a run, or the run that it continues.
 func isOurs(op event.Operation, info *workflowpb.WorkflowExecutionInfo) bool {
-	return memoValue[event.Deed](info.GetMemo(), event.MemoDeed).Operation == op.ID
+	return payload.Memo[event.Deed](info.GetMemo(), event.MemoDeed).Operation == op.ID
 }
 
 // maxWhy is the length, in characters, at which an outcome's Why is cut.

@@ -17,6 +17,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/payload"
 )
 
 // Status is an operation as operators see it.
@@ -107,7 +108,7 @@ func (s *Store) sameAs(ctx context.Context, about event.Operation) error {
 	if err != nil {
 		return err
 	}
-	before := memoValue[event.Operation](info.GetMemo(), event.MemoOperation)
+	before := payload.Memo[event.Operation](info.GetMemo(), event.MemoOperation)
 	about.At = before.At
 	if !reflect.DeepEqual(before, about) {
 		return ErrKeyUsed
@@ -162,7 +163,7 @@ func (s *Store) Operation(ctx context.Context, id string) (Status, error) {
 const askTime = 5 * time.Second
 
 func (s *Store) status(ctx context.Context, info *workflowpb.WorkflowExecutionInfo) Status {
-	op := memoValue[event.Operation](info.GetMemo(), event.MemoOperation)
+	op := payload.Memo[event.Operation](info.GetMemo(), event.MemoOperation)
 	id := info.GetExecution().GetWorkflowId()
 	st := Status{
 		ID: id, Action: op.Action, Actor: op.Actor, Reason: op.Reason, Filter: op.Filter, Rate: op.Rate, Started: op.At,

@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/converter"
 
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/payload"
 )
 
 // Full is a dead letter with everything that is known of it.
@@ -49,8 +50,8 @@ func (s *Store) Get(ctx context.Context, id string) (Full, error) {
 		return Full{}, err
 	}
 	l.Died = info.GetCloseTime().AsTime()
-	l.Digest = memoValue[string](info.GetMemo(), event.MemoDigest)
-	l.Replayed = memoValue[time.Time](info.GetMemo(), event.MemoReplayed)
+	l.Digest = payload.Memo[string](info.GetMemo(), event.MemoDigest)
+	l.Replayed = payload.Memo[time.Time](info.GetMemo(), event.MemoReplayed)
 	return l, nil
 }
 

@@ -2,20 +2,18 @@ package deadletter
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
-	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/payload"
 )
 
 // replayPriority is the Temporal priority of replayed events. It is below that of live events,
@@ -77,8 +75,8 @@ func successorAttributes(e event.Event, of *workflowpb.WorkflowExecutionInfo) te
 	keyword(event.AttributeSource, e.Source)
 	keyword(event.AttributeType, e.Type)
 	keyword(event.AttributeSubject, e.Subject)
-	keyword(event.AttributeReason, attributeValue(of.GetSearchAttributes(), event.AttributeReason))
-	keyword(event.AttributeRoute, attributeValue(of.GetSearchAttributes(), event.AttributeRoute))
+	keyword(event.AttributeReason, payload.Attribute[string](of.GetSearchAttributes(), event.AttributeReason))
+	keyword(event.AttributeRoute, payload.Attribute[string](of.GetSearchAttributes(), event.AttributeRoute))
 	if t := e.Time.UTC(); t.Year() >= 1 && t.Year() <= 9999 && !t.IsZero() {
 		set = append(set, temporal.NewSearchAttributeKeyTime(event.AttributeTime).ValueSet(t))
 	}
@@ -97,17 +95,17 @@ func (s *Store) succeed(ctx context.Context, op event.Operation, info *workflowp
 	deed.Operation = op.ID
 	next := successor{of: info, deed: deed, reuse: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY}
 	next.memo = map[string]any{event.MemoSummary: l.Event.Summary(), event.MemoDeed: deed}
-	if digest := memoValue[string](info.GetMemo(), event.MemoDigest); digest != "" {
+	if digest := payload.Memo[string](info.GetMemo(), event.MemoDigest); digest != "" {
 		next.memo[event.MemoDigest] = digest
 	}
-	if at := memoValue[time.Time](info.GetMemo(), event.MemoReplayed); !at.IsZero() {
+	if at := payload.Memo[time.Time](info.GetMemo(), event.MemoReplayed); !at.IsZero() {
 		next.memo[event.MemoReplayed] = at
 	}
 	corrected := l.Corrected
 	switch op.Action {
 	case event.ActionDiscard:
 		next.kind = event.Discarded
-		next.args = []any{l.Event, rawBody(l.Body), l.Letter, rawBody(corrected), event.Discard{At: now, Deed: deed}}
+		next.args = []any{l.Event, payload.Body(l.Body), l.Letter, payload.Body(corrected), event.Discard{At: now, Deed: deed}}
 	case event.ActionRenew:
 		letter := l.Letter
 		letter.Form = event.LetterForm
@@ -131,20 +129,9 @@ func (s *Store) succeed(ctx context.Context, op event.Operation, info *workflowp
 // successorArguments are the arguments of ProcessEvent and DeadLetter. third is the Past or the
 // Letter. The corrected body is left out if there is none.
 func successorArguments(l Full, third any, corrected []byte) []any {
-	args := []any{l.Event, rawBody(l.Body), third}
+	args := []any{l.Event, payload.Body(l.Body), third}
 	if corrected != nil {
-		args = append(args, rawBody(corrected))
+		args = append(args, payload.Body(corrected))
 	}
 	return args
-}
-
-// rawBody makes an argument of a body. Its bytes stay as they are, and the Web UI still shows JSON.
-func rawBody(body []byte) converter.RawValue {
-	encoding := converter.MetadataEncodingBinary
-	if json.Valid(body) {
-		encoding = converter.MetadataEncodingJSON
-	}
-	return converter.NewRawValue(&commonpb.Payload{
-		Metadata: map[string][]byte{converter.MetadataEncoding: []byte(encoding)}, Data: body,
-	})
 }

@@ -90,6 +90,24 @@ func Clean(s string, n int) string {
 	return b.String()
 }
 
+// WriteMarkdown writes a sender's text so that none of its characters means anything to
+// Markdown or HTML. Line breaks stay: see Clean.
+func WriteMarkdown(b *strings.Builder, s string) {
+	for _, r := range s {
+		switch {
+		case r == '<':
+			b.WriteString("&lt;")
+		case r == '&':
+			b.WriteString("&amp;")
+		case strings.ContainsRune("\\`*_{}[]()#+-.!|>~\"':@/", r):
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+}
+
 // QueryValue writes a text as a value in a query of Temporal's lists. Two characters are replaced
 // that Temporal takes in no query, as they are in the search attributes: NUL and what is no UTF-8.
 func QueryValue(s string) string {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/grapnel/grapnel/internal/event"
 )
 
 // maxRows is the number of people that Markdown lists; the query has them all.
@@ -12,7 +14,9 @@ const maxRows = 50
 // Markdown is the view as Temporal's Web UI shows it.
 func (v View) Markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "### %s\n\n%s", escapeText(v.Title()), v.State)
+	b.WriteString("### ")
+	event.WriteMarkdown(&b, v.Title())
+	fmt.Fprintf(&b, "\n\n%s", v.State)
 	if !v.Started.IsZero() {
 		fmt.Fprintf(&b, ", started %s", v.Started.Format(time.RFC3339))
 	}
@@ -24,7 +28,9 @@ func (v View) Markdown() string {
 		b.WriteString("\n| who | joined | left |\n|---|---|---|\n")
 	}
 	for _, a := range v.Attendance[:min(len(v.Attendance), maxRows)] {
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", escapeText(a.Name), clockTime(a.Joined[0]), clockTime(a.Left))
+		b.WriteString("| ")
+		event.WriteMarkdown(&b, a.Name)
+		fmt.Fprintf(&b, " | %s | %s |\n", clockTime(a.Joined[0]), clockTime(a.Left))
 	}
 	return b.String()
 }
@@ -55,16 +61,4 @@ func clockTime(t time.Time) string {
 		return ""
 	}
 	return t.Format(time.TimeOnly)
-}
-
-// escapeText takes the meaning out of Markdown and HTML that a sender's text holds.
-func escapeText(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		if strings.ContainsRune("\\`*_{}[]()#+-.!|<>~&:", r) {
-			b.WriteByte('\\')
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }

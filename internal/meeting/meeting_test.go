@@ -40,7 +40,7 @@ func TestMarkdownShowsAMeetingAndEscapesTheSendersText(t *testing.T) {
 		meeting.Fact{Event: "e", Kind: meeting.Ended, Time: at(2)},
 		meeting.Fact{Event: "j", Kind: meeting.Joined, Time: at(1), Person: meeting.Person{Key: "k", Name: "[x](javascript:y)"}},
 	)
-	require.Equal(t, `### \<b\>\*hi\*\|
+	require.Equal(t, `### &lt;b\>\*hi\*\|
 
 over, started 2023-06-20T15:00:00Z, lasted 2m0s, people: 1, recordings: 0
 

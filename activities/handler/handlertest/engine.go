@@ -1,11 +1,7 @@
 package handlertest
 
 import (
-	"encoding/json"
 	"time"
-
-	"go.temporal.io/api/common/v1"
-	"go.temporal.io/sdk/converter"
 
 	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/starter"
@@ -40,15 +36,4 @@ func endOfDead(l event.Letter, text string) workflowEnd {
 		})
 	}
 	return e
-}
-
-// payload is a body as the workflow takes it.
-func payload(body []byte) converter.RawValue {
-	encoding := converter.MetadataEncodingBinary
-	if json.Valid(body) {
-		encoding = converter.MetadataEncodingJSON
-	}
-	return converter.NewRawValue(&common.Payload{
-		Metadata: map[string][]byte{converter.MetadataEncoding: []byte(encoding)}, Data: body,
-	})
 }

@@ -24,6 +24,7 @@ import (
 
 	"github.com/grapnel/grapnel/activities"
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/payload"
 	"github.com/grapnel/grapnel/workflows"
 )
 
@@ -150,7 +151,7 @@ func (m *memory) replay(id string) error {
 }
 
 func (m *memory) begin(e event.Event, body []byte) error {
-	_, err := m.ExecuteWorkflow(context.Background(), client.StartWorkflowOptions{ID: e.ID}, event.ProcessEvent, e, payload(body), event.Past{})
+	_, err := m.ExecuteWorkflow(context.Background(), client.StartWorkflowOptions{ID: e.ID}, event.ProcessEvent, e, payload.Body(body), event.Past{})
 	return err
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/grapnel/grapnel/activities"
 	devserver "github.com/grapnel/grapnel/internal/engine"
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/payload"
 	"github.com/grapnel/grapnel/worker"
 )
 
@@ -97,7 +98,7 @@ func (s *server) begin(e event.Event, body []byte) error {
 	_, err := s.ExecuteWorkflow(context.Background(), client.StartWorkflowOptions{
 		ID: e.ID, TaskQueue: taskQueue, WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
-	}, event.ProcessEvent, e, payload(body))
+	}, event.ProcessEvent, e, payload.Body(body))
 	if err != nil {
 		return fmt.Errorf("start the workflow: %w", err)
 	}
@@ -141,15 +142,11 @@ func (s *server) replay(id string) error {
 		return fmt.Errorf("describe the dead letter: %w", err)
 	}
 	info := d.GetWorkflowExecutionInfo()
-	var outline event.Outline
-	if err := converter.GetDefaultDataConverter().FromPayload(info.GetMemo().GetFields()[event.MemoOutline], &outline); err != nil {
-		return fmt.Errorf("read the outline of the dead letter: %w", err)
-	}
 	_, err = s.ResetWorkflowExecution(ctx, &workflowservice.ResetWorkflowExecutionRequest{
 		Namespace:                 s.namespace,
 		WorkflowExecution:         &common.WorkflowExecution{WorkflowId: id, RunId: info.GetExecution().GetRunId()},
 		Reason:                    "handlertest",
-		WorkflowTaskFinishEventId: outline.Task,
+		WorkflowTaskFinishEventId: payload.Memo[event.Outline](info.GetMemo(), event.MemoOutline).Task,
 		RequestId:                 "handlertest-" + info.GetExecution().GetRunId(),
 	})
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 )
 
 // accept answers the sender of an event that is durable, or not wanted.
-func (s *Starter) accept(x *exchange, o Outcome) error {
+func (s *Starter) accept(x *exchange, o Acceptance) error {
 	status, ack := x.acknowledgement()
 	defer s.observe(x, string(o), status, nil)
 	return x.acknowledge(status, ack, successOf(x.event, o))
@@ -47,7 +47,7 @@ func (x *exchange) acknowledge(status int, ack verify.Ack, became any) error {
 }
 
 // successOf is the answer to an event.
-func successOf(e *event.Event, o Outcome) success {
+func successOf(e *event.Event, o Acceptance) success {
 	if o == Ignored {
 		return success{Success: true, Ignored: true}
 	}

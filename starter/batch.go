@@ -53,8 +53,8 @@ func (s *Starter) handAll(x *exchange, t *doorTable, events []Incoming) error {
 // once, until one fails. What has no outcome was not tried, or failed. One that is in the
 // batch twice, byte for byte, costs Temporal nothing: whoever has captured an event that is signed
 // by itself could put it there a thousand times.
-func (s *Starter) makeAllDurable(x *exchange, t *doorTable, events []Incoming) (outcomes []Outcome, collided []bool, failure error) {
-	outcomes, collided = make([]Outcome, len(events)), make([]bool, len(events))
+func (s *Starter) makeAllDurable(x *exchange, t *doorTable, events []Incoming) (outcomes []Acceptance, collided []bool, failure error) {
+	outcomes, collided = make([]Acceptance, len(events)), make([]bool, len(events))
 	g, ctx := errgroup.WithContext(s.alive)
 	g.SetLimit(batchAtOnce)
 	first, again := make(map[string]int, len(events)), map[int]int{}

@@ -47,7 +47,7 @@ var (
 
 // makeDurable starts an event's workflow or keeps the event on disk. whole is when
 // the request was read to its end. It gives the ID under which the event is known.
-func (s *Starter) makeDurable(in Incoming, budget time.Duration, whole time.Time) (id string, o Outcome, err error) {
+func (s *Starter) makeDurable(in Incoming, budget time.Duration, whole time.Time) (id string, o Acceptance, err error) {
 	if s.spool == nil {
 		return s.startOnly(in, budget)
 	}
@@ -83,7 +83,7 @@ func (s *Starter) makeDurable(in Incoming, budget time.Duration, whole time.Time
 
 // hedge writes an event to the spool whose start takes long, and gives what is durable
 // first. Where the disk fails, Temporal has the rest of the budget.
-func (s *Starter) hedge(in Incoming, whole time.Time, begun <-chan attempt, over <-chan time.Time) (id string, o Outcome, err error) {
+func (s *Starter) hedge(in Incoming, whole time.Time, begun <-chan attempt, over <-chan time.Time) (id string, o Acceptance, err error) {
 	kept := make(chan error, 1)
 	go func() { kept <- s.keep(in, whole, errSlow) }()
 	select {
@@ -109,7 +109,7 @@ func (s *Starter) hedge(in Incoming, whole time.Time, begun <-chan attempt, over
 }
 
 // startOnly starts an event where there is no spool.
-func (s *Starter) startOnly(in Incoming, budget time.Duration) (id string, o Outcome, err error) {
+func (s *Starter) startOnly(in Incoming, budget time.Duration) (id string, o Acceptance, err error) {
 	ctx, cancel := context.WithTimeout(s.alive, budget)
 	defer cancel()
 	if id, o, err = s.intake.start(ctx, in); err != nil {
@@ -121,7 +121,7 @@ func (s *Starter) startOnly(in Incoming, budget time.Duration) (id string, o Out
 // attempt is how a start has ended.
 type attempt struct {
 	id      string
-	outcome Outcome
+	outcome Acceptance
 	err     error
 }
 

@@ -47,18 +47,19 @@ type Incoming struct {
 // numbered tells whether the sender's ID alone identifies the event, whatever the body.
 func (in *Incoming) numbered() bool { return in.Digest == "" && in.Event.SenderID != "" }
 
-// Outcome is what became of an event that was not refused.
-type Outcome string
+// Acceptance is what became of an event that was not refused. The sender hears success
+// for each of them.
+type Acceptance string
 
-// The outcomes. The sender hears success for each of them.
+// The acceptances.
 const (
-	Started   Outcome = "started"
-	Duplicate Outcome = "duplicate"
-	Abandoned Outcome = "abandoned" // A duplicate of a run that somebody ended by hand.
-	Replayed  Outcome = "replayed"  // A duplicate of a dead letter, which is replayed.
-	Changed   Outcome = "changed"   // A duplicate by its sender's ID, with another body.
-	Queued    Outcome = "queued"    // The spool has it on disk.
-	Ignored   Outcome = "ignored"   // The source does not take its type.
+	Started   Acceptance = "started"
+	Duplicate Acceptance = "duplicate"
+	Abandoned Acceptance = "abandoned" // A duplicate of a run that somebody ended by hand.
+	Replayed  Acceptance = "replayed"  // A duplicate of a dead letter, which is replayed.
+	Changed   Acceptance = "changed"   // A duplicate by its sender's ID, with another body.
+	Queued    Acceptance = "queued"    // The spool has it on disk.
+	Ignored   Acceptance = "ignored"   // The source does not take its type.
 )
 
 // ErrRefused says that Temporal will never take the event.
@@ -87,7 +88,7 @@ type intake struct {
 // start starts the workflow of an event, or finds that it was started before. It
 // gives the ID under which the event is known. That differs from the event's own ID
 // where another event has the same one.
-func (s *intake) start(ctx context.Context, in Incoming) (id string, o Outcome, err error) {
+func (s *intake) start(ctx context.Context, in Incoming) (id string, o Acceptance, err error) {
 	o, err = s.startAs(ctx, in.Event.ID, in)
 	if errors.Is(err, errCollision) {
 		in.Event.ID = event.IDOfCollision(in.Event.ID, in.Digest)
@@ -96,7 +97,7 @@ func (s *intake) start(ctx context.Context, in Incoming) (id string, o Outcome, 
 	return in.Event.ID, o, err
 }
 
-func (s *intake) startAs(ctx context.Context, id string, in Incoming) (Outcome, error) {
+func (s *intake) startAs(ctx context.Context, id string, in Incoming) (Acceptance, error) {
 	known, often := s.seen.note(id, in.Digest)
 	if often {
 		return Duplicate, nil
@@ -127,7 +128,7 @@ func (s *intake) startAs(ctx context.Context, id string, in Incoming) (Outcome, 
 
 // startAgain starts an event that was handled before. One that is under way by now is
 // a duplicate.
-func (s *intake) startAgain(ctx context.Context, in Incoming) (Outcome, error) {
+func (s *intake) startAgain(ctx context.Context, in Incoming) (Acceptance, error) {
 	err := s.execute(ctx, in, enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE)
 	if _, already := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); already {
 		return Duplicate, nil
@@ -178,7 +179,7 @@ func (s *intake) options(in Incoming) client.StartWorkflowOptions {
 }
 
 // judge says what the repeat of a known ID is.
-func (s *intake) judge(ctx context.Context, id string, in Incoming) (Outcome, error) {
+func (s *intake) judge(ctx context.Context, id string, in Incoming) (Acceptance, error) {
 	d, err := s.temporal.DescribeWorkflowExecution(ctx, id, "")
 	if err != nil {
 		return "", fmt.Errorf("look up event %s: %w", id, err)
@@ -234,7 +235,7 @@ func firstTask(info *workflowpb.WorkflowExecutionInfo) int64 {
 }
 
 // revive replays a dead letter by a reset to its first workflow task.
-func (s *intake) revive(ctx context.Context, id, run string, task int64) (Outcome, error) {
+func (s *intake) revive(ctx context.Context, id, run string, task int64) (Acceptance, error) {
 	_, err := s.temporal.ResetWorkflowExecution(ctx, &workflowservice.ResetWorkflowExecutionRequest{
 		Namespace:                 s.namespace,
 		WorkflowExecution:         &common.WorkflowExecution{WorkflowId: id, RunId: run},

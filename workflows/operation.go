@@ -214,11 +214,11 @@ func (o *operation) continued(ctx workflow.Context) error {
 
 // OperationPage keeps some items of an operation's frozen set, and ends with what
 // became of each.
-func OperationPage(ctx workflow.Context, _ event.Operation, items []event.Item) ([]event.Outcome, error) {
-	outcomes := make([]event.Outcome, len(items))
+func OperationPage(ctx workflow.Context, _ event.Operation, items []event.Item) ([]event.ItemOutcome, error) {
+	outcomes := make([]event.ItemOutcome, len(items))
 	heard := workflow.GetSignalChannel(ctx, event.SignalOutcomes)
 	for settled := 0; settled < len(items); {
-		var some []event.Outcome
+		var some []event.ItemOutcome
 		if heard.Receive(ctx, &some); ctx.Err() != nil {
 			return outcomes, ctx.Err()
 		}

@@ -69,7 +69,7 @@ func (o *observer) Answered(a starter.Answer) {
 		o.rejections.Add(rejection(a))
 		return
 	}
-	switch starter.Outcome(a.Outcome) {
+	switch starter.Acceptance(a.Outcome) {
 	case starter.Started, starter.Replayed, starter.Queued:
 		o.flow.Received(a.Source, a.Outcome, a.Took)
 	case starter.Abandoned:

@@ -127,7 +127,7 @@ func (s *Store) writePage(ctx context.Context, op event.Operation, n int, items 
 // setPage is a page of an operation's items, with what became of each.
 type setPage struct {
 	items    []event.Item
-	outcomes []event.Outcome
+	outcomes []event.ItemOutcome
 }
 
 // page reads a page from its workflow's history, which needs no worker.
@@ -146,10 +146,10 @@ func (s *Store) page(ctx context.Context, op string, n int) (p setPage, err erro
 			if err := s.converter.FromPayloads(a.GetInput(), &ignored, &p.items); err != nil {
 				return p, fmt.Errorf("read page %d of operation %s: %w", n, op, err)
 			}
-			p.outcomes = make([]event.Outcome, len(p.items))
+			p.outcomes = make([]event.ItemOutcome, len(p.items))
 		}
 		if a := e.GetWorkflowExecutionSignaledEventAttributes(); a.GetSignalName() == event.SignalOutcomes {
-			var some []event.Outcome
+			var some []event.ItemOutcome
 			if err := s.converter.FromPayloads(a.GetInput(), &some); err != nil {
 				return p, fmt.Errorf("read page %d of operation %s: %w", n, op, err)
 			}
@@ -159,7 +159,7 @@ func (s *Store) page(ctx context.Context, op string, n int) (p setPage, err erro
 	return p, nil
 }
 
-func (p *setPage) merge(some []event.Outcome) {
+func (p *setPage) merge(some []event.ItemOutcome) {
 	for _, one := range some {
 		if one.Index >= 0 && one.Index < len(p.outcomes) && !p.outcomes[one.Index].Became.Final() {
 			p.outcomes[one.Index] = one
@@ -168,7 +168,7 @@ func (p *setPage) merge(some []event.Outcome) {
 }
 
 // noteOutcomes signals outcomes to the workflow that holds their page.
-func (s *Store) noteOutcomes(ctx context.Context, op string, n int, outcomes []event.Outcome) error {
+func (s *Store) noteOutcomes(ctx context.Context, op string, n int, outcomes []event.ItemOutcome) error {
 	if len(outcomes) == 0 {
 		return nil
 	}
@@ -251,7 +251,7 @@ func awaitTurn(ctx context.Context, turn <-chan time.Time) {
 // batch collects the outcomes of a batch of items.
 type batch struct {
 	mu       sync.Mutex
-	outcomes []event.Outcome
+	outcomes []event.ItemOutcome
 	recent   string
 	share    float64
 	// fault is why the batch can't go on now; the caller tries it again.
@@ -270,7 +270,7 @@ func (b *batch) gaveUp() bool {
 	return b.fault != nil
 }
 
-func (b *batch) add(o event.Outcome) {
+func (b *batch) add(o event.ItemOutcome) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.outcomes = append(b.outcomes, o)
@@ -316,7 +316,7 @@ func isAway(err error) bool {
 
 // settle applies the operation to an item, unless an earlier try has, and waits up to within for
 // what becomes of it. An error says that Temporal is away; the caller tries the item again later.
-func (s *Store) settle(ctx context.Context, op event.Operation, item event.Item, within time.Duration) (event.Outcome, error) {
+func (s *Store) settle(ctx context.Context, op event.Operation, item event.Item, within time.Duration) (event.ItemOutcome, error) {
 	info, err := s.describe(ctx, item.ID, "")
 	still := false
 	if err == nil && isDead(info) {
@@ -340,11 +340,11 @@ func (s *Store) settle(ctx context.Context, op event.Operation, item event.Item,
 	}
 	switch {
 	case errors.Is(err, ErrGone):
-		return event.Outcome{Became: event.BecameGone, Why: "removed"}, nil
+		return event.ItemOutcome{Became: event.BecameGone, Why: "removed"}, nil
 	case err != nil && isAway(err):
-		return event.Outcome{}, err
+		return event.ItemOutcome{}, err
 	case err != nil:
-		return event.Outcome{Became: event.BecameError, Why: event.Clean(err.Error(), maxWhy)}, nil
+		return event.ItemOutcome{Became: event.BecameError, Why: event.Clean(err.Error(), maxWhy)}, nil
 	}
 	if o := outcomeOf(op, item, info); o.Became != event.BecameStarted {
 		return o, nil
@@ -354,16 +354,16 @@ func (s *Store) settle(ctx context.Context, op event.Operation, item event.Item,
 
 // awaitOutcome waits up to within for the end of a run that the operation has begun, those that it
 // continues as included, and tells what became of the item.
-func (s *Store) awaitOutcome(ctx context.Context, op event.Operation, item event.Item, run string, within time.Duration) event.Outcome {
+func (s *Store) awaitOutcome(ctx context.Context, op event.Operation, item event.Item, run string, within time.Duration) event.ItemOutcome {
 	wait, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	err := s.temporal.GetWorkflow(wait, item.ID, run).Get(wait, nil)
 	if err == nil && op.Action == event.ActionReplay {
-		return event.Outcome{Became: event.BecameHandled}
+		return event.ItemOutcome{Became: event.BecameHandled}
 	}
 	info, err := s.describe(ctx, item.ID, "")
 	if err != nil {
-		return event.Outcome{Became: event.BecameStarted, Why: event.Clean(err.Error(), maxWhy)}
+		return event.ItemOutcome{Became: event.BecameStarted, Why: event.Clean(err.Error(), maxWhy)}
 	}
 	return outcomeOf(op, item, info)
 }
@@ -387,28 +387,28 @@ func isOurs(op event.Operation, info *workflowpb.WorkflowExecutionInfo) bool {
 const maxWhy = 200
 
 // outcomeOf tells what became of an item, by the latest run of its event.
-func outcomeOf(op event.Operation, item event.Item, info *workflowpb.WorkflowExecutionInfo) event.Outcome {
+func outcomeOf(op event.Operation, item event.Item, info *workflowpb.WorkflowExecutionInfo) event.ItemOutcome {
 	ours := isOurs(op, info)
 	status, kind := info.GetStatus(), info.GetType().GetName()
 	switch {
 	case !ours:
-		return event.Outcome{Became: event.BecameGone, Why: stateText(info)}
+		return event.ItemOutcome{Became: event.BecameGone, Why: stateText(info)}
 	case kind == event.Discarded:
-		return event.Outcome{Became: event.BecameDiscarded}
+		return event.ItemOutcome{Became: event.BecameDiscarded}
 	case op.Action == event.ActionRenew && kind == event.DeadLetter:
-		return event.Outcome{Became: event.BecameRenewed}
+		return event.ItemOutcome{Became: event.BecameRenewed}
 	case isDead(info):
 		l := summaryOf(info)
 		if l.Reason == item.Reason {
-			return event.Outcome{Became: event.BecameSame, Why: event.Clean(l.Error, maxWhy)}
+			return event.ItemOutcome{Became: event.BecameSame, Why: event.Clean(l.Error, maxWhy)}
 		}
-		return event.Outcome{Became: event.BecameOther, Why: event.Clean(l.Error, maxWhy)}
+		return event.ItemOutcome{Became: event.BecameOther, Why: event.Clean(l.Error, maxWhy)}
 	case status == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED:
-		return event.Outcome{Became: event.BecameHandled}
+		return event.ItemOutcome{Became: event.BecameHandled}
 	case status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, status == enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW:
-		return event.Outcome{Became: event.BecameStarted}
+		return event.ItemOutcome{Became: event.BecameStarted}
 	default:
-		return event.Outcome{Became: event.BecameEnded, Why: strings.ToLower(status.String())}
+		return event.ItemOutcome{Became: event.BecameEnded, Why: strings.ToLower(status.String())}
 	}
 }
 
@@ -431,7 +431,7 @@ func (s *Store) Settle(ctx context.Context, w event.Work, by string, alive func(
 		}
 		alive()
 		info, err := s.describe(ctx, item.ID, "")
-		o := event.Outcome{Became: event.BecameGone, Why: "removed"}
+		o := event.ItemOutcome{Became: event.BecameGone, Why: "removed"}
 		switch {
 		case errors.Is(err, ErrGone):
 		case err != nil:
@@ -445,7 +445,7 @@ func (s *Store) Settle(ctx context.Context, w event.Work, by string, alive func(
 	return b.counts(), s.noteOutcomes(ctx, w.Operation.ID, w.Page, b.final())
 }
 
-func (b *batch) final() (final []event.Outcome) {
+func (b *batch) final() (final []event.ItemOutcome) {
 	for _, o := range b.outcomes {
 		if o.Became.Final() {
 			final = append(final, o)
@@ -466,9 +466,9 @@ func (s *Store) CancelRest(ctx context.Context, w event.Work, alive func()) (map
 		if err != nil {
 			return nil, err
 		}
-		var outcomes []event.Outcome
+		var outcomes []event.ItemOutcome
 		for i := from; i < len(p.items); i++ {
-			outcomes = append(outcomes, event.Outcome{Index: i, Became: event.BecameCancelled, At: time.Now().UTC()})
+			outcomes = append(outcomes, event.ItemOutcome{Index: i, Became: event.BecameCancelled, At: time.Now().UTC()})
 		}
 		if err := s.noteOutcomes(ctx, w.Operation.ID, n, outcomes); err != nil {
 			return nil, err

@@ -134,8 +134,8 @@ func (b Became) Final() bool { return b != BecameNothing && b != BecameStarted }
 // Failed tells whether the event is dead again.
 func (b Became) Failed() bool { return b == BecameSame || b == BecameOther || b == BecameError }
 
-// Outcome is what became of the item at an index of its page.
-type Outcome struct {
+// ItemOutcome is what became of the item at an index of its page.
+type ItemOutcome struct {
 	Index  int    `json:"index"`
 	Became Became `json:"became"`
 	// Why says more where it did not go well.
@@ -219,7 +219,7 @@ const (
 	// WorkflowOperation runs an operation, WorkflowPage keeps a page of its set.
 	WorkflowOperation = "Operation"
 	WorkflowPage      = "OperationPage"
-	// SignalControl takes a Control, SignalOutcomes a list of Outcome.
+	// SignalControl takes a Control, SignalOutcomes a list of ItemOutcome.
 	SignalControl  = "control"
 	SignalOutcomes = "outcomes"
 	// QueryProgress gives the Progress.

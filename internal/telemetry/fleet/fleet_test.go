@@ -120,7 +120,7 @@ func TestTheSeriesOfAllProcesses(t *testing.T) {
 
 // The starter's outcome of a request decides in which plots it is counted.
 func TestEveryOutcomeOfTheStarterCountsWhereItBelongs(t *testing.T) {
-	for outcome, want := range map[starter.Outcome]string{
+	for outcome, want := range map[starter.Acceptance]string{
 		starter.Started: series.Received, starter.Duplicate: series.Received, starter.Abandoned: series.Received,
 		starter.Replayed: series.Received, starter.Changed: series.Received, starter.Queued: series.Received,
 		starter.Ignored: "", "handshake": "", "handshake-signature": series.Refused, "signature": series.Refused,

@@ -17,6 +17,7 @@ import (
 	"github.com/grapnel/grapnel/internal/alert"
 	"github.com/grapnel/grapnel/internal/deadletter"
 	"github.com/grapnel/grapnel/internal/engine"
+	"github.com/grapnel/grapnel/internal/program"
 )
 
 // admin makes the parts that operators use: the admin listener and the watch. The process reports
@@ -73,8 +74,8 @@ func (p *process) admin(ctx context.Context, stopping *atomic.Bool, file *reload
 func workerCheck(polled time.Time, queue string, now time.Time) admin.Check {
 	if silent := now.Sub(polled); !polled.IsZero() && silent > alert.Defaults().Poll {
 		return admin.Check{Detail: fmt.Sprintf(
-			"no worker has asked for work on task queue %s for %s; events wait in Temporal until one does: start grapnel worker",
-			queue, silent.Round(time.Second))}
+			"no worker has asked for work on task queue %s for %s; events wait in Temporal until one does: start '%s'",
+			queue, silent.Round(time.Second), program.Command("worker"))}
 	}
 	return admin.Check{OK: true}
 }

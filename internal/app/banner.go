@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/program"
 	"github.com/grapnel/grapnel/internal/telemetry"
 )
 
@@ -55,7 +56,7 @@ func (b *banner) print(p *process) {
 		s.WriteString("  " + line)
 	}
 	if b.Receiver && len(sources) > 0 {
-		fmt.Fprintf(&s, "Try it in another terminal:\n  grapnel send %s\n", sources[0])
+		fmt.Fprintf(&s, "Try it in another terminal:\n  %s\n", program.Command("send "+sources[0]))
 	}
 	s.WriteString("Ctrl-C stops it.\n")
 	_, _ = fmt.Fprint(p.out, s.String())

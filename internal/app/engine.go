@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/grapnel/grapnel/internal/engine"
+	"github.com/grapnel/grapnel/internal/program"
 	"github.com/grapnel/grapnel/internal/telemetry"
 )
 
@@ -85,7 +86,7 @@ func (p *process) setup(ctx context.Context) {
 		}
 	}
 	if err != nil && ctx.Err() == nil {
-		p.log.Warn("Temporal is not set up as it should be; see 'grapnel setup'",
+		p.log.Warn("Temporal is not set up as it should be; see '"+program.Command("setup")+"'",
 			zap.Error(err), zap.Stringer("report", report))
 	}
 }

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -11,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/program"
 	"github.com/grapnel/grapnel/internal/tracing"
 	"github.com/grapnel/grapnel/starter"
 )
@@ -29,7 +29,7 @@ func (w World) Serve(ctx context.Context, which Parts) error {
 		return err
 	}
 	if !which.Engine && !p.settings.Configured() {
-		return errors.New("no Temporal is configured: set TEMPORAL_ADDRESS, or run 'grapnel up', which starts one itself")
+		return fmt.Errorf("no Temporal is configured: set TEMPORAL_ADDRESS, or run '%s', which starts one itself", program.Command("up"))
 	}
 	if err := p.prepare(which); err != nil {
 		return err

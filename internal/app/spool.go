@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/grapnel/grapnel/internal/admin"
+	"github.com/grapnel/grapnel/internal/program"
 	"github.com/grapnel/grapnel/internal/spool"
 	"github.com/grapnel/grapnel/internal/telemetry"
 )
@@ -94,7 +95,7 @@ func Sequences(texts []string) ([]uint64, error) {
 	for _, text := range texts {
 		n, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
-			return nil, fmt.Errorf("%q is not a sequence number; `grapnel spool list` shows them", text)
+			return nil, fmt.Errorf("%q is not a sequence number; '%s' shows them", text, program.Command("spool list"))
 		}
 		sequences = append(sequences, n)
 	}

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/grapnel/grapnel/activities/handler"
 	"github.com/grapnel/grapnel/internal/config"
 	"github.com/grapnel/grapnel/internal/engine"
+	"github.com/grapnel/grapnel/internal/program"
 )
 
 // World is what a run of grapnel gets from outside: environment, standard streams, and the handlers
@@ -96,7 +96,7 @@ func (w World) Variables(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	if !settings.Configured() {
-		return nil, errors.New("no Temporal runs here: start 'grapnel up', or set TEMPORAL_ADDRESS")
+		return nil, fmt.Errorf("no Temporal runs here: start '%s', or set TEMPORAL_ADDRESS", program.Command("up"))
 	}
 	env, cfg, err := w.Configuration()
 	if err != nil {

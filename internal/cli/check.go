@@ -18,6 +18,7 @@ import (
 	"github.com/grapnel/grapnel/internal/config"
 	"github.com/grapnel/grapnel/internal/engine"
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/program"
 )
 
 func checkCommand(p Program) *cobra.Command {
@@ -168,10 +169,11 @@ func (t *temporalState) write(say func(format string, args ...any)) {
 	case t.Error != "":
 		say("temporal: %s", t.Error)
 	case t.Address == "":
-		say("temporal: none configured; 'grapnel up' runs its own")
+		say("temporal: none configured; '%s' runs its own", program.Command("up"))
 	default:
 		if t.Workers == 0 {
-			say("warning: no worker polls the task queue, so no event is handled; run 'grapnel worker', or 'grapnel up'")
+			say("warning: no worker polls the task queue, so no event is handled; run '%s', or '%s'",
+				program.Command("worker"), program.Command("up"))
 		}
 		for _, u := range t.Unpolled {
 			say("warning: %s", u)

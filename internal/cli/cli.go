@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/grapnel/grapnel/internal/app"
+	"github.com/grapnel/grapnel/internal/program"
 )
 
 // Program is one run of grapnel, with everything it sees of the world.
@@ -47,17 +48,17 @@ func (p Program) Run(ctx context.Context) int {
 	case errors.Is(err, errVerdict):
 		return exitFailure
 	case errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command"):
-		_, _ = fmt.Fprintf(p.Stderr, "grapnel: %v\nSee '%s --help'.\n", err, command.CommandPath())
+		_, _ = fmt.Fprintf(p.Stderr, "%s: %v\nSee '%s --help'.\n", program.Name(), err, command.CommandPath())
 		return exitUsage
 	default:
-		_, _ = fmt.Fprintf(p.Stderr, "grapnel: %v\n", err)
+		_, _ = fmt.Fprintf(p.Stderr, "%s: %v\n", program.Name(), err)
 		return exitFailure
 	}
 }
 
 func (p Program) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "grapnel",
+		Use:   program.Name(),
 		Short: "Receive webhooks and see to it that each is handled",
 		Long: `grapnel receives webhooks, verifies them, and handles each as a Temporal workflow.
 
@@ -104,7 +105,17 @@ Start with 'grapnel up', then 'grapnel send zoom' in another terminal.`,
 		benchCommand(p),
 		versionCommand(p),
 	)
+	nameHelp(root)
 	return root
+}
+
+// nameHelp makes the help of a command, and of those below it, call the program by its own
+// name. The texts in the code say grapnel.
+func nameHelp(c *cobra.Command) {
+	c.Short, c.Long, c.Example = program.Named(c.Short), program.Named(c.Long), program.Named(c.Example)
+	for _, below := range c.Commands() {
+		nameHelp(below)
+	}
 }
 
 // The groups of commands that the help shows.

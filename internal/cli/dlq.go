@@ -19,6 +19,7 @@ import (
 	"github.com/grapnel/grapnel/internal/deadletter"
 	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/eventlog"
+	"github.com/grapnel/grapnel/internal/program"
 )
 
 func dlqCommand(p Program) *cobra.Command {
@@ -269,7 +270,7 @@ func printLetters(w io.Writer, letters []deadletter.Summary, now time.Time) {
 			l.Source, event.Clean(l.Type, 40), event.Clean(l.Subject, 30), event.Clean(l.Reason, 60), l.Attempts, l.Replays)
 	}
 	_ = t.Flush() // to a terminal
-	_, _ = fmt.Fprintf(w, "%s. 'grapnel dlq show ID' tells all of one.\n", countOf(len(letters), "dead letter"))
+	_, _ = fmt.Fprintf(w, "%s. '%s' tells all of one.\n", countOf(len(letters), "dead letter"), program.Command("dlq show ID"))
 }
 
 func printGroups(w io.Writer, groups []deadletter.Group) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/grapnel/grapnel/internal/deadletter"
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/program"
 )
 
 func dlqReplayCommand(p Program) *cobra.Command {
@@ -162,7 +163,7 @@ func (p Program) act(ctx context.Context, a *actFlags, ids []string) error {
 		if a.asJSON {
 			return p.writeJSON(map[string]string{"id": id})
 		}
-		_, _ = fmt.Fprintf(p.Stdout, "%s has begun; 'grapnel ops show %s' tells how far it is\n", id, id)
+		_, _ = fmt.Fprintf(p.Stdout, "%s has begun; '%s' tells how far it is\n", id, program.Command("ops show "+id))
 		return nil
 	}
 	return p.follow(ctx, s, id, a)
@@ -226,7 +227,7 @@ func (p Program) follow(ctx context.Context, s *deadletter.Store, id string, a *
 		st, err := s.Operation(ctx, id)
 		switch {
 		case ctx.Err() != nil:
-			_, _ = fmt.Fprintf(p.Stderr, "\n%s goes on; 'grapnel ops show %s' tells how far it is\n", id, id)
+			_, _ = fmt.Fprintf(p.Stderr, "\n%s goes on; '%s' tells how far it is\n", id, program.Command("ops show "+id))
 			return errVerdict
 		case err != nil:
 			return err
@@ -271,7 +272,8 @@ func (p Program) endOf(st deadletter.Status, asJSON bool) error {
 			_, _ = fmt.Fprintln(p.Stdout, st.Note)
 		}
 		if st.Phase == event.PhaseStopped || st.Phase == event.PhasePaused {
-			_, _ = fmt.Fprintf(p.Stdout, "'grapnel ops resume %s' goes on with it, 'grapnel ops cancel %s' ends it.\n", st.ID, st.ID)
+			_, _ = fmt.Fprintf(p.Stdout, "'%s' goes on with it, '%s' ends it.\n",
+				program.Command("ops resume "+st.ID), program.Command("ops cancel "+st.ID))
 		}
 	}
 	good := st.Counts[event.BecameHandled] + st.Counts[event.BecameDiscarded] + st.Counts[event.BecameRenewed] + st.Counts[event.BecameGone]

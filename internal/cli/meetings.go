@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/grapnel/grapnel/internal/meeting"
+	"github.com/grapnel/grapnel/internal/program"
 )
 
 // meetingsClient is what the command needs of a Temporal client.
@@ -66,7 +67,7 @@ func showMeeting(cmd *cobra.Command, c meetingsClient, uuid string, asJSON bool)
 	id := meeting.WorkflowID(uuid)
 	view, err := askMeeting(cmd.Context(), c, id)
 	if missing := new(serviceerror.NotFound); errors.As(err, &missing) {
-		return fmt.Errorf("no meeting %s is known; 'grapnel meetings' lists those that are", uuid)
+		return fmt.Errorf("no meeting %s is known; '%s' lists those that are", uuid, program.Command("meetings"))
 	}
 	if err != nil {
 		return fmt.Errorf("asking meeting %s, for which a worker must be running: %w", uuid, err)

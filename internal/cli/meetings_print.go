@@ -8,6 +8,7 @@ import (
 
 	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/meeting"
+	"github.com/grapnel/grapnel/internal/program"
 )
 
 // maxTopic is the length in characters of a topic in a table.
@@ -15,7 +16,7 @@ const maxTopic = 40
 
 func printMeetings(w io.Writer, all []printedMeeting) error {
 	if len(all) == 0 {
-		_, err := fmt.Fprintln(w, "No meetings yet. Try: grapnel send zoom")
+		_, err := fmt.Fprintln(w, "No meetings yet. Try: "+program.Command("send zoom"))
 		return err
 	}
 	rows := [][]string{{"TOPIC", "STARTED", "DURATION", "PEOPLE", "RECORDINGS", "STATE", "UUID"}}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/program"
 	"github.com/grapnel/grapnel/internal/provider"
 )
 
@@ -46,7 +47,7 @@ func providersCommand(p Program) *cobra.Command {
 }
 
 func unknownProvider(name string) error {
-	return &usageError{fmt.Errorf("no provider %q; %s'grapnel providers' lists them", name, didYouMean(name, provider.Names()))}
+	return &usageError{fmt.Errorf("no provider %q; %s'%s' lists them", name, didYouMean(name, provider.Names()), program.Command("providers"))}
 }
 
 // didYouMean asks whether another name was meant; empty where none is like it.

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/program"
 )
 
 // doorAt is the address of a source's door at a receiver: that of --url, which may
@@ -128,7 +129,7 @@ func explainUnreached(err error, to string) error {
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return fmt.Errorf("send: %w; the receiver serves no TLS, so give --url http://HOST:PORT", err)
 	case errors.As(err, &op) && op.Op == "dial":
-		return fmt.Errorf("send: %w; is 'grapnel up' running?", err)
+		return fmt.Errorf("send: %w; is '%s' running?", err, program.Command("up"))
 	case strings.HasPrefix(to, "https:"):
 		// An alert, or only an end, where the alert comes too late.
 		return fmt.Errorf("send: %w; a receiver with tls.client_ca wants a certificate of its authorities, see --cert and --key", err)

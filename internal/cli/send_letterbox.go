@@ -11,6 +11,7 @@ import (
 
 	"github.com/grapnel/grapnel/internal/app"
 	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/program"
 	"github.com/grapnel/grapnel/internal/provider"
 	"github.com/grapnel/grapnel/internal/verify"
 )
@@ -90,7 +91,8 @@ func developmentSecret(env config.Env, s *config.Source, own []verify.Secret) (v
 	}
 	key, err := provider.ReadDevelopment(dir)
 	if err != nil {
-		return verify.Secret{}, fmt.Errorf("%w; 'grapnel up' makes it in GRAPNEL_DATA_DIR when it starts, or takes the configuration over", err)
+		return verify.Secret{}, fmt.Errorf("%w; '%s' makes it in GRAPNEL_DATA_DIR when it starts, or takes the configuration over",
+			err, program.Command("up"))
 	}
 	return key.Signs(s.Profile(), own)
 }

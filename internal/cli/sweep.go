@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/program"
 	"github.com/grapnel/grapnel/internal/sweep"
 )
 
@@ -178,7 +179,7 @@ func (p Program) schedule(ctx context.Context, s event.Sweep, o sweepOptions) er
 	if changed {
 		what = "was scheduled already and is changed"
 	}
-	_, _ = fmt.Fprintf(p.Stdout, "%s %s: every %s, by the worker; 'grapnel sweep list' tells what it comes to\n", s.Name, what, o.every)
+	_, _ = fmt.Fprintf(p.Stdout, "%s %s: every %s, by the worker; '%s' tells what it comes to\n", s.Name, what, o.every, program.Command("sweep list"))
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/program"
 	"github.com/grapnel/grapnel/internal/provider"
 	"github.com/grapnel/grapnel/internal/verify"
 	"github.com/grapnel/grapnel/internal/verify/coded"
@@ -109,7 +110,7 @@ func (f verifyFlags) preset() (*verify.Verifier, error) {
 	v, err := provider.Compile(profile)
 	if err != nil {
 		return nil, &usageError{fmt.Errorf("give the settings of this provider by --param NAME=VALUE, "+
-			"'grapnel providers %s' names them: %w", f.provider, err)}
+			"'%s' names them: %w", program.Command("providers "+f.provider), err)}
 	}
 	return v, nil
 }

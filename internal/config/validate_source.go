@@ -16,6 +16,7 @@ import (
 
 	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/netguard"
+	"github.com/grapnel/grapnel/internal/program"
 	"github.com/grapnel/grapnel/internal/provider"
 	"github.com/grapnel/grapnel/internal/verify"
 )
@@ -238,7 +239,7 @@ func (c *Config) checkDevelopment(s *Source, path string) {
 	switch u, err := url.Parse(s.URL); {
 	case !s.Development:
 	case !provider.HasOwnKey(s.Verifier):
-		c.read.fault(at, "has no effect: 'grapnel send' signs with the secret that this sender and its source share; remove it")
+		c.read.fault(at, "has no effect: '"+program.Command("send")+"' signs with the secret that this sender and its source share; remove it")
 	case len(c.TrustedProxies) > 0:
 		fault("trusted_proxies says that there are proxies before it")
 	case c.TLS != nil || s.RequireHTTPS:
@@ -278,13 +279,13 @@ func (c *Config) base(s *Source, path string) (p verify.Profile, ok bool) {
 		return *s.Verify, true
 	case s.Provider == "":
 		if !r.broken(at) && !r.broken(joinPath(path, "verify")) {
-			r.fault(path, "says nothing of how its events are verified; add provider: NAME (grapnel providers lists them) or a verify block")
+			r.fault(path, "says nothing of how its events are verified; add provider: NAME ('"+program.Command("providers")+"' lists them) or a verify block")
 		}
 		return p, false
 	}
 	p, ok = provider.Get(s.Provider)
 	if !ok {
-		text := fmt.Sprintf("there is no provider %q; grapnel providers lists those there are", shortenText(s.Provider))
+		text := fmt.Sprintf("there is no provider %q; '%s' lists those there are", shortenText(s.Provider), program.Command("providers"))
 		if near := Nearest(s.Provider, provider.Names()); len(near) > 0 {
 			text = fmt.Sprintf("there is no provider %q; did you mean %s?", shortenText(s.Provider), strings.Join(near, " or "))
 		}
@@ -361,7 +362,7 @@ func (c *Config) checkSecrets(s *Source, path string) {
 	if len(s.Secrets) == 0 && needed && !c.read.broken(joinPath(path, "secrets")) {
 		text := "is missing; without a secret every event would be refused"
 		if s.Provider != "" {
-			text += "; grapnel providers " + s.Provider + " says where to find it"
+			text += "; '" + program.Command("providers "+s.Provider) + "' says where to find it"
 		}
 		c.read.fault(joinPath(path, "secrets"), text)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/grapnel/grapnel/internal/alert"
 	"github.com/grapnel/grapnel/internal/event"
 	"github.com/grapnel/grapnel/internal/eventlog"
+	"github.com/grapnel/grapnel/internal/program"
 	"github.com/grapnel/grapnel/internal/telemetry/series"
 )
 
@@ -181,7 +182,7 @@ func (c *Console) runbook(r *http.Request) (any, error) {
 	if !ok {
 		return nil, fault{http.StatusNotFound, "There is no such runbook."}
 	}
-	return markdown(page), nil
+	return markdown(program.Named(page)), nil
 }
 
 var (

@@ -65,6 +65,7 @@ func TestAModuleOfOnesOwnAddsAHandler(t *testing.T) {
 		}
 		if p == nil {
 			p = h.start(t, "up")
+			require.Contains(t, p.out.String(), "shop send stripe\n", "the banner names the program that runs")
 			h.env = append(h.env, "GRAPNEL_LISTEN="+strings.TrimPrefix(p.receiver, "http://"), "TEMPORAL_ADDRESS="+p.temporal)
 		}
 		out, code := h.command(t, "sh", "-c", command)

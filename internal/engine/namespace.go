@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/program"
 )
 
 // namespace makes the namespace if it is not there. false means that it could not be made, so the
@@ -95,7 +96,8 @@ func (r *setupRun) retention(ctx context.Context, have time.Duration) error {
 		r.report.add(subject, Already, retentionText(want)+".")
 		return nil
 	case !r.options.Update:
-		r.report.add(subject, Kept, fmt.Sprintf("It is %s, and %s is configured; `grapnel setup --update` changes it for all who use the namespace.", retentionText(have), retentionText(want)))
+		r.report.add(subject, Kept, fmt.Sprintf("It is %s, and %s is configured; `%s` changes it for all who use the namespace.",
+			retentionText(have), retentionText(want), program.Command("setup --update")))
 		return nil
 	case have > want && !r.options.AllowShorter:
 		r.report.add(subject, Kept, fmt.Sprintf("It is %s and longer than the %s configured; cutting it would delete older workflows, which --allow-shorter-retention does.", retentionText(have), retentionText(want)))
@@ -171,8 +173,8 @@ func compareAttributes(have map[string]enumspb.IndexedValueType) (missing, wrong
 func wrongType(namespace, name string, got enumspb.IndexedValueType) string {
 	return fmt.Sprintf("search attribute %s of namespace %s is of type %s and must be %s; "+
 		"use a namespace of its own for grapnel, or let an operator remove it with "+
-		"`temporal operator search-attribute remove --namespace %s --name %s` and repeat `grapnel setup`",
-		name, namespace, got, SearchAttributes()[name], namespace, name)
+		"`temporal operator search-attribute remove --namespace %s --name %s` and repeat `%s`",
+		name, namespace, got, SearchAttributes()[name], namespace, name, program.Command("setup"))
 }
 
 // attributes adds the search attributes that are missing. false means that some still are; the
@@ -317,8 +319,8 @@ func (r *setupRun) days() int {
 
 func (r *setupRun) howToMakeNamespace() string {
 	return fmt.Sprintf("Let someone who may run `temporal operator namespace create --namespace %s --retention %s`; "+
-		"on Temporal Cloud make it in the web UI or with `tcld namespace create --namespace %s --region REGION --retention-days %d`. Then repeat `grapnel setup`.",
-		r.options.Namespace, retentionText(r.options.Retention), r.options.Namespace, r.days())
+		"on Temporal Cloud make it in the web UI or with `tcld namespace create --namespace %s --region REGION --retention-days %d`. Then repeat `%s`.",
+		r.options.Namespace, retentionText(r.options.Retention), r.options.Namespace, r.days(), program.Command("setup"))
 }
 
 func (r *setupRun) howToSetRetention() string {
@@ -335,6 +337,6 @@ func (r *setupRun) howToAdd(names []string) string {
 		fmt.Fprintf(&cloud, " --search-attribute %s=%s", name, types[name])
 	}
 	return fmt.Sprintf("Let someone who may run `temporal operator search-attribute create --namespace %s%s`; "+
-		"on Temporal Cloud add them in the web UI or with `tcld namespace search-attributes add --namespace %s%s`. Then repeat `grapnel setup`.",
-		r.options.Namespace, self.String(), r.options.Namespace, cloud.String())
+		"on Temporal Cloud add them in the web UI or with `tcld namespace search-attributes add --namespace %s%s`. Then repeat `%s`.",
+		r.options.Namespace, self.String(), r.options.Namespace, cloud.String(), program.Command("setup"))
 }

@@ -16,6 +16,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/program"
 )
 
 // DefaultRetention is how long Temporal keeps a closed workflow unless configured otherwise. For
@@ -227,7 +228,7 @@ func Ready(ctx context.Context, s Services, namespace string) error {
 		&workflowservice.DescribeNamespaceRequest{Namespace: namespace})
 	switch {
 	case isNotFound(err):
-		return fmt.Errorf("%w: namespace %s does not exist; run `grapnel setup`", ErrNotSetUp, namespace)
+		return fmt.Errorf("%w: namespace %s does not exist; run `%s`", ErrNotSetUp, namespace, program.Command("setup"))
 	case isDenied(err): // The API key may start workflows but not describe the namespace.
 		return readyByProbe(ctx, s, namespace)
 	case err != nil:
@@ -251,7 +252,8 @@ func Ready(ctx context.Context, s Services, namespace string) error {
 		return fmt.Errorf("%w: %s", ErrNotSetUp, wrongType(namespace, name, have[name]))
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("%w: namespace %s lacks the search attributes %s; run `grapnel setup`", ErrNotSetUp, namespace, strings.Join(missing, ", "))
+		return fmt.Errorf("%w: namespace %s lacks the search attributes %s; run `%s`", ErrNotSetUp, namespace,
+			strings.Join(missing, ", "), program.Command("setup"))
 	}
 	return nil
 }
@@ -262,7 +264,7 @@ func readyByProbe(ctx context.Context, s Services, namespace string) error {
 	case err == nil:
 		return nil
 	case isInvalid(err) || isNotFound(err):
-		return fmt.Errorf("%w: %w; run `grapnel setup`", ErrNotSetUp, err)
+		return fmt.Errorf("%w: %w; run `%s`", ErrNotSetUp, err, program.Command("setup"))
 	default:
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}

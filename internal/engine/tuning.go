@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/internal/program"
 )
 
 // tuning is one of Temporal's dynamic settings in which the embedded engine differs from the
@@ -129,7 +130,7 @@ func Tuning(ctx context.Context, c client.Client, s Settings) ([]Finding, error)
 	if err == nil && info.GetPersistenceStore() == "sqlite" {
 		findings = append(findings, Finding{
 			"the embedded engine's settings for SQLite", Unknown,
-			"This is a dev server: as the Temporal CLI starts it, an event costs it nearly twice what it costs the one that `grapnel up` runs.",
+			"This is a dev server: as the Temporal CLI starts it, an event costs it nearly twice what it costs the one that `" + program.Command("up") + "` runs.",
 		})
 	}
 	return findings, nil

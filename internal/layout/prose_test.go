@@ -2,6 +2,8 @@ package layout_test
 
 import (
 	"fmt"
+	"go/ast"
+	"go/token"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -9,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/grapnel/grapnel/internal/program"
 )
 
 // proseWidth is how many columns a line of prose may have, in a document and in a comment. A tab
@@ -78,4 +82,30 @@ func TestOneWordForOneThing(t *testing.T) {
 		}
 	}
 	require.Empty(t, found)
+}
+
+// An adopter's program has a name of its own, and so have its commands. The help of a command is
+// renamed as a whole; every other text that names a command has its name from program.Command.
+func TestATextNamesTheProgramThatRuns(t *testing.T) {
+	var stock []string
+	for _, file := range goFiles(t) {
+		// The figures of the bench are of a deployment, whatever its program is called.
+		if file.test || file.dir == "internal/bench" || file.dir == "internal/program" {
+			continue
+		}
+		help := map[ast.Node]bool{}
+		ast.Inspect(file.syntax, func(node ast.Node) bool {
+			if pair, ok := node.(*ast.KeyValueExpr); ok && file.dir == "internal/cli" {
+				if key, ok := pair.Key.(*ast.Ident); ok && (key.Name == "Short" || key.Name == "Long" || key.Name == "Example") {
+					help[pair.Value] = true
+				}
+			}
+			text, ok := node.(*ast.BasicLit)
+			if ok && text.Kind == token.STRING && !help[text] && program.Rename(text.Value, "shop") != text.Value {
+				stock = append(stock, file.position(text)+" "+text.Value)
+			}
+			return true
+		})
+	}
+	require.Empty(t, stock, "write program.Command(\"send zoom\")")
 }

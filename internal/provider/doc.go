@@ -3,6 +3,8 @@ package provider
 import (
 	"fmt"
 	"strings"
+
+	"github.com/grapnel/grapnel/internal/program"
 )
 
 // Doc is what the owner of a source must know of a sender, as Markdown. A fact
@@ -49,7 +51,7 @@ func Doc(name string) (string, bool) {
 	line("Samples", strings.Join(Types(p.Name), ", "))
 	if hasOwnKey(p.Verify) {
 		line("Try it", "the sender signs with a key of its own, so give the source development: true and let the receiver listen on "+
-			"loopback (GRAPNEL_LISTEN=127.0.0.1:8080); 'grapnel send' then signs with a key of this machine")
+			"loopback (GRAPNEL_LISTEN=127.0.0.1:8080); '"+program.Command("send")+"' then signs with a key of this machine")
 	}
 	if strings.Contains(b.String(), "°") {
 		b.WriteString("\n° not checked against the sender's own documentation.\n")

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/grapnel/grapnel/internal/program"
 )
 
 // Samples are realistic events of a sender.
@@ -52,7 +54,7 @@ func Types(name string) []string {
 func NewSample(name, eventType, seed string, at time.Time) (Sample, error) {
 	p, ok := Lookup(name)
 	if !ok {
-		return Sample{}, fmt.Errorf("there is no provider %q; `grapnel providers` lists them", name)
+		return Sample{}, fmt.Errorf("there is no provider %q; '%s' lists them", name, program.Command("providers"))
 	}
 	for _, e := range p.Sample.Events {
 		if eventType == "" || e.Type == eventType {

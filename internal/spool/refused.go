@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/grapnel/grapnel/internal/program"
 )
 
 const (
@@ -67,7 +69,7 @@ func (s *Spool) Requeue(ctx context.Context, sequences ...uint64) (int, error) {
 	for _, sequence := range sequences {
 		if _, ok := s.refused[sequence]; !ok {
 			s.mu.Unlock()
-			return 0, fmt.Errorf("%w: %d; `grapnel spool list` shows which are", ErrNotAside, sequence)
+			return 0, fmt.Errorf("%w: %d; '%s' shows which are", ErrNotAside, sequence, program.Command("spool list"))
 		}
 	}
 	s.mu.Unlock()

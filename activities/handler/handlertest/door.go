@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/grapnel/grapnel/internal/config"
+	"github.com/grapnel/grapnel/internal/program"
 	"github.com/grapnel/grapnel/internal/provider"
 	"github.com/grapnel/grapnel/internal/verify"
 	"github.com/grapnel/grapnel/starter"
@@ -141,8 +142,8 @@ func profileOf(name, text string) (verify.Profile, error) {
 	}
 	profile, ok := provider.Get(source.Provider)
 	if !ok {
-		return profile, fmt.Errorf("there is no provider %q; `grapnel providers` lists them, and handlertest.Source describes "+
-			"a source of another name", source.Provider)
+		return profile, fmt.Errorf("there is no provider %q; '%s' lists them, and handlertest.Source describes "+
+			"a source of another name", source.Provider, program.Command("providers"))
 	}
 	return profile, nil
 }

@@ -64,6 +64,12 @@ func (w World) SetUp(ctx context.Context, update, allowShorter bool) (engine.Rep
 	if err != nil {
 		return engine.Report{}, err
 	}
+	if p.settings, err = w.Reach(ctx); err != nil {
+		return engine.Report{}, err
+	}
+	if !p.settings.Configured() {
+		return engine.Report{}, Unreachable(p.settings, nil)
+	}
 	if err := p.dial(); err != nil {
 		return engine.Report{}, err
 	}

@@ -78,13 +78,35 @@ func (w World) Reach(ctx context.Context) (engine.Settings, error) {
 	return settings, nil
 }
 
-// Dial makes a client of the Temporal that Reach finds.
-func (w World) Dial(ctx context.Context) (client.Client, error) {
+// Dial makes a client of the Temporal that Reach finds. If there is none, or it does not answer,
+// the error says what to do.
+func (w World) Dial(ctx context.Context) (client.Client, engine.Settings, error) {
 	settings, err := w.Reach(ctx)
 	if err != nil {
-		return nil, err
+		return nil, settings, err
 	}
-	return engine.Dial(settings, engine.DialOptions{})
+	if !settings.Configured() {
+		// The SDK's default would be whatever listens on localhost:7233.
+		return nil, settings, Unreachable(settings, nil)
+	}
+	c, err := engine.Dial(settings, engine.DialOptions{})
+	if err != nil {
+		return nil, settings, err
+	}
+	if err := engine.Answers(ctx, c); err != nil {
+		c.Close()
+		return nil, settings, Unreachable(settings, err)
+	}
+	return c, settings, nil
+}
+
+// Unreachable is the error of a command that gets no answer from Temporal. It says what to do; err
+// says why there is none.
+func Unreachable(s engine.Settings, err error) error {
+	if !s.Configured() {
+		return fmt.Errorf("no Temporal runs here: start '%s', or set TEMPORAL_ADDRESS", program.Command("up"))
+	}
+	return fmt.Errorf("at %s: %w; see that it runs, or set TEMPORAL_ADDRESS to one that does", s.Address, err)
 }
 
 // Variables returns environment variables for the Temporal CLI, each as NAME=value: the address and
@@ -96,7 +118,7 @@ func (w World) Variables(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	if !settings.Configured() {
-		return nil, fmt.Errorf("no Temporal runs here: start '%s', or set TEMPORAL_ADDRESS", program.Command("up"))
+		return nil, Unreachable(settings, nil)
 	}
 	env, cfg, err := w.Configuration()
 	if err != nil {

@@ -227,6 +227,9 @@ func (p Program) askTemporal(ctx context.Context, up *checkup, queue string, cfg
 	if err == nil {
 		t.Tuning, err = engine.Tuning(ctx, c, settings)
 	}
+	if errors.Is(err, engine.ErrUnreachable) {
+		err = app.Unreachable(settings, err)
+	}
 	if err != nil {
 		t.Error = err.Error()
 	}

@@ -84,7 +84,8 @@ func TestCheckAsksTemporal(t *testing.T) {
 	t.Run("that is away", func(t *testing.T) {
 		got := run(t, append(file(t, zoomOnly), "TEMPORAL_ADDRESS=127.0.0.1:1"), "check")
 		require.Equal(t, 1, got.code)
-		require.Contains(t, got.out, "temporal: ")
+		require.Contains(t, got.out, "temporal: at 127.0.0.1:1: cannot reach Temporal: ")
+		require.Contains(t, got.out, "set TEMPORAL_ADDRESS to one that does")
 	})
 	t.Run("that is none", func(t *testing.T) {
 		got := run(t, file(t, zoomOnly), "check")

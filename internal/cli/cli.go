@@ -169,4 +169,7 @@ func shownTime(t time.Time) string {
 }
 
 // dial makes a client of Temporal for a command that asks it something.
-func (p Program) dial(c *cobra.Command) (client.Client, error) { return p.Dial(c.Context()) }
+func (p Program) dial(c *cobra.Command) (client.Client, error) {
+	temporal, _, err := p.Dial(c.Context())
+	return temporal, err
+}

@@ -42,11 +42,7 @@ func (p Program) addBelow(c *cobra.Command, commands ...*cobra.Command) {
 
 // letters opens the store of dead letters. The caller calls done.
 func (p Program) letters(ctx context.Context) (s *deadletter.Store, done func(), err error) {
-	settings, err := p.Reach(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	c, err := p.Dial(ctx)
+	c, settings, err := p.Dial(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -88,11 +88,7 @@ func (f *eventsFlags) filter(now time.Time) (eventlog.Filter, error) {
 
 // eventLog reads events over a client of the command's own.
 func (p Program) eventLog(ctx context.Context) (*eventlog.Log, client.Client, error) {
-	settings, err := p.Reach(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	c, err := engine.Dial(settings, engine.DialOptions{})
+	c, settings, err := p.Dial(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

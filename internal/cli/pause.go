@@ -74,7 +74,7 @@ func (p Program) board(ctx context.Context) (b *pause.Board, done func(), err er
 	if err != nil {
 		return nil, nil, err
 	}
-	temporal, err := p.Dial(ctx)
+	temporal, _, err := p.Dial(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -24,7 +24,7 @@ is given. A set-up that fails has changed nothing that was there.`,
 				if err := json.NewEncoder(p.Stdout).Encode(report); err != nil {
 					return fmt.Errorf("write the report: %w", err)
 				}
-			} else {
+			} else if len(report.Steps) > 0 {
 				_, _ = fmt.Fprintln(p.Stdout, report)
 			}
 			return err

@@ -155,7 +155,7 @@ func (p Program) printSweep(r sweep.Result, o sweepOptions) error {
 
 // schedules opens the sweeps that are scheduled. The caller calls done.
 func (p Program) schedules(ctx context.Context) (s sweep.Schedules, done func(), err error) {
-	c, err := p.Dial(ctx)
+	c, _, err := p.Dial(ctx)
 	if err != nil {
 		return s, nil, err
 	}

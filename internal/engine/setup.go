@@ -258,6 +258,25 @@ func Ready(ctx context.Context, s Services, namespace string) error {
 	return nil
 }
 
+// answerWithin is how long a command waits for a first word of Temporal.
+const answerWithin = 5 * time.Second
+
+// Answers tells, by its error, that Temporal can't be reached at all. What Temporal refuses is
+// an answer: the call that follows will tell of it.
+func Answers(ctx context.Context, s Services) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	_, err := s.WorkflowService().GetSystemInfo(ctx, &workflowservice.GetSystemInfoRequest{})
+	var (
+		unavailable *serviceerror.Unavailable
+		late        *serviceerror.DeadlineExceeded
+	)
+	if err != nil && (errors.As(err, &unavailable) || errors.As(err, &late) || ctx.Err() != nil) {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	return nil
+}
+
 func readyByProbe(ctx context.Context, s Services, namespace string) error {
 	err := probeAttributes(ctx, s, namespace)
 	switch {

@@ -7,24 +7,49 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/grapnel/grapnel/activities"
 	"github.com/grapnel/grapnel/internal/event"
+	"github.com/grapnel/grapnel/workflows"
 )
 
-// Observer hears how events end, once for each task that ends one; a task that
-// is lost on its way to Temporal is heard of again.
+// Observer is told how events end: once for each workflow task that ends an event, and once
+// more where the answer of such a task is lost on its way to Temporal.
 type Observer interface {
-	// Handled is an event with which nothing is left to do.
+	// Handled tells of an event with which nothing is left to do.
 	Handled(e event.Event, end End)
-	// Died is an event that became a dead letter.
+	// Died tells of an event that became a dead letter.
 	Died(e event.Event, letter event.Letter)
-	// Replayed is a dead letter that is replayed.
+	// Replayed tells of a dead letter that is replayed.
 	Replayed(e event.Event)
-	// Attempted is an attempt at a route, whatever came of it.
+	// Attempted tells of an attempt at a route, whatever came of it.
 	Attempted(a Attempt)
+}
+
+// The interceptors below know the runs and the activities that concern an event by the types of
+// their arguments and results. Whoever changes one of these signatures is stopped here by the
+// compiler: without this, the observer would only fall silent, and with it logs and metrics.
+var (
+	_ func(workflow.Context, event.Event, converter.RawValue, event.Past, converter.RawValue) error   = workflows.ProcessEvent
+	_ func(workflow.Context, event.Event, converter.RawValue, event.Letter, converter.RawValue) error = workflows.DeadLetter
+
+	_ func(*activities.Activities, context.Context, event.Ask, converter.RawValue) (event.Plan, error) = (*activities.Activities).Route
+	_ func(*activities.Activities, context.Context, event.Task, converter.RawValue) error              = (*activities.Activities).Try
+	_ func(*activities.Activities, context.Context, event.Task) error                                  = (*activities.Activities).Admit
+)
+
+// argument finds the first value of a type among the arguments of a run or an activity.
+func argument[T any](args []any) (value T, ok bool) {
+	for _, a := range args {
+		if value, ok = a.(T); ok {
+			return value, true
+		}
+	}
+	return value, false
 }
 
 // End is how an event was handled.
@@ -38,7 +63,7 @@ type End struct {
 	Ignored bool
 }
 
-// observe makes an interceptor that tells the observer.
+// observe makes the interceptor that tells an observer; without one it does nothing.
 func observe(o Observer) interceptor.WorkerInterceptor {
 	if o == nil {
 		return &interceptor.WorkerInterceptorBase{}
@@ -52,8 +77,8 @@ type observing struct {
 	ignored *lru.Cache[string, struct{}]
 }
 
-// newIgnored makes the memory of events whose plan says to ignore them, from the plan to
-// the end of the same task.
+// newIgnored makes the memory of the events whose plan says to ignore them. It has to hold an
+// event from the activity that makes the plan to the end of the same workflow task.
 func newIgnored() *lru.Cache[string, struct{}] {
 	ignored, _ := lru.New[string, struct{}](1 << 12) // It fails for no size but 0.
 	return ignored
@@ -80,47 +105,39 @@ func (i *inbound) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteW
 	return out, err
 }
 
-// tell tells how a run has ended. What it is about is told from its arguments by their
-// types.
+// tell tells the observer how a run has ended: one of ProcessEvent has an event.Past among its
+// arguments, one of DeadLetter an event.Letter.
 func (i *inbound) tell(ctx workflow.Context, args []any, err error) {
-	var e *event.Event
-	var past *event.Past
-	var letter *event.Letter
-	for _, a := range args {
-		switch a := a.(type) {
-		case event.Event:
-			e = &a
-		case event.Past:
-			past = &a
-		case event.Letter:
-			letter = &a
-		}
+	e, ok := argument[event.Event](args)
+	if !ok {
+		return
 	}
+	past, processed := argument[event.Past](args)
+	letter, dead := argument[event.Letter](args)
 	var next *workflow.ContinueAsNewError
 	goesOn := errors.As(err, &next)
 	switch {
-	case e == nil:
-	case letter != nil && goesOn:
+	case dead && goesOn:
 		if next.WorkflowType.Name == event.ProcessEvent {
-			i.to.Replayed(*e)
+			i.to.Replayed(e)
 		}
-	case letter != nil:
-		// A run that only stands in another's place is no event that died, and a
+	case dead:
+		// A run that only stands in the place of another one is no event that died, and a
 		// reset that came too late ends without an error.
 		if err != nil && letter.Instead == nil {
-			i.to.Died(*e, *letter)
+			i.to.Died(e, letter)
 		}
-	case past != nil && err == nil:
+	case processed && err == nil:
 		end := End{Replayed: len(past.Replays) > 0, Ignored: i.ignored.Remove(e.ID)}
 		since := e.Received
 		if end.Replayed {
 			since = workflow.GetInfo(ctx).WorkflowStartTime
 		}
-		// The clock on the wall: the time of the workflow stands still within a
-		// task, and the first attempt is made in one. It goes to the observer
-		// alone, never into the run, and a replay does not come here.
+		// This is the real time: the workflow's own clock stands still within a task, in
+		// which the first attempt is made. It goes to the observer alone, never into the
+		// run, and a replay of the history does not come here.
 		end.Took = time.Since(since) //workflowcheck:ignore
-		i.to.Handled(*e, end)
+		i.to.Handled(e, end)
 	}
 }
 
@@ -164,14 +181,17 @@ type attempting struct {
 }
 
 func (i *attempting) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
-	task, ok := taskOf(in)
+	info, began := activity.GetInfo(ctx), time.Now()
+	out, err := i.Next.ExecuteActivity(ctx, in)
+	task, ok := argument[event.Task](in.Args)
 	if !ok {
-		out, err := i.Next.ExecuteActivity(ctx, in)
-		i.notePlan(in, out)
+		i.notePlan(in.Args, out)
 		return out, err
 	}
-	number, began := task.Before+int(activity.GetInfo(ctx).Attempt), time.Now()
-	out, err := i.Next.ExecuteActivity(ctx, in)
+	if info.ActivityType.Name == event.ActivityAdmit && err == nil {
+		return out, nil // The worker of the route's own task queue makes the attempt.
+	}
+	number := task.Before + int(info.Attempt)
 	result := resultOf(err)
 	i.to.Attempted(Attempt{
 		Event: task.Event, Route: task.Route.Name, Number: number, Result: result, Err: err, Took: time.Since(began),
@@ -180,24 +200,14 @@ func (i *attempting) ExecuteActivity(ctx context.Context, in *interceptor.Execut
 	return out, err
 }
 
-// notePlan remembers the plan to ignore an event.
-func (i *attempting) notePlan(in *interceptor.ExecuteActivityInput, out any) {
-	plan, ok := out.(event.Plan)
-	if !ok || !plan.Ignore || len(in.Args) == 0 {
+// notePlan remembers an event whose plan, the result of an activity, says to ignore it.
+func (i *attempting) notePlan(args []any, out any) {
+	if plan, ok := out.(event.Plan); !ok || !plan.Ignore {
 		return
 	}
-	if ask, ok := in.Args[0].(event.Ask); ok {
+	if ask, ok := argument[event.Ask](args); ok {
 		i.ignored.Add(ask.Event.ID, struct{}{})
 	}
-}
-
-// taskOf tells the activities that are attempts at a route from the others.
-func taskOf(in *interceptor.ExecuteActivityInput) (event.Task, bool) {
-	if len(in.Args) == 0 {
-		return event.Task{}, false
-	}
-	task, ok := in.Args[0].(event.Task)
-	return task, ok
 }
 
 // isFinal tells whether an attempt failed for good.

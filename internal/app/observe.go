@@ -103,10 +103,10 @@ func (o *observer) Handled(e event.Event, end worker.End) {
 	case end.Ignored:
 		o.log.Info("event ignored: no route takes it, and its source says unmatched: ignore", fields...)
 	case end.Replayed:
-		o.flow.Recovered(e.Source, e.Type, end.Took)
+		o.flow.Recovered(e.Source, end.Took)
 		o.log.Info("replayed event handled", fields...)
 	default:
-		o.flow.Handled(e.Source, e.Type, end.Took)
+		o.flow.Handled(e.Source, end.Took)
 		o.log.Info("event handled", fields...)
 	}
 }
@@ -124,7 +124,7 @@ func (o *observer) Died(e event.Event, letter event.Letter) {
 	}
 	if len(letter.Replays) == 0 {
 		// An event that dies again after a replay was counted the first time.
-		o.flow.Died(e.Source, e.Type, time.Since(e.Received), reasons...)
+		o.flow.Died(e.Source, time.Since(e.Received), reasons...)
 	}
 	o.log.Warn("event is a dead letter", append(eventFields(e), zap.Strings("failures", why))...)
 }

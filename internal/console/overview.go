@@ -28,21 +28,20 @@ const plotBins = 60
 
 // overviewData is what the first page shows.
 type overviewData struct {
-	Range    string
-	Whose    figuresOwner
-	Flow     Plot
-	Totals   []flowFigure
-	Ages     Plot
-	Answer   Plot
-	Silence  []sourceSilence
-	Matrix   deadMatrix
-	Tries    Plot
-	Routes   []routeLine
-	Letters  eventlog.Census
-	Oldest   time.Time
-	Spool    float64
-	Recent   []Operation
-	NoSeries bool
+	Range   string
+	Whose   figuresOwner
+	Flow    Plot
+	Totals  []flowFigure
+	Ages    Plot
+	Answer  Plot
+	Silence []sourceSilence
+	Matrix  deadMatrix
+	Tries   Plot
+	Routes  []routeLine
+	Letters eventlog.Census
+	Oldest  time.Time
+	Spool   float64
+	Recent  []Operation
 }
 
 // flowFigure is one number of the flow, with its CSS class and its link.

@@ -22,9 +22,8 @@ type Plot struct {
 	SVG template.HTML
 	// Top is the value at the upper edge, Left and Right the times at the ends.
 	Top, Left, Right string
-	// Empty says that there is nothing to draw. Label says what is drawn, for screen readers.
+	// Empty says that there is nothing to draw.
 	Empty bool
-	Label string
 }
 
 // plotBar is one bar of stacked parts, from the bottom up.
@@ -61,7 +60,7 @@ func barPlot(label string, all []plotBar) Plot {
 			highest, known = plotHeight-bandHeight, true
 		}
 	}
-	plot := Plot{Label: label, Empty: top == 0 && !known, Top: numberText(niceTop(top))}
+	plot := Plot{Empty: top == 0 && !known, Top: numberText(niceTop(top))}
 	top = max(niceTop(top), 1)
 	width := plotWidth / float64(max(len(all), 1))
 	var s strings.Builder
@@ -172,7 +171,7 @@ func (c curve) plot() Plot {
 			}
 		}
 	}
-	plot := Plot{Label: c.label, Empty: !known, Top: c.show(top)}
+	plot := Plot{Empty: !known, Top: c.show(top)}
 	if top == 0 {
 		top = 1
 	}

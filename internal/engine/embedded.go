@@ -32,14 +32,10 @@ type Embedded struct {
 	// UI is the address of the Web UI, on loopback. This process proxies it, so it ends with this
 	// process.
 	UI string
-	// Metrics is the address of the engine's own Prometheus metrics, on loopback.
-	Metrics string
 	// PID is the engine's process ID.
 	PID int
 	// LogFile is the path of the engine's log.
 	LogFile string
-	// Report tells what Setup did about the namespace and search attributes.
-	Report Report
 
 	options EmbeddedOptions
 	ports   ports
@@ -231,7 +227,6 @@ func launch(ctx context.Context, o EmbeddedOptions, held *locks, uiProxy *webUI,
 		Address:   loopbackAddress(p.frontend),
 		Namespace: o.Namespace,
 		UI:        "http://" + loopbackAddress(uiProxy.port),
-		Metrics:   "http://" + loopbackAddress(p.metrics) + "/metrics",
 		LogFile:   o.logFile(),
 		options:   o,
 		ports:     p,
@@ -275,7 +270,7 @@ func (e *Embedded) await(ctx context.Context) error {
 		return err
 	}
 	defer c.Close()
-	e.Report, err = Setup(ctx, c, SetupOptions{
+	_, err = Setup(ctx, c, SetupOptions{
 		Namespace: e.Namespace, Retention: e.options.Retention,
 		Update: true, AllowShorter: true, Logger: e.options.Logger, pauseMax: awaitPause,
 	})

@@ -87,7 +87,7 @@ func Setup(ctx context.Context, s Services, o SetupOptions) (Report, error) {
 		ctx, cancel = context.WithTimeout(ctx, setupTimeout)
 		defer cancel()
 	}
-	r := &setupRun{services: s, options: o, report: Report{Namespace: o.Namespace}}
+	r := &setupRun{services: s, options: o}
 	err := r.run(ctx)
 	if err == nil && !r.report.Complete() {
 		err = fmt.Errorf("%w: namespace %s:\n%s", ErrIncomplete, o.Namespace, r.report)
@@ -345,8 +345,6 @@ func (s Step) String() string {
 
 // Report tells what Setup did, step by step, in order.
 type Report struct {
-	// Namespace is the one that was set up.
-	Namespace string
 	// Steps are in the order in which they were done.
 	Steps []Step
 }

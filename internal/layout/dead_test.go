@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"go/ast"
 	"go/importer"
 	"go/parser"
@@ -35,12 +36,19 @@ var forTests = map[string]string{
 }
 
 // An exported name that only tests use makes readers believe in something that the program does not
-// do.
+// do; so does a field that is filled in and never read.
 func TestTheProgramUsesEveryExportedName(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it needs every package compiled")
 	}
 	universe := load(t)
+	var unread []string
+	for at, name := range universe.fields {
+		if !universe.read[at] {
+			unread = append(unread, name)
+		}
+	}
+	require.Empty(t, unread, "nobody but tests reads these fields; take them out")
 	var dead []string
 	for _, name := range universe.declared {
 		if !universe.used[name] && forTests[name] == "" {
@@ -60,6 +68,10 @@ type names struct {
 	used       map[string]bool
 	methods    map[string]map[string]string // type: method: signature
 	interfaces []map[string]string          // method: signature
+	// fields are those of exported structs that no tag gives to a file or a message, by where
+	// they stand; read tells which of them the program reads.
+	fields map[string]string
+	read   map[string]bool
 }
 
 // listed is a package as `go list` describes it.
@@ -93,7 +105,9 @@ func load(t *testing.T) *names {
 	}
 	fset := token.NewFileSet()
 	imported := importer.ForCompiler(fset, "gc", func(path string) (io.ReadCloser, error) { return os.Open(compiled[path]) })
-	n := &names{used: map[string]bool{}, methods: map[string]map[string]string{}}
+	n := &names{
+		used: map[string]bool{}, methods: map[string]map[string]string{}, fields: map[string]string{}, read: map[string]bool{},
+	}
 	var all []*types.Package
 	for _, pkg := range ours {
 		dir := place(pkg.ImportPath)
@@ -114,8 +128,10 @@ func load(t *testing.T) *names {
 		require.NoError(t, err)
 		if !slices.Contains(forAdopters, dir) {
 			n.declare(checked)
+			n.declareFields(fset, checked)
 		}
 		n.use(info)
+		n.readFields(fset, info, files)
 		all = append(all, checked)
 	}
 	// Only now is all of them loaded that one mentions of another.
@@ -194,6 +210,58 @@ func key(object types.Object) string {
 	return pkg + "." + object.Name()
 }
 
+// declareFields notes the fields of a package's exported structs.
+func (n *names) declareFields(fset *token.FileSet, pkg *types.Package) {
+	for _, name := range pkg.Scope().Names() {
+		object, ok := pkg.Scope().Lookup(name).(*types.TypeName)
+		if !ok || !object.Exported() {
+			continue
+		}
+		shape, ok := object.Type().Underlying().(*types.Struct)
+		if !ok {
+			continue
+		}
+		for i := range shape.NumFields() {
+			if field := shape.Field(i); field.Exported() && !field.Embedded() && shape.Tag(i) == "" {
+				n.fields[fieldAt(fset, field)] = key(object) + "." + field.Name()
+			}
+		}
+	}
+}
+
+// readFields notes the fields that a package reads: all that it mentions but to set them.
+func (n *names) readFields(fset *token.FileSet, info *types.Info, files []*ast.File) {
+	set := map[*ast.Ident]bool{}
+	for _, file := range files {
+		ast.Inspect(file, func(node ast.Node) bool {
+			switch node := node.(type) {
+			case *ast.AssignStmt:
+				for _, target := range node.Lhs {
+					if selector, ok := target.(*ast.SelectorExpr); ok {
+						set[selector.Sel] = true
+					}
+				}
+			case *ast.KeyValueExpr:
+				if ident, ok := node.Key.(*ast.Ident); ok {
+					set[ident] = true
+				}
+			}
+			return true
+		})
+	}
+	for ident, object := range info.Uses {
+		if field, ok := object.(*types.Var); ok && field.IsField() && !set[ident] {
+			n.read[fieldAt(fset, field.Origin())] = true
+		}
+	}
+}
+
+// fieldAt says where a field stands. A compiled package may know its files without their directory.
+func fieldAt(fset *token.FileSet, field *types.Var) string {
+	at := fset.Position(field.Pos())
+	return fmt.Sprintf("%s.%s:%d:%s", field.Pkg().Path(), filepath.Base(at.Filename), at.Line, field.Name())
+}
+
 // use notes what one package uses, of itself too.
 func (n *names) use(info *types.Info) {
 	for _, object := range info.Uses {
@@ -268,7 +336,7 @@ func (n *names) useByInterface() {
 	}
 }
 
-// useByTemplate notes the methods that pages call.
+// useByTemplate notes the methods and fields that pages call.
 func (n *names) useByTemplate(t *testing.T) {
 	t.Helper()
 	called := map[string]bool{}
@@ -284,6 +352,11 @@ func (n *names) useByTemplate(t *testing.T) {
 			if called[method] {
 				n.used[name+"."+method] = true
 			}
+		}
+	}
+	for at, name := range n.fields {
+		if called[name[strings.LastIndex(name, ".")+1:]] {
+			n.read[at] = true
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/grapnel/grapnel/internal/verify"
+	"github.com/grapnel/grapnel/internal/verify/coded"
 )
 
 func describeNeed(s verify.Setting, value string) string {
@@ -65,9 +66,11 @@ func describeContent(p verify.Profile) string {
 		return "nothing"
 	case strings.HasPrefix(p.Algorithm, "hmac-"), p.Algorithm == "ed25519":
 		return "`{body}`"
-	default:
-		return "the sender's own rule"
 	}
+	if scheme, ok := coded.Schemes()[p.Algorithm]; ok && scheme.Traits(p).Signs != "" {
+		return scheme.Traits(p).Signs
+	}
+	return "the sender's own rule"
 }
 
 func describeWindow(p verify.Profile) string {

@@ -35,7 +35,6 @@ type Sample struct {
 	ContentType string
 	Headers     map[string]string
 	Body        []byte
-	Handshake   bool
 }
 
 // Types are the event types that a preset has samples of.
@@ -67,7 +66,7 @@ func NewSample(name, eventType, seed string, at time.Time) (Sample, error) {
 func (s Samples) fill(e SampleEvent, seed string, at time.Time) Sample {
 	places := samplePlaces(seed, at)
 	out := Sample{
-		Type: e.Type, Method: "POST", ContentType: s.ContentType, Handshake: e.Handshake,
+		Type: e.Type, Method: "POST", ContentType: s.ContentType,
 		Headers: make(map[string]string, len(e.Headers)),
 		Body:    []byte(places.Replace(strings.TrimSuffix(e.Body, "\n"))),
 	}

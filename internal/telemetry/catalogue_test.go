@@ -33,11 +33,11 @@ func full(t *testing.T, sources int) *telemetry.Metrics {
 		for _, cause := range []string{"timestamp-too-old", "method", "too-large", "rate"} {
 			flow.Refused(s, cause, time.Millisecond)
 		}
-		flow.Handled(s, "invoice.paid", time.Second)
+		flow.Handled(s, time.Second)
 	}
 	failing := names[:(sources+1)/2]
 	for _, s := range failing {
-		flow.Died(s, "invoice.paid", time.Second, "destination.Error")
+		flow.Died(s, time.Second, "destination.Error")
 	}
 	for i := range 20 {
 		for _, result := range []string{"done", "failed", "permanent"} {

@@ -89,24 +89,24 @@ func (f *Flow) LastEvents() map[string]time.Time {
 }
 
 // Handled counts an event that all routes have handled.
-func (f *Flow) Handled(source, typ string, took time.Duration) {
+func (f *Flow) Handled(source string, took time.Duration) {
 	f.stats.Processed(took)
-	f.metrics.Processed(source, typ, took)
+	f.metrics.Processed(source, took)
 	f.series.Add(series.Handled+source, 1)
 }
 
 // Recovered counts a dead letter that was replayed and is handled now. took is the time since its
 // replay.
-func (f *Flow) Recovered(source, typ string, took time.Duration) {
+func (f *Flow) Recovered(source string, took time.Duration) {
 	f.stats.Recovered(took)
-	f.metrics.Processed(source, typ, took)
+	f.metrics.Processed(source, took)
 	f.series.Add(series.Handled+source, 1)
 }
 
 // Died counts an event that became a dead letter, for the reasons given.
-func (f *Flow) Died(source, typ string, took time.Duration, reasons ...string) {
+func (f *Flow) Died(source string, took time.Duration, reasons ...string) {
 	f.stats.Failed(took)
-	f.metrics.Failed(source, typ, took)
+	f.metrics.Failed(source, took)
 	f.series.Add(series.Died+source, 1)
 	for _, r := range reasons {
 		f.metrics.DeadLetter(source, r)

@@ -16,34 +16,27 @@ const Other = "other"
 type Labels struct {
 	// Sources are the configured sources.
 	Sources []string
-	// Types are the event types that get time series of their own. If there are none, no metric has
-	// a label for the type.
-	Types []string
 }
 
 // knownLabels is Labels as sets, with a cache of attribute sets: making one sorts and hashes, which
 // is too slow for each event.
 type knownLabels struct {
-	sources, types map[string]bool
-	sets           sync.Map // of labelKey to metric.MeasurementOption
-	size           atomic.Int64
+	sources map[string]bool
+	sets    sync.Map // of labelKey to metric.MeasurementOption
+	size    atomic.Int64
 }
 
 // labelKey is one combination of labels; empty ones are left out.
-type labelKey struct{ source, route, label, value, typ string }
+type labelKey struct{ source, route, label, value string }
 
 // maxSets bounds how many combinations of labels are counted apart. The configuration bounds
-// sources and types, and the code bounds outcomes and reasons, so this only limits the damage of a
-// bug.
+// sources, and the code bounds outcomes and reasons, so this only limits the damage of a bug.
 const maxSets = 10_000
 
 func newKnownLabels(l Labels) *knownLabels {
-	k := &knownLabels{sources: map[string]bool{}, types: map[string]bool{}}
+	k := &knownLabels{sources: map[string]bool{}}
 	for _, s := range l.Sources {
 		k.sources[s] = true
-	}
-	for _, t := range l.Types {
-		k.types[t] = true
 	}
 	return k
 }
@@ -55,27 +48,10 @@ func (k *knownLabels) source(s string) string {
 	return Other
 }
 
-// eventType is the label of a type; empty if types are no label.
-func (k *knownLabels) eventType(t string) string {
-	switch {
-	case len(k.types) == 0:
-		return ""
-	case k.types[t]:
-		return t
-	default:
-		return Other
-	}
-}
-
 // set returns the attributes of a source, which may be unknown, and of one more label if it is not
 // empty. value must be one of the code's own words.
 func (k *knownLabels) set(source, label, value string) metric.MeasurementOption {
 	return k.option(labelKey{source: k.source(source), label: label, value: value})
-}
-
-// typed returns the attributes of a source and of the event's type, if types are a label.
-func (k *knownLabels) typed(source, typ string) metric.MeasurementOption {
-	return k.option(labelKey{source: k.source(source), typ: k.eventType(typ)})
 }
 
 func (k *knownLabels) option(want labelKey) metric.MeasurementOption {
@@ -94,9 +70,6 @@ func (k *knownLabels) option(want labelKey) metric.MeasurementOption {
 	}
 	if want.label != "" {
 		attrs = append(attrs, attribute.String(want.label, want.value))
-	}
-	if want.typ != "" {
-		attrs = append(attrs, attribute.String("type", want.typ))
 	}
 	v, loaded := k.sets.LoadOrStore(want, metric.WithAttributeSet(attribute.NewSet(attrs...)))
 	if !loaded {

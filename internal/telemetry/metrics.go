@@ -164,15 +164,15 @@ func (m *Metrics) Received(source, outcome string, took time.Duration) {
 }
 
 // Processed counts an event that was handled. took is the time since its receipt.
-func (m *Metrics) Processed(source, typ string, took time.Duration) {
-	m.processed.Add(context.Background(), 1, m.labels.Load().typed(source, typ))
+func (m *Metrics) Processed(source string, took time.Duration) {
+	m.processed.Add(context.Background(), 1, m.labels.Load().set(source, "", ""))
 	m.took("processed", took)
 }
 
 // Failed counts an event that was not handled after all attempts. took is the time since its
 // receipt.
-func (m *Metrics) Failed(source, typ string, took time.Duration) {
-	m.failed.Add(context.Background(), 1, m.labels.Load().typed(source, typ))
+func (m *Metrics) Failed(source string, took time.Duration) {
+	m.failed.Add(context.Background(), 1, m.labels.Load().set(source, "", ""))
 	m.took("failed", took)
 }
 

@@ -66,8 +66,6 @@ func (s Schemes) IsBearer(p Profile) bool {
 
 // Traits are what others than the verifier must know of a profile's scheme.
 type Traits struct {
-	// Coded tells that code verifies: what it signs is no template.
-	Coded bool
 	// Bearer tells that a request proves knowledge of a token, and nothing of
 	// what it carries.
 	Bearer bool

@@ -166,7 +166,6 @@ func (c *compiler) algorithm() {
 			c.fault("algorithm", "%s", err)
 		}
 		c.v.traits = scheme.Traits(c.p)
-		c.v.traits.Coded = true
 	case c.p.Algorithm == algNone:
 	case c.v.token():
 		c.signature()

@@ -10,20 +10,20 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
+	"go4.org/netipx"
 
 	"github.com/grapnel/grapnel/internal/config"
 )
 
 // allowance says which clients may send to a source.
 type allowance struct {
-	fixed addressRanges
+	fixed *netipx.IPSet
 	// from is the list that is read from elsewhere; nil where there is none.
 	from *addressList
 }
@@ -35,7 +35,7 @@ func (a *allowance) admit(o origin) error {
 		return nil
 	case !o.known:
 		return forbiddenIP()
-	case a.fixed.contain(o.client):
+	case a.fixed.Contains(o.client):
 		return nil
 	case a.from == nil:
 		return forbiddenIP()
@@ -44,7 +44,7 @@ func (a *allowance) admit(o origin) error {
 	switch {
 	case listed == nil:
 		return noList()
-	case listed.contain(o.client):
+	case listed.Contains(o.client):
 		return nil
 	}
 	return forbiddenIP()
@@ -56,7 +56,7 @@ type addressLists struct {
 	mu    sync.Mutex
 	byKey map[listKey]*addressList
 	// read reads a list.
-	read  func(ctx context.Context, from, key string) (addressRanges, error)
+	read  func(ctx context.Context, from, key string) (*netipx.IPSet, error)
 	alive context.Context //nolint:containedctx // The lists are read until the receiver ends.
 	log   *zap.Logger
 }
@@ -70,7 +70,7 @@ type listKey struct {
 type addressList struct {
 	listKey
 	// ranges are what was read last without a fault; nil before that.
-	ranges atomic.Pointer[addressRanges]
+	ranges atomic.Pointer[netipx.IPSet]
 	// again asks to read the list now.
 	again chan struct{}
 	// alive ends when no source uses the list any more.
@@ -89,7 +89,11 @@ func (l *addressLists) allowances(sources map[string]*config.Source) map[string]
 		if !s.AllowIPs.Given() {
 			continue
 		}
-		a := &allowance{fixed: newAddressRanges(s.AllowIPs.CIDRs)}
+		a := &allowance{}
+		var err error
+		if a.fixed, err = addressSet(s.AllowIPs.CIDRs); err != nil {
+			a.fixed = new(netipx.IPSet) // The configuration has no such prefix; if it had, nobody would be let in.
+		}
 		if from := s.AllowIPs.From; from != "" {
 			k := listKey{from, s.AllowIPs.Key, s.AllowIPs.Refresh}
 			if kept[k] == nil {
@@ -150,9 +154,9 @@ func (l *addressLists) watch(it *addressList) {
 			retry = min(2*retry, it.refresh)
 		default:
 			if failing || it.ranges.Load() == nil {
-				l.log.Info("list of addresses read", zap.String("from", it.from), zap.Int("ranges", len(r)))
+				l.log.Info("list of addresses read", zap.String("from", it.from), zap.Int("ranges", len(r.Ranges())))
 			}
-			it.ranges.Store(&r)
+			it.ranges.Store(r)
 			retry, failing = firstRetry, false
 		}
 		timer := time.NewTimer(next)
@@ -165,11 +169,6 @@ func (l *addressLists) watch(it *addressList) {
 	}
 }
 
-// addressRanges are sorted ranges of addresses that do not overlap.
-type addressRanges []addressRange
-
-type addressRange struct{ first, last netip.Addr }
-
 const (
 	// maxListBytes bounds a list; GitHub's /meta has some 200 KB.
 	maxListBytes = 4 << 20
@@ -180,12 +179,12 @@ const (
 )
 
 // listReader reads lists from files and by HTTPS.
-func listReader(transport http.RoundTripper) func(ctx context.Context, from, key string) (addressRanges, error) {
+func listReader(transport http.RoundTripper) func(ctx context.Context, from, key string) (*netipx.IPSet, error) {
 	client := &http.Client{
 		Transport: transport, Timeout: listWithin,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return func(ctx context.Context, from, key string) (addressRanges, error) {
+	return func(ctx context.Context, from, key string) (*netipx.IPSet, error) {
 		read := readListFile
 		name, ok := strings.CutPrefix(from, "file:")
 		if !ok {
@@ -247,7 +246,7 @@ func readList(r io.Reader) ([]byte, error) {
 // list of strings or an object with such a list as a member. A list that is empty, or
 // with an entry that can't be read, is refused as a whole: half a list would lock senders
 // out.
-func parseList(text []byte, key string) (addressRanges, error) {
+func parseList(text []byte, key string) (*netipx.IPSet, error) {
 	entries, err := entriesOf(bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\ufeff"))), key)
 	switch {
 	case err != nil:
@@ -268,7 +267,7 @@ func parseList(text []byte, key string) (addressRanges, error) {
 		}
 		prefixes[i] = p
 	}
-	return newAddressRanges(prefixes), nil
+	return addressSet(prefixes)
 }
 
 func entriesOf(text []byte, key string) (entries []string, err error) {
@@ -299,39 +298,15 @@ func entriesOf(text []byte, key string) (entries []string, err error) {
 	return entries, nil
 }
 
-// newAddressRanges sorts prefixes and joins those that overlap.
-func newAddressRanges(prefixes []netip.Prefix) addressRanges {
-	all := make(addressRanges, 0, len(prefixes))
+// addressSet joins prefixes into a set that is searched by halves.
+func addressSet(prefixes []netip.Prefix) (*netipx.IPSet, error) {
+	var b netipx.IPSetBuilder
 	for _, p := range prefixes {
-		p = p.Masked()
-		all = append(all, addressRange{p.Addr(), lastAddr(p)})
+		b.AddPrefix(p)
 	}
-	slices.SortFunc(all, func(a, b addressRange) int { return a.first.Compare(b.first) })
-	joined := all[:0]
-	for _, r := range all {
-		if n := len(joined); n > 0 && r.first.Compare(joined[n-1].last) <= 0 {
-			if r.last.Compare(joined[n-1].last) > 0 {
-				joined[n-1].last = r.last
-			}
-			continue
-		}
-		joined = append(joined, r)
+	set, err := b.IPSet()
+	if err != nil {
+		return nil, fmt.Errorf("join the addresses: %w", err)
 	}
-	return joined
-}
-
-// lastAddr is the last address of a prefix.
-func lastAddr(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < len(b)*8; i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	last, _ := netip.AddrFromSlice(b) // It is as long as an address.
-	return last
-}
-
-// contain tells whether an address is in one of the ranges.
-func (r addressRanges) contain(a netip.Addr) bool {
-	i, exact := slices.BinarySearchFunc(r, a, func(r addressRange, a netip.Addr) int { return r.first.Compare(a) })
-	return exact || i > 0 && a.Compare(r[i-1].last) <= 0
+	return set, nil
 }

@@ -33,7 +33,7 @@ func ParseForwarded(text string) (addresses []netip.Addr, protos []string, ok bo
 // ParseList reads a list of addresses and tells which of some are in it.
 func ParseList(text, key string) (contains func(netip.Addr) bool, err error) {
 	r, err := parseList([]byte(text), key)
-	return r.contain, err
+	return r.Contains, err
 }
 
 // TellUnnamed gives peers with the header of a proxy, and tells which of them would

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/valyala/fasthttp"
+	"golang.org/x/net/http/httpguts"
 )
 
 // forwarded lists the hops of the Forwarded header, the nearest last. ok is false where
@@ -95,18 +96,12 @@ func (r *forwardedReader) pair() (name, value string, ok bool) {
 // token reads a token (RFC 9110, section 5.6.2).
 func (r *forwardedReader) token() (string, bool) {
 	i := 0
-	for i < len(r.rest) && isToken(r.rest[i]) {
+	for i < len(r.rest) && httpguts.IsTokenRune(rune(r.rest[i])) {
 		i++
 	}
 	text := r.rest[:i]
 	r.rest = r.rest[i:]
 	return text, text != ""
-}
-
-// isToken tells whether a token may hold a byte.
-func isToken(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
-		strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }
 
 // quoted reads a quoted string, in which a backslash takes the next character as it is.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/valyala/fasthttp"
+	"golang.org/x/net/http/httpguts"
 )
 
 // framing is where a request ends and whom it is for, as its header says, with the header
@@ -107,10 +108,8 @@ func headerField(line string) (name, value string, err error) {
 	if !ok || name == "" {
 		return "", "", errors.New("a line of the header is no field")
 	}
-	for i := range len(name) {
-		if !isToken(name[i]) {
-			return "", "", errors.New("the name of a field is none")
-		}
+	if !httpguts.ValidHeaderFieldName(name) {
+		return "", "", errors.New("the name of a field is none")
 	}
 	return name, strings.Trim(value, " \t"), nil
 }

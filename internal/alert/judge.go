@@ -2,6 +2,7 @@ package alert
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -153,7 +154,7 @@ func (l Limits) routes(f Facts) []Finding {
 			found = append(found, Finding{Rule: CircuitOpen, Subject: d.Name, Text: strings.TrimSuffix(d.Name+" gets no events for now: "+d.Cause, ": ")})
 		}
 	}
-	for _, route := range sortedKeys(f.Panics) {
+	for _, route := range slices.Sorted(maps.Keys(f.Panics)) {
 		if n := f.Panics[route]; l.Panics > 0 && n >= l.Panics {
 			found = append(found, Finding{Rule: HandlerPanics, Subject: route, Text: fmt.Sprintf("%s has panicked %d times in the last %s", route, n, Ago(l.Window))})
 		}
@@ -200,15 +201,6 @@ func (l Limits) dead(f Facts) []Finding {
 		found = append(found, Finding{Rule: DeadLetterExpires, Text: "Temporal deletes a dead letter in " + Ago(d.Expires.Sub(f.Now)) + worst})
 	}
 	return found
-}
-
-func sortedKeys(m map[string]int) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // Ago writes a duration in its largest unit or two: 59s, 3m, 2h5m, 4d2h. A negative one is 0s.

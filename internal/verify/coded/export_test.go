@@ -22,7 +22,7 @@ func CacheSizes(c verify.Coded) (docs, failures int) {
 	cache := c.(*sns).certificates.cache
 	cache.mu.Lock()
 	defer cache.mu.Unlock()
-	return len(cache.docs), len(cache.failures)
+	return cache.docs.Len(), cache.failures.Len()
 }
 
 // Unexported things under test.

@@ -3,7 +3,9 @@ package coded
 import (
 	"crypto/hmac"
 	"encoding/base64"
+	"maps"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/grapnel/grapnel/internal/verify"
@@ -54,7 +56,7 @@ func (m mandrill) Content(r *verify.Request) ([]byte, error) {
 		return nil, verify.Refuse(verify.SignatureMismatch, "the body is not a form")
 	}
 	text := []byte(r.URL)
-	for _, key := range sortedKeys(form) {
+	for _, key := range slices.Sorted(maps.Keys(form)) {
 		if len(form[key]) != 1 {
 			return nil, verify.Refuse(verify.SignatureMismatch, "the form names a field twice")
 		}

@@ -62,8 +62,8 @@ type remoteCache[T any] struct {
 	parse func(url string, document []byte, now time.Time) (remoteDoc[T], error)
 
 	mu       sync.Mutex
-	docs     map[string]remoteDoc[T]
-	failures map[string]remoteFailure
+	docs     *lru.LRU[string, remoteDoc[T]]
+	failures *lru.LRU[string, remoteFailure]
 	flights  map[string]*remoteFlight[T]
 	// strange counts the flights to documents never seen.
 	strange  int
@@ -87,10 +87,13 @@ type remoteFlight[T any] struct {
 
 // newRemoteCache returns an empty cache of what parse reads and judges.
 func newRemoteCache[T any](parse func(string, []byte, time.Time) (remoteDoc[T], error)) *remoteCache[T] {
-	byClient, _ := lru.NewLRU[string, *rate.Limiter](maxClients, nil) // It fails for no size but 0.
+	// These fail for no size but 0.
+	byClient, _ := lru.NewLRU[string, *rate.Limiter](maxClients, nil)
+	docs, _ := lru.NewLRU[string, remoteDoc[T]](maxCached, nil)
+	failures, _ := lru.NewLRU[string, remoteFailure](maxFailures, nil)
 	return &remoteCache[T]{
 		parse: parse, all: rate.NewLimiter(rate.Every(fetchEvery), fetchBurst), byClient: byClient,
-		docs: map[string]remoteDoc[T]{}, failures: map[string]remoteFailure{}, flights: map[string]*remoteFlight[T]{},
+		docs: docs, failures: failures, flights: map[string]*remoteFlight[T]{},
 	}
 }
 
@@ -99,7 +102,7 @@ func newRemoteCache[T any](parse func(string, []byte, time.Time) (remoteDoc[T], 
 func (c *remoteCache[T]) get(o verify.Options, url string, seen time.Time) (remoteDoc[T], error) {
 	now := o.Instant()
 	c.mu.Lock()
-	doc, have := c.docs[url]
+	doc, have := c.docs.Peek(url) // Which one gives way is decided by when it was fetched, not by its use.
 	if have && now.Before(doc.fresh) && (doc.fetched.After(seen) || now.Sub(doc.fetched) < refetchAfter) {
 		c.mu.Unlock()
 		return doc, nil
@@ -126,7 +129,7 @@ func (c *remoteCache[T]) board(o verify.Options, url string, known bool) (*remot
 	if flight, under := c.flights[url]; under {
 		return flight, nil
 	}
-	if failure, failed := c.failures[url]; failed && now.Before(failure.until) {
+	if failure, failed := c.failures.Peek(url); failed && now.Before(failure.until) {
 		return nil, failure.err
 	}
 	if o.Fetch == nil {
@@ -169,15 +172,11 @@ func (c *remoteCache[T]) fly(flight *remoteFlight[T], fetch verify.Fetch, url st
 	delete(c.flights, url)
 	c.strange -= flight.strange
 	if flight.err != nil {
-		evictOldest(c.failures, maxFailures, func(f remoteFailure) time.Time { return f.until })
-		c.failures[url] = remoteFailure{err: flight.err, until: now.Add(retryAfterFailure(flight.err))}
+		c.failures.Add(url, remoteFailure{err: flight.err, until: now.Add(retryAfterFailure(flight.err))})
 		return
 	}
-	delete(c.failures, url)
-	if _, known := c.docs[url]; !known {
-		evictOldest(c.docs, maxCached, func(d remoteDoc[T]) time.Time { return d.fetched })
-	}
-	c.docs[url] = flight.doc
+	c.failures.Remove(url)
+	c.docs.Add(url, flight.doc)
 }
 
 // load fetches one document, parses it and judges it at a time.
@@ -294,17 +293,4 @@ func definiteFetch(err error) bool {
 		return refused.definite()
 	}
 	return errors.Is(err, errDocument)
-}
-
-// evictOldest makes room in m for one entry by removing the one whose age says it is the oldest.
-func evictOldest[V any](m map[string]V, limit int, age func(V) time.Time) {
-	for len(m) >= limit {
-		oldest, at := "", time.Time{}
-		for key, value := range m {
-			if t := age(value); at.IsZero() || t.Before(at) {
-				oldest, at = key, t
-			}
-		}
-		delete(m, oldest)
-	}
 }

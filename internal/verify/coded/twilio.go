@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"maps"
 	"mime"
 	"net/url"
 	"slices"
@@ -153,7 +154,7 @@ func twilioFields(body []byte) (string, error) {
 		return "", verify.Refuse(verify.SignatureMismatch, "the body is not a form")
 	}
 	var text strings.Builder
-	for _, key := range sortedKeys(form) {
+	for _, key := range slices.Sorted(maps.Keys(form)) {
 		values := slices.Clone(form[key])
 		slices.Sort(values)
 		for _, value := range slices.Compact(values) {
@@ -175,16 +176,6 @@ func bodyHashInURL(r *verify.Request) (hashed, fits bool) {
 	sum, err := hex.DecodeString(values.Get(name))
 	own := sha256.Sum256(r.Body)
 	return true, err == nil && hmac.Equal(sum, own[:])
-}
-
-// sortedKeys returns the names of a form in byte order.
-func sortedKeys(form url.Values) []string {
-	keys := make([]string, 0, len(form))
-	for key := range form {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // urlWithPort and urlWithoutPort of a URL are made on its text, because Twilio signs the text and

@@ -8,22 +8,22 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// Activity is an activity that a worker of any Temporal SDK runs on a task queue of
-// its own. It gets two arguments: a JSON object whose members event, route, before
-// and slot are those of event.Task, and the body as it came.
+// Activity is an activity on another task queue, where a worker of any Temporal SDK runs it. The
+// activity gets two arguments: a JSON object whose members event, route, before and slot are
+// those of event.Task, and the body exactly as the sender sent it.
 type Activity struct {
 	// Name is the type of the activity.
 	Name string `yaml:"name"`
-	// TaskQueue is where its worker looks for work.
+	// TaskQueue is the task queue of the worker that runs the activity.
 	TaskQueue string `yaml:"task_queue"`
 	// Timeout is how long one attempt may take.
 	Timeout time.Duration `yaml:"timeout"`
-	// StartWithin is how long an event waits for a worker that takes it; past it the
-	// event is a dead letter that says so.
+	// StartWithin is how long an event waits for a worker to take it. After that the event
+	// becomes a dead letter that says so.
 	StartWithin time.Duration `yaml:"start_within"`
 }
 
-// SetDefaults fills in what holds when a key is not given.
+// SetDefaults sets the values of keys that the file does not give.
 func (a *Activity) SetDefaults() { a.Timeout, a.StartWithin = time.Minute, 24*time.Hour }
 
 func (a *Activity) check(_ *Spec, r Report) {
@@ -49,7 +49,7 @@ func (a *Activity) open(s *Spec, _ Deps) (Kind, error) {
 	return &activityDestination{name: s.Name, spec: *a}, nil
 }
 
-// activityDestination is an activity destination that is ready.
+// activityDestination is a checked Activity, ready to take events.
 type activityDestination struct {
 	name string
 	spec Activity
@@ -60,7 +60,8 @@ func (q *activityDestination) Route(r *event.Route) {
 	r.Activity, r.TaskQueue, r.Timeout, r.StartWithin = q.spec.Name, q.spec.TaskQueue, q.spec.Timeout, q.spec.StartWithin
 }
 
-// Deliver implements Kind. Temporal itself takes events to the activity's worker.
+// Deliver implements Kind, and always fails: Temporal itself takes the event to the activity's
+// worker, so nothing of it runs here.
 func (q *activityDestination) Deliver(context.Context, Delivery) error {
 	return &Error{
 		Destination: q.name, URL: q.Target(), Permanent: true,

@@ -18,30 +18,31 @@ import (
 
 // Basic is the user name and password of HTTP's Basic scheme.
 type Basic struct {
-	// Username is the user name; it has no colon.
+	// Username is the user name, which can't hold a colon.
 	Username string `yaml:"username"`
 	// Password is the password.
 	Password secret.Secret `yaml:"password"`
 }
 
-// OAuth2 is how the token of a destination is fetched, by the client credentials
-// grant (RFC 6749, section 4.4). All deliveries share the token; it is renewed before
-// it expires, and when the destination answers 401.
+// OAuth2 says how the token for a destination is fetched: by the client credentials grant (RFC
+// 6749, section 4.4). All deliveries share the token. It is renewed before it expires, and when
+// the destination answers 401.
 type OAuth2 struct {
-	// TokenURL is where tokens are fetched.
+	// TokenURL is the address of the token endpoint.
 	TokenURL secret.Secret `yaml:"token_url"`
-	// ClientID is the name by which the token endpoint knows us.
+	// ClientID is the name under which the token endpoint knows this grapnel.
 	ClientID string `yaml:"client_id"`
-	// ClientSecret proves it.
+	// ClientSecret is the secret that goes with ClientID.
 	ClientSecret secret.Secret `yaml:"client_secret"`
-	// Scopes are what the token is to allow.
+	// Scopes are the permissions that are asked for the token.
 	Scopes []string `yaml:"scopes"`
-	// Params are sent to the token endpoint beside these, as audience or resource.
+	// Params are further parameters for the token endpoint, such as audience or resource.
 	Params map[string]secret.Secret `yaml:"params"`
-	// AuthStyle says how the token endpoint takes client_id and client_secret: header, by
-	// the Basic scheme, or params, in the form.
+	// AuthStyle says how client_id and client_secret are sent to the token endpoint: header sends
+	// them by the Basic scheme, params in the form.
 	AuthStyle string `yaml:"auth_style"`
-	// TLS is how the token endpoint is reached, where the system's authorities don't do.
+	// TLS is for a token endpoint that wants a client certificate, or whose certificate the
+	// system does not trust.
 	TLS *ClientTLS `yaml:"tls"`
 }
 
@@ -51,11 +52,11 @@ const (
 	styleParams = "params"
 )
 
-// SetDefaults fills in what holds when a key is not given.
+// SetDefaults sets the values of keys that the file does not give.
 func (o *OAuth2) SetDefaults() { o.AuthStyle = styleHeader }
 
-// checkAuth reports credentials that can't be used, and two schemes at once: only
-// one of them could be sent.
+// checkAuth reports credentials that can't be used, and more than one scheme: a request has one
+// Authorization header.
 func (h *HTTP) checkAuth(s *Spec, r Report) {
 	var given []string
 	if u, err := parseURL(h.URL.Reveal()); err == nil && u.User != nil {
@@ -124,8 +125,8 @@ func isTLS(address secret.Secret) bool {
 	return err != nil || u.Scheme == "https" // One that can't be read is a fault of its own.
 }
 
-// fixedCredentials is the Authorization that is the same for every delivery; empty
-// where there is none.
+// fixedCredentials gives the Authorization header that is the same for every delivery; empty
+// where there is none, or where a token is fetched.
 func (h *HTTP) fixedCredentials() (string, error) {
 	var value string
 	switch {
@@ -144,7 +145,7 @@ func (b *Basic) encoded() string {
 	return base64.StdEncoding.EncodeToString([]byte(b.Username + ":" + b.Password.Reveal()))
 }
 
-// style is the AuthStyle as the library has it.
+// style is AuthStyle in the terms of the OAuth2 library.
 func (o *OAuth2) style() oauth2.AuthStyle {
 	if o.AuthStyle == styleParams {
 		return oauth2.AuthStyleInParams
@@ -160,8 +161,8 @@ func (o *OAuth2) params() url.Values {
 	return v
 }
 
-// Auth names the scheme by which deliveries authenticate, for people: none, basic,
-// bearer, oauth2, header, or certificate where nothing else does.
+// Auth names, for people, the scheme by which deliveries authenticate: none, basic, bearer,
+// oauth2, header, or certificate where a client certificate is all there is.
 func (h *HTTP) Auth() string {
 	u, err := parseURL(h.URL.Reveal())
 	switch {
@@ -183,8 +184,8 @@ func (h *HTTP) Auth() string {
 	return "none"
 }
 
-// masker hides our own secrets in what a destination or its token endpoint answers:
-// some echo the request.
+// masker hides the destination's secrets in the answers of the destination and of its token
+// endpoint, because some of those repeat the request.
 func (h *HTTP) masker() *secret.Masker {
 	var hidden []string
 	add := func(texts ...string) { hidden = append(hidden, texts...) }
@@ -216,7 +217,7 @@ func (h *HTTP) masker() *secret.Masker {
 	return secret.NewMasker(hidden...)
 }
 
-// hideURL adds the parts of an address that may be secret.
+// hideURL hands the parts of an address that may be secret to add.
 func hideURL(address string, add func(...string)) {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -233,7 +234,7 @@ func hideURL(address string, add func(...string)) {
 	}
 }
 
-// maskerOf tells what a request shows of us, beside what masker knows.
+// maskerOf hides what one request held that masker does not know, such as a fetched token.
 func maskerOf(r *http.Request) *secret.Masker {
 	if r == nil {
 		return nil
@@ -242,8 +243,8 @@ func maskerOf(r *http.Request) *secret.Masker {
 	return secret.NewMasker(credentials)
 }
 
-// checkAddress reports an address that can't be used or leads to where nothing may
-// go.
+// checkAddress reports an address that can't be read, or that leads to a host to which nothing
+// may be sent.
 func checkAddress(s *Spec, r Report, path string, address secret.Secret, like string) {
 	if !address.IsSet() {
 		r.Fault(path, "is missing; give it an address as "+like)

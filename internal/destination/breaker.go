@@ -10,30 +10,30 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// Breaker says when a destination is left alone for a while.
+// Breaker says after which failures a destination gets no deliveries for a while.
 type Breaker struct {
-	// FailureRatio is the share of failed deliveries from which the circuit
-	// opens; 0 is no breaker.
+	// FailureRatio is the share of failed deliveries at which the circuit opens. 0 turns the
+	// breaker off.
 	FailureRatio float64 `yaml:"failure_ratio"`
-	// MinCalls is how many deliveries the share is made of at least.
+	// MinCalls is the least number of deliveries of which the share is taken.
 	MinCalls int `yaml:"min_calls"`
-	// Window is the time in which they are counted.
+	// Window is the time over which deliveries are counted.
 	Window time.Duration `yaml:"window"`
-	// Open is how long the circuit is open at first. It grows to a quarter of the time
-	// that the destination has been away, up to MaxOpen.
+	// Open is how long the circuit stays open the first time. While the destination stays away,
+	// the time grows to a quarter of how long it has been away, up to MaxOpen.
 	Open time.Duration `yaml:"open"`
-	// MaxOpen is the longest that the circuit is open.
+	// MaxOpen is the longest time that the circuit stays open before the destination is tried
+	// again.
 	MaxOpen time.Duration `yaml:"max_open"`
-	// Probes is how many deliveries try the destination out, and have to succeed
-	// before the others follow.
+	// Probes is how many deliveries have to succeed, after the circuit was open, before all
+	// others follow.
 	Probes int `yaml:"probes"`
-	// GiveUpAfter is how long an event waits for the circuit alone; one that has waited
-	// longer is a dead letter. 0 is for ever. A pause, or a limit that is used up, does not
-	// count.
+	// GiveUpAfter is how long an event waits for an open circuit before it becomes a dead letter.
+	// 0 is for ever. Time for which the destination is paused or at its limit does not count.
 	GiveUpAfter time.Duration `yaml:"give_up_after"`
 }
 
-// SetDefaults fills in what holds when a key is not given.
+// SetDefaults sets the values of keys that the file does not give.
 func (b *Breaker) SetDefaults() {
 	*b = Breaker{
 		FailureRatio: 0.5, MinCalls: 10, Window: 30 * time.Second, Open: 30 * time.Second, MaxOpen: 5 * time.Minute, Probes: 3,
@@ -58,9 +58,9 @@ func (b *Breaker) check(r Report) {
 	}
 }
 
-// circuit is the circuit breaker of one destination. The library decides whether
-// the circuit is open. Added are an open time that grows, and a time to ask again for every event
-// that waits: the first of them try the destination out.
+// circuit is the circuit breaker of one destination. The gobreaker library decides whether the
+// circuit is open. This type adds an open time that grows, and gives each waiting event a time to
+// ask again; the first ones to ask try the destination out.
 type circuit struct {
 	name    string
 	spec    Breaker
@@ -70,21 +70,21 @@ type circuit struct {
 	mu sync.Mutex
 	// openings counts how often the circuit has opened since it was closed.
 	openings int
-	// until is when the circuit may be tried; zero while it is closed.
+	// until is when the destination may be tried again; zero while the circuit is closed.
 	until time.Time
 	since time.Time
 	// reason is the last failure.
 	reason string
-	// trying is how many events were given the first place after until.
+	// trying counts the events that were told to ask right after until.
 	trying  int
 	waiting timeSlots
 }
 
-// windowParts is into how many parts the window is divided.
+// windowParts is the number of parts into which the window is divided.
 const windowParts = 10
 
-// newCircuit makes a breaker; one that takes the place of an open one is open as
-// long.
+// newCircuit makes a breaker. Where it replaces an open one, because the settings changed, it
+// starts open and stays so until the same time.
 func newCircuit(name string, spec Breaker, before *circuit, d Deps) *circuit {
 	c := &circuit{name: name, spec: spec, deps: d}
 	c.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
@@ -94,7 +94,7 @@ func newCircuit(name string, spec Breaker, before *circuit, d Deps) *circuit {
 		BucketPeriod: spec.Window / windowParts,
 		Timeout:      spec.Open,
 		ReadyToTrip: func(n gobreaker.Counts) bool {
-			// Deliveries that are under way have no outcome yet.
+			// Deliveries under way count neither as success nor as failure yet.
 			ended := n.TotalSuccesses + n.TotalFailures
 			return int(ended) >= spec.MinCalls && float64(n.TotalFailures) >= spec.FailureRatio*float64(ended)
 		},
@@ -110,8 +110,8 @@ func newCircuit(name string, spec Breaker, before *circuit, d Deps) *circuit {
 	return c
 }
 
-// closedUntil is until when the circuit is open, and why; zero when it is not.
-func (c *circuit) closedUntil(now time.Time) (time.Time, string) {
+// openUntil gives until when the circuit is open, and why; zero when it is closed.
+func (c *circuit) openUntil(now time.Time) (time.Time, string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !now.Before(c.until) {
@@ -120,7 +120,8 @@ func (c *circuit) closedUntil(now time.Time) (time.Time, string) {
 	return c.until, "circuit open: " + c.reason
 }
 
-// allow asks the breaker for a delivery.
+// allow asks the breaker whether a delivery may be made. tell takes its result; probe is set when
+// it tries the destination out.
 func (c *circuit) allow() (tell func(error), probe bool, err error) {
 	done, err := c.breaker.Allow()
 	if err != nil {
@@ -136,16 +137,17 @@ func (c *circuit) allow() (tell func(error), probe bool, err error) {
 	}, c.breaker.State() == gobreaker.StateHalfOpen, nil
 }
 
-// maxReason is how much of an error the reason of a wait quotes.
+// maxReason is how many characters of an error are quoted as the reason of a wait.
 const maxReason = 160
 
-// probeTime is what the deliveries that try a destination out are given before
-// the others follow.
+// probeTime is how long the deliveries that try a destination out may take before the other
+// waiting events ask again.
 const probeTime = time.Second
 
-// slot is when an event that waits for the circuit may ask again. The first events may as soon as
-// the open time ends, and so try the destination out. An event that has just done so in vain gets
-// a later time: otherwise one that the destination can never take would be the only one to try.
+// slot gives the time at which an event that waits for the circuit may ask again. The first
+// events may ask as soon as the open time ends, and so try the destination out. An event that has
+// just tried in vain gets a later time: otherwise an event that the destination can never take
+// would be the only one to try.
 func (c *circuit) slot(until time.Time, gap time.Duration, tried bool) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -165,8 +167,8 @@ func (c *circuit) changed(_ string, from, to gobreaker.State) {
 		if c.since.IsZero() {
 			c.since = now
 		}
-		// A destination that is back is found out after a part of its absence, so that
-		// a short one does not cost its events a long wait.
+		// A short absence must not cost events a long wait, so the wait is a quarter of the
+		// absence.
 		open := min(max(c.spec.Open, now.Sub(c.since)/4), c.spec.MaxOpen)
 		c.openings++
 		c.until, c.trying = now.Add(open), 0
@@ -183,7 +185,7 @@ func (c *circuit) changed(_ string, from, to gobreaker.State) {
 // Change is a transition of a circuit breaker.
 type Change struct {
 	Destination, From, To string
-	// Until is when an open circuit is tried.
+	// Until is when a destination whose circuit is open is tried again.
 	Until time.Time
 	// Reason is the failure that opened it.
 	Reason string
@@ -198,14 +200,14 @@ func (c Change) String() string {
 	return s
 }
 
-// GivenUpError is an event that has waited for an open circuit as long as the
-// configuration lets it. No attempt was used up.
+// GivenUpError says that an event has waited for an open circuit for as long as give_up_after
+// allows. No attempt was used up.
 type GivenUpError struct {
 	// Destination is the name of the route.
 	Destination string
-	// After is how long that is.
+	// After is the time that give_up_after allows.
 	After time.Duration
-	// Why is the reason of its last wait.
+	// Why is the reason for which the event waited last.
 	Why string
 }
 
@@ -214,5 +216,6 @@ func (g *GivenUpError) Error() string {
 	return fmt.Sprintf("destination %s: given up, it was away for more than %s: %s", g.Destination, g.After, g.Why)
 }
 
-// Reason is the kind of the failure, the same for every event that it befalls.
+// Reason names the kind of failure, by which dead letters are grouped: it is the same for every
+// event that fails so.
 func (g *GivenUpError) Reason() string { return "given up: the circuit stayed open" }

@@ -1,7 +1,7 @@
-// Package destination takes events to the targets that the configuration names.
-// A target is of one kind, and each kind is in a file of its own: http posts the
-// body as its sender wrote it, signed by Standard Webhooks, and never to an
-// address inside our own network unless the configuration says so.
+// Package destination delivers events to the targets that the configuration names. Each kind of
+// target has a file of its own. The http kind posts the body as the sender sent it, signed as
+// Standard Webhooks says, and never to an address inside our own network unless the configuration
+// allows that address.
 package destination
 
 import (
@@ -24,28 +24,29 @@ type Delivery struct {
 	Event event.Event
 	// Body is the body exactly as the sender sent it.
 	Body []byte
-	// Attempt counts from 1 over all attempts at this route.
+	// Attempt is the number of this attempt among all attempts at the route; the first is 1.
 	Attempt int
-	// Slot is the place in the destination's rate that the event was given when
-	// it was last deferred; zero without one.
+	// Slot is the time that the destination's rate limit reserved for the event when it was last
+	// deferred; zero if none was.
 	Slot time.Time
-	// Shut is since when the event has waited for nothing but the circuit; zero while
-	// it has not.
+	// Shut is the time since when the event has waited for nothing but the circuit breaker; zero
+	// if it has not.
 	Shut time.Time
-	// Shape is what the configuration makes of it; nil leaves it as it is.
+	// Shape is what the configuration's transform makes of the event; nil sends the event as it
+	// came.
 	Shape *Shape
 }
 
-// Shape is what goes out in the place of an event as it came.
+// Shape replaces parts of what is sent.
 type Shape struct {
-	// Body and ContentType take the place of the event's, where Body is not nil.
+	// Body and ContentType replace the event's own unless Body is nil.
 	Body        []byte
 	ContentType string
-	// Header is added.
+	// Header holds headers that are added.
 	Header http.Header
 }
 
-// header is what a shape adds; a nil one adds nothing.
+// header gives the headers that a shape adds; a nil shape adds none.
 func (s *Shape) header() http.Header {
 	if s == nil {
 		return nil
@@ -53,7 +54,8 @@ func (s *Shape) header() http.Header {
 	return s.Header
 }
 
-// outgoing is what goes out: the event as it says what its body is, and the body.
+// outgoing gives the event and the body to send, after the shape is applied: the event's content
+// type is that of this body.
 func (d Delivery) outgoing() (event.Event, []byte) {
 	if d.Shape == nil || d.Shape.Body == nil {
 		return d.Event, d.Body
@@ -65,44 +67,44 @@ func (d Delivery) outgoing() (event.Event, []byte) {
 
 // Kind is one sort of target.
 type Kind interface {
-	// Route fills in what the plan of an event says of such a target: which
-	// activity runs it, on which task queue, and how long one attempt may take.
+	// Route completes the route that the plan of an event holds: which activity runs it, on which
+	// task queue, and how long one attempt may take.
 	Route(*event.Route)
-	// Deliver makes one attempt. Nil is a delivery that was taken; every other
-	// outcome is an *Error that says when to try again.
+	// Deliver makes one attempt. It returns nil when the target has taken the event, and
+	// otherwise an *Error that says when to try again.
 	Deliver(context.Context, Delivery) error
-	// Target is where events go, for people: it holds no secret.
+	// Target says to people where events go, without secrets.
 	Target() string
 	// Close lets go of what is idle. Deliveries under way go on.
 	Close()
 }
 
-// Deps is what kinds work with. Its zero value is enough to check a Spec.
+// Deps are the things that kinds need to work. The zero value is enough to check a Spec.
 type Deps struct {
-	// Resolver looks host names up; nil is the system's.
+	// Resolver looks host names up; nil uses the system's.
 	Resolver *net.Resolver
-	// Dial connects in the place of the guarded dial; nil in all but tests.
+	// Dial replaces the guarded dial. Only tests set it.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Now is the clock; nil is the system's.
 	Now func() time.Time
-	// Observer hears what becomes of deliveries; nil is nobody.
+	// Observer is told what becomes of deliveries; may be nil.
 	Observer Observer
-	// Temporal is where the workflows are that events start, signal or update, in
-	// Namespace. Without it there are none.
+	// Temporal and Namespace hold the workflows that events start, signal or update. Without
+	// Temporal no workflow destination can be made.
 	Temporal  workflowservice.WorkflowServiceClient
 	Namespace string
-	// Paused is until when an event waits that meets a paused destination, and why;
-	// nil is never.
+	// Paused tells whether a destination is paused, why, and until when an event that meets it
+	// waits. Nil means that none ever is.
 	Paused func(name string) (until time.Time, reason string, paused bool)
-	// Shared counts limits over all workers; nil counts for this one.
+	// Shared counts limits over all workers; nil counts them for this worker alone.
 	Shared *Shared
 }
 
-// Observer hears what becomes of deliveries.
+// Observer is told what becomes of deliveries.
 type Observer interface {
-	// Deferred is an event that has to wait.
+	// Deferred tells of an event that has to wait.
 	Deferred(*Deferred)
-	// Changed is a transition of a circuit breaker.
+	// Changed tells of a change of a circuit breaker.
 	Changed(Change)
 }
 
@@ -133,13 +135,13 @@ type Destination struct {
 	kind Kind
 	gate *gate
 	deps Deps
-	// when and shape are nil where the configuration has no such thing.
+	// when and shape are nil where the configuration has no condition, and no transform.
 	when  *expression.Program
 	shape *transformer
 }
 
-// New makes a destination, or says all that is wrong with what the configuration
-// says of it. No message holds a secret.
+// New makes a destination. Its error lists everything that is wrong with the Spec, and holds no
+// secret.
 func New(s *Spec, d Deps) (*Destination, error) {
 	d = d.complete()
 	g := newGate(s.Name, d)
@@ -147,7 +149,7 @@ func New(s *Spec, d Deps) (*Destination, error) {
 	return openDestination(s, d, g)
 }
 
-// openDestination makes a destination with the gate that its name has.
+// openDestination makes a destination that uses the gate kept for its name.
 func openDestination(s *Spec, d Deps, g *gate) (*Destination, error) {
 	_, spec := s.kind()
 	if spec == nil {
@@ -174,7 +176,7 @@ func (d *Destination) Name() string { return d.Spec.Name }
 // Target is where its events go, for people.
 func (d *Destination) Target() string { return d.kind.Target() }
 
-// Route is the destination as the plan of an event names it.
+// Route gives the route that stands for the destination in the plan of an event.
 func (d *Destination) Route() event.Route {
 	r := event.Route{Name: d.Spec.Name, Activity: event.ActivityDeliver, Retry: d.Spec.Retry}
 	d.kind.Route(&r)
@@ -188,8 +190,9 @@ func (d *Destination) Matches(e event.Event) bool { return event.MatchAny(d.Spec
 // holds.
 func (d *Destination) Conditional() bool { return d.when != nil }
 
-// Wants tells whether the destination's condition holds for an event. An error is no
-// answer: the event lacks what the condition looks at, or is too large for it.
+// Wants tells whether the destination's condition holds for an event. An error means that the
+// condition could not be evaluated: the event lacks what the condition looks at, or is too large
+// for it.
 func (d *Destination) Wants(ctx context.Context, in *expression.Input) (bool, error) {
 	if d.when == nil {
 		return true, nil
@@ -197,10 +200,9 @@ func (d *Destination) Wants(ctx context.Context, in *expression.Input) (bool, er
 	return d.when.Holds(ctx, in)
 }
 
-// Deliver makes one attempt, if the event may go now. Nil is a delivery that was
-// taken. A *Deferred is an event that has to wait, without an attempt used up, and a
-// *GivenUpError one that has waited too long; every other outcome is an *Error that
-// says when to try again.
+// Deliver makes one attempt if the event may go now. It returns nil when the target has taken the
+// event, a *Deferred when the event has to wait (no attempt is used up), a *GivenUpError when it
+// has waited too long, and otherwise an *Error that says when to try again.
 func (d *Destination) Deliver(ctx context.Context, one Delivery) error {
 	p, err := d.gate.enter(one.Slot) //nolint:contextcheck // A limit outlives the delivery that asks for it.
 	if err == nil {
@@ -215,7 +217,7 @@ func (d *Destination) Deliver(ctx context.Context, one Delivery) error {
 	return err
 }
 
-// attempt shapes what goes out and makes the attempt.
+// attempt applies the transform and makes the attempt.
 func (d *Destination) attempt(ctx context.Context, one Delivery) error {
 	one, err := d.shape.apply(ctx, one)
 	if err != nil {
@@ -227,8 +229,8 @@ func (d *Destination) attempt(ctx context.Context, one Delivery) error {
 	return d.kind.Deliver(ctx, one)
 }
 
-// Admit lets an event through to a destination that somebody else delivers to, or
-// says by a *Deferred until when it waits.
+// Admit asks whether an event may go now to a destination whose deliveries another worker makes.
+// It returns nil, or a *Deferred that says until when the event waits.
 func (d *Destination) Admit(slot time.Time) error {
 	err := d.gate.admit(slot)
 	if wait, ok := errors.AsType[*Deferred](err); ok {

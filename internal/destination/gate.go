@@ -9,20 +9,19 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// Deferred is an event that has to wait for its destination. No attempt was made,
-// or one that tried out whether the destination is back; none is used up.
+// Deferred says that an event has to wait for its destination. No attempt was made, or only one
+// to find out whether the destination is back; either way none is used up.
 type Deferred struct {
 	// Destination is the name of the route.
 	Destination string
-	// Until is when the event may ask again. Events that wait are given times
-	// one after the other, so that they don't come back as a herd.
+	// Until is when the event may ask again. Waiting events are given different times, so that
+	// they don't all come back at once.
 	Until time.Time
-	// Slot is set when Until is a place in the destination's rate, which is kept
-	// for this event.
+	// Slot is set when the destination's rate limit has reserved Until for this event.
 	Slot bool
-	// Why is the sort of reason, for metrics: circuit, rate, concurrency, paused.
+	// Why names the cause for metrics: circuit, rate, concurrency or paused.
 	Why string
-	// Reason is the reason for people.
+	// Reason explains the wait to people.
 	Reason string
 }
 
@@ -31,19 +30,19 @@ func (d *Deferred) Error() string {
 	return fmt.Sprintf("destination %s: waits until %s: %s", d.Destination, d.Until.UTC().Format(time.DateTime), d.Reason)
 }
 
-// The sorts of reason to wait.
+// The values of Why.
 const (
-	// WhyCircuit is a circuit breaker that is open.
+	// WhyCircuit says that the destination's circuit breaker is open.
 	WhyCircuit = event.WaitsForCircuit
-	// WhyRate is a destination that was given as many events as its rate allows.
+	// WhyRate says that the destination has been given as many events as its rate allows.
 	WhyRate = "rate"
-	// WhyConcurrency is a destination that has as many events in hand as it may.
+	// WhyConcurrency says that as many deliveries are under way as the destination allows.
 	WhyConcurrency = "concurrency"
-	// WhyPaused is a source or destination that somebody has paused.
+	// WhyPaused says that somebody has paused the source or the destination.
 	WhyPaused = "paused"
 )
 
-// Limit bounds what a destination is given at once. 0 is no bound.
+// Limit bounds how many deliveries a destination gets. 0 is no bound.
 type Limit struct {
 	// Concurrency is the most deliveries under way at once.
 	Concurrency int `yaml:"concurrency"`
@@ -61,14 +60,14 @@ type gate struct {
 	mu      sync.Mutex
 	limit   Limit
 	circuit *circuit
-	// waiting gives times to the events that find no room.
+	// waiting gives out the times at which events that found no room ask again.
 	waiting timeSlots
-	// paced is when the next event fits the rate.
+	// paced is the next time that fits the rate.
 	paced time.Time
-	// busy holds when each delivery under way began.
+	// busy holds the deliveries under way and when each began.
 	busy map[int]time.Time
 	next int
-	// took is how long a delivery takes, lately.
+	// took is how long recent deliveries took on average.
 	took time.Duration
 }
 
@@ -76,8 +75,8 @@ func newGate(name string, d Deps) *gate {
 	return &gate{name: name, deps: d, shared: d.Shared, busy: map[int]time.Time{}}
 }
 
-// configure takes over what the configuration says now. A breaker whose settings
-// have not changed stays in its state.
+// configure takes over the settings of a new configuration. A breaker whose settings have not
+// changed keeps its state.
 func (g *gate) configure(s *Spec) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -90,22 +89,22 @@ func (g *gate) configure(s *Spec) {
 	}
 }
 
-// permit is an event's leave to be delivered now.
+// permit allows an event to be delivered now. Its holder calls leave once, at the end.
 type permit struct {
 	gate  *gate
 	began time.Time
 	key   int
 	lease string
-	// tell tells the breaker how the delivery went; nil without one.
+	// tell reports the result of the delivery to the breaker; nil without a breaker.
 	tell func(error)
-	// probe is set when the delivery tries out whether the destination is back.
+	// probe is set when the delivery is to find out whether the destination is back.
 	probe bool
-	// circuit is the one that tell belongs to.
+	// circuit is the breaker that tell reports to.
 	circuit *circuit
 }
 
-// admit lets an event through that is not delivered here: only a pause and the rate
-// hold it back.
+// admit decides about an event that another worker delivers: only a pause and the rate can hold
+// it back here.
 func (g *gate) admit(slot time.Time) error {
 	if until, why, paused := g.deps.Paused(g.name); paused {
 		return &Deferred{Destination: g.name, Until: until, Why: WhyPaused, Reason: why}
@@ -126,8 +125,8 @@ func (g *gate) outOfRate(at time.Time, l Limit) *Deferred {
 	}
 }
 
-// enter lets an event through or says until when it waits. slot is the place in
-// the rate that the event was given when it last asked; zero without one.
+// enter gives an event its permit, or says by a *Deferred until when it waits. slot is the time
+// that was reserved for the event when it last asked; zero if none was.
 func (g *gate) enter(slot time.Time) (*permit, error) {
 	if until, why, paused := g.deps.Paused(g.name); paused {
 		return nil, &Deferred{Destination: g.name, Until: until, Why: WhyPaused, Reason: why}
@@ -137,7 +136,7 @@ func (g *gate) enter(slot time.Time) (*permit, error) {
 	circuit, limit := g.circuit, g.limit
 	g.mu.Unlock()
 	if circuit != nil {
-		if until, why := circuit.closedUntil(now); !until.IsZero() {
+		if until, why := circuit.openUntil(now); !until.IsZero() {
 			return nil, g.defers(WhyCircuit, until, circuit.slot(until, g.gap(limit), false), why)
 		}
 	}
@@ -154,7 +153,7 @@ func (g *gate) enter(slot time.Time) (*permit, error) {
 	tell, probe, err := circuit.allow()
 	if err != nil {
 		p.end()
-		until, why := circuit.closedUntil(now)
+		until, why := circuit.openUntil(now)
 		if until.IsZero() {
 			until, why = now, "it is being tried out by other events"
 		}
@@ -171,8 +170,8 @@ func (g *gate) defers(why string, from, until time.Time, reason string) *Deferre
 	return &Deferred{Destination: g.name, Until: until, Why: why, Reason: reason}
 }
 
-// leave ends a delivery. A delivery that tried the destination out and found it
-// still down uses up no attempt: its error becomes a deferral.
+// leave ends a delivery. When the delivery was to find out whether the destination is back, and
+// it is not, no attempt is used up: the error becomes a deferral.
 func (p *permit) leave(err error) error {
 	g := p.gate
 	p.end()
@@ -187,14 +186,14 @@ func (p *permit) leave(err error) error {
 	limit := g.limit
 	g.mu.Unlock()
 	now := g.deps.Now()
-	until, _ := p.circuit.closedUntil(now)
+	until, _ := p.circuit.openUntil(now)
 	if until.IsZero() {
 		until = now
 	}
 	return g.defers(WhyCircuit, until, p.circuit.slot(until, g.gap(limit), true), "it was tried out: "+err.Error())
 }
 
-// begin counts a delivery in if there is room for it.
+// begin counts a delivery as under way, if the limit leaves room for it.
 func (g *gate) begin(l Limit, now time.Time) (*permit, bool) {
 	p := &permit{gate: g, began: now}
 	if l.Concurrency > 0 && g.shared != nil {
@@ -215,7 +214,7 @@ func (g *gate) begin(l Limit, now time.Time) (*permit, bool) {
 	return p, true
 }
 
-// end counts a delivery out.
+// end takes the delivery out of that count.
 func (p *permit) end() {
 	g := p.gate
 	if p.lease != "" {
@@ -231,20 +230,20 @@ func (p *permit) end() {
 	g.took += (took - g.took) / 5
 }
 
-// The times that waiting events are given.
+// Bounds of the waiting times that events are given.
 const (
-	// minRoom is the shortest wait for room: a wait costs Temporal more than a
-	// quick delivery does.
+	// minRoom is the shortest wait for room. A wait costs Temporal more work than a quick
+	// delivery does.
 	minRoom = 500 * time.Millisecond
-	// minGap keeps events that waited apart when their destination is back, and leaves
-	// Temporal room for others while it is not: every event that asks again costs it a
-	// workflow task.
+	// minGap is the least time between two waiting events. It spreads them when the destination
+	// is back, and spares Temporal while it is not: every event that asks again costs a workflow
+	// task.
 	minGap = 50 * time.Millisecond
-	// maxGap is the longest gap that is guessed from how long deliveries take.
+	// maxGap is the most that is put between two events because deliveries are slow.
 	maxGap = 5 * time.Second
 )
 
-// gap is what lies between two events that waited for the destination itself.
+// gap is the time between two events that wait for the destination to come back.
 func (g *gate) gap(l Limit) time.Duration {
 	if l.Rate > 0 {
 		return max(minGap, time.Duration(float64(time.Second)/l.Rate))
@@ -252,21 +251,21 @@ func (g *gate) gap(l Limit) time.Duration {
 	return minGap
 }
 
-// room is when an event that finds no room may ask again: as many waiting events
-// are let in at once as deliveries end in that time.
+// room gives the time at which an event that found no room may ask again. It lets in as many
+// waiting events as deliveries are expected to end until then.
 func (g *gate) room(l Limit, now time.Time) time.Time {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	took := g.took
 	for _, began := range g.busy {
-		took = max(took, now.Sub(began)) // A delivery that hangs is known by its age.
+		took = max(took, now.Sub(began)) // A delivery that hangs has not ended, so only its age tells.
 	}
 	gap := min(max(took/time.Duration(max(l.Concurrency, 1)), time.Millisecond), maxGap)
 	return g.waiting.take(now.Add(max(gap, minRoom)), gap)
 }
 
-// fits takes a place in the rate. ok is false when the place is later than now;
-// it is kept for the event.
+// fits reserves a time in the rate. ok is false when that time is still to come; the event keeps
+// the reservation.
 func (g *gate) fits(l Limit, slot, now time.Time) (at time.Time, ok bool) {
 	const (
 		early = 100 * time.Millisecond // Clocks of several machines differ.
@@ -292,10 +291,10 @@ func (g *gate) fits(l Limit, slot, now time.Time) (at time.Time, ok bool) {
 	return at, !at.After(now)
 }
 
-// timeSlots gives out times, one after the other.
+// timeSlots gives out times, each later than the last.
 type timeSlots struct{ next time.Time }
 
-// take gives the next time that is not before from.
+// take gives the next free time that is not before from.
 func (s *timeSlots) take(from time.Time, gap time.Duration) time.Time {
 	if s.next.Before(from) {
 		s.next = from
@@ -305,15 +304,15 @@ func (s *timeSlots) take(from time.Time, gap time.Duration) time.Time {
 	return at
 }
 
-// calledOff tells whether a delivery was ended by us, or not begun, which says
-// nothing of the destination.
+// calledOff tells whether we ended a delivery or never began it. Such an error says nothing about
+// the destination.
 func calledOff(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && (e.Canceled || e.Unsent)
 }
 
-// countsAsFailure tells whether a delivery's error says that the destination is
-// not well. A permanent one says that it is well enough to refuse.
+// countsAsFailure tells whether a delivery's error means that the destination is not well. A
+// permanent error does not: the destination was well enough to refuse the event.
 func countsAsFailure(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && !e.Permanent && !e.Canceled && !e.Well

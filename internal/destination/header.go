@@ -16,11 +16,11 @@ import (
 	"github.com/grapnel/grapnel/internal/secret"
 )
 
-// userAgent names us to the destination.
+// userAgent is the User-Agent of every request to a destination.
 const userAgent = "grapnel"
 
-// ownHeaders are what a delivery says itself; a configuration that set them
-// would break the signature, the framing or the body's type.
+// ownHeaders are the headers that every delivery sets itself. A configuration that set them would
+// break the signature, the framing or the body's type.
 func ownHeaders() []string {
 	return []string{
 		"Webhook-Id", "Webhook-Timestamp", "Webhook-Signature", "Grapnel-Attempt", "Grapnel-Corrected", "Content-Type", "Content-Length",
@@ -86,9 +86,9 @@ func encodeHeader(s string) string {
 	})
 }
 
-// webhookID tells a receiver which deliveries are repeats of one: the same over
-// every attempt, another one for each route of an event. A full stop would
-// blur where it ends in what Standard Webhooks signs.
+// webhookID is the ID by which a receiver recognises repeats: the same for every attempt, and
+// another one for each route of an event. It holds no full stop, because Standard Webhooks signs
+// it with a full stop behind it.
 func webhookID(id, route string) string {
 	return id + ":" + percentEncode(route, func(r rune) bool {
 		return r <= ' ' || r == '"' || r == '%' || r > '~' || r == '.'

@@ -20,43 +20,43 @@ import (
 	"github.com/grapnel/grapnel/internal/tracing"
 )
 
-// HTTP is an endpoint that takes Standard Webhooks, as the file describes it.
+// HTTP is an endpoint to which events are posted as Standard Webhooks.
 type HTTP struct {
-	// URL is kept like a secret: a path or query often holds a token. Its user
-	// information becomes Basic credentials.
+	// URL is the address that events are posted to. It is treated as a secret, because a path or
+	// query often holds a token. A user name and password in it become Basic credentials.
 	URL secret.Secret `yaml:"url"`
-	// Secrets sign each delivery, whsec_ and base64 of 24 to 64 bytes; several
-	// make several signatures, so that the receiver can change over.
+	// Secrets are the keys that sign each delivery: whsec_ and base64 of 24 to 64 bytes. Each key
+	// adds a signature, so that the receiver can change from one to the next.
 	Secrets []secret.Secret `yaml:"secrets"`
 	// Timeout is how long one attempt may take.
 	Timeout time.Duration `yaml:"timeout"`
 	// Headers are added to each delivery.
 	Headers map[string]secret.Secret `yaml:"headers"`
-	// SuccessOn lists statuses that mean the event was taken, beside 2xx: 404, 5xx or
-	// 200-204.
+	// SuccessOn lists statuses that mean, besides 2xx, that the event was taken, written as 404,
+	// 5xx or 200-204.
 	SuccessOn []string `yaml:"success_on"`
-	// FailureOn lists statuses that mean the event was not taken and should be tried
-	// again, whatever else they would mean.
+	// FailureOn lists statuses that mean that the event was not taken and is to be tried again,
+	// even where they would mean something else.
 	FailureOn []string `yaml:"failure_on"`
 	// Basic is the user name and password of HTTP's Basic scheme.
 	Basic *Basic `yaml:"basic"`
 	// Bearer is a token that is sent as Authorization: Bearer.
 	Bearer secret.Secret `yaml:"bearer"`
-	// OAuth2 is how a token is fetched that is sent as Authorization.
+	// OAuth2 says how the token for the Authorization header is fetched.
 	OAuth2 *OAuth2 `yaml:"oauth2"`
-	// TLS is a client certificate, and which authorities are trusted.
+	// TLS holds a client certificate and the trusted authorities.
 	TLS *ClientTLS `yaml:"tls"`
-	// Proxy is the proxy through which the destination and its token endpoint are
-	// reached: http://, https:// or socks5://. The proxy looks the names up, so of private
-	// addresses only those that stand in the file are refused; its own is guarded as any
-	// other. Proxies of the environment are never used.
+	// Proxy is the proxy through which the destination and its token endpoint are reached:
+	// http://, https:// or socks5://. The proxy looks host names up, so a private address is
+	// refused only where the file itself names it. The address of the proxy is guarded like that
+	// of a destination. Proxies of the environment are never used.
 	Proxy secret.Secret `yaml:"proxy"`
 }
 
-// DefaultTimeout is how long one delivery may take where nothing else is said.
+// DefaultTimeout is how long one delivery may take unless the configuration says otherwise.
 const DefaultTimeout = 5 * time.Second
 
-// SetDefaults fills in what holds when a key is not given.
+// SetDefaults sets the values of keys that the file does not give.
 func (h *HTTP) SetDefaults() { h.Timeout = DefaultTimeout }
 
 func (h *HTTP) check(s *Spec, r Report) {
@@ -91,7 +91,7 @@ func (h *HTTP) check(s *Spec, r Report) {
 	}
 }
 
-// httpDestination is an HTTP destination that is ready.
+// httpDestination is a checked HTTP, ready to take events.
 type httpDestination struct {
 	name    string
 	url     string // with its secrets, for the request
@@ -140,7 +140,7 @@ func (h *HTTP) open(s *Spec, d Deps) (Kind, error) {
 	return e, nil
 }
 
-// way is how the destination and its token endpoint are reached.
+// way gives the dialer and the proxy by which the destination and its token endpoint are reached.
 func (h *HTTP) way(s *Spec, d Deps) (w clientPath, err error) {
 	if w.timeout = h.Timeout; w.timeout <= 0 {
 		w.timeout = DefaultTimeout
@@ -171,7 +171,7 @@ func (h *httpDestination) Close() {
 	}
 }
 
-// Deliver posts the event once. A nil error is an answer of 2xx.
+// Deliver implements Kind: it posts the event once.
 func (h *httpDestination) Deliver(ctx context.Context, d Delivery) error {
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
@@ -186,7 +186,7 @@ func (h *httpDestination) Deliver(ctx context.Context, d Delivery) error {
 	return h.answered(res, cancel)
 }
 
-// headers are those of one delivery.
+// headers gives the headers of one delivery.
 func (h *httpDestination) headers(d Delivery) http.Header {
 	header := h.header.Clone()
 	e, body := d.outgoing()
@@ -195,18 +195,19 @@ func (h *httpDestination) headers(d Delivery) http.Header {
 	if at := e.Corrected; !at.IsZero() {
 		header.Set("Grapnel-Corrected", at.UTC().Format(time.RFC3339))
 	}
-	// Where the other side closes a kept connection as the request goes out, Go's client sends
-	// the request once more over another connection, if it knows that a repeat does no harm.
-	// This key, which is never sent, tells it so: the receiver drops repeats by the webhook-id.
+	// The other side may close a kept connection just as the request goes out. Go's client then
+	// sends the request again over another connection, if it knows that a repeat does no harm.
+	// This header, which is never sent, tells it so: the receiver drops repeats by their
+	// webhook-id.
 	header["Idempotency-Key"] = nil
 	h.sign(header, webhookID(e.ID, h.name), body)
 	maps.Copy(header, d.Shape.header())
 	return header
 }
 
-// post sends a delivery, with a token where the destination asks for one. A token
-// that it refuses is fetched anew, and the delivery sent once more: it may have been
-// revoked.
+// post sends a delivery, with a token where the destination asks for one. When the destination
+// refuses the token, which may have been revoked, a new one is fetched and the delivery is sent
+// once more.
 func (h *httpDestination) post(ctx context.Context, header http.Header, body []byte) (*http.Response, error) {
 	if h.tokens == nil {
 		return h.send(ctx, header, body)
@@ -228,7 +229,8 @@ func (h *httpDestination) post(ctx context.Context, header http.Header, body []b
 	if err != nil {
 		return nil, err
 	}
-	// A destination may answer before it has read the request, which is being written still.
+	// The first request may still be being written: a destination may answer before it has read
+	// all of it.
 	header = header.Clone()
 	header.Set(authorization, other.header)
 	return h.send(ctx, header, body)
@@ -254,8 +256,7 @@ func parseURL(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// shownURL is a URL as messages may name it: user information and query hold
-// secrets.
+// shownURL is a URL without user information and query, which may hold secrets.
 func shownURL(u *url.URL) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// Preview is what a delivery would send, without what is secret.
+// Preview is what a delivery would send, without secrets.
 type Preview struct {
 	// Does is the delivery in a few words: POST and an address, or a call of a workflow.
 	Does string `json:"does"`
@@ -18,7 +18,7 @@ type Preview struct {
 	Body []byte `json:"-"`
 }
 
-// previewer is a kind that can say what it would send.
+// previewer is implemented by kinds that can say what they would send.
 type previewer interface {
 	preview(ctx context.Context, d Delivery) (*Preview, error)
 }
@@ -35,8 +35,8 @@ func (d *Destination) Preview(ctx context.Context, one Delivery) (*Preview, erro
 	return &Preview{Does: d.Target(), Body: one.Body}, nil
 }
 
-// shownHeader tells whether a header of a delivery holds nothing that is secret: it is of
-// the event, or one that every delivery has.
+// shownHeader tells whether a header may be shown: it describes the event, or every delivery has
+// it.
 func shownHeader(name string) bool {
 	return strings.HasPrefix(name, "Ce-") || strings.HasPrefix(name, "Grapnel-") || name == "User-Agent" || name == "Webhook-Id" ||
 		name == "Webhook-Timestamp" || strings.HasPrefix(name, "Content-")

@@ -16,38 +16,36 @@ import (
 	"github.com/grapnel/grapnel/internal/netguard"
 )
 
-// Error is a delivery that was not taken.
+// Error says that a delivery was not taken, and whether and when to try again.
 type Error struct {
 	// Destination is the name of the route.
 	Destination string
-	// URL is where it was posted to, without user information and query.
+	// URL is the address that it was posted to, without user information and query.
 	URL string
-	// Status is the answer's; 0 when there was none.
+	// Status is the status of the answer; 0 when there was none.
 	Status int
-	// Permanent is set when no further attempt can mend it.
+	// Permanent is set when no further attempt can succeed.
 	Permanent bool
-	// RetryAfter is the shortest delay before the next attempt, between
-	// 0 and one hour.
+	// RetryAfter is the least delay before the next attempt: 0 to one hour.
 	RetryAfter time.Duration
 	// Timeout is set when the destination did not answer in time.
 	Timeout bool
-	// Canceled is set when the delivery was called off by us: the worker stops.
+	// Canceled is set when we called the delivery off because the worker stops.
 	Canceled bool
-	// Sort names the sort of failure, by which dead letters are grouped, where the rest
-	// does not tell.
+	// Sort names the kind of failure, by which dead letters are grouped, where status and error
+	// do not tell it.
 	Sort string
-	// Doing is what was tried, where that is no POST to URL.
+	// Doing says what was tried, where that is not a POST to URL.
 	Doing string
-	// Well is set when the failure is the event's and says that the destination is well
-	// enough: another attempt may succeed, and the circuit stays closed.
+	// Well is set when the failure lies with the event and not with the destination: the circuit
+	// stays closed, and another attempt may succeed.
 	Well bool
-	// Unsent is set when nothing was sent, so that the failure says nothing of how the
-	// destination is.
+	// Unsent is set when nothing was sent: the failure says nothing about the destination.
 	Unsent bool
-	// Answer is what was kept of the answer's body, at most 20 KB: valid UTF-8
-	// whose only control characters are line feeds and tabs.
+	// Answer is the beginning of the answer's body, at most 20 KB. It is valid UTF-8 whose only
+	// control characters are line feeds and tabs.
 	Answer string
-	// Err is the reason where there was no answer, or what a redirect led to.
+	// Err is the reason why there was no answer, or says where a redirect led.
 	Err error
 }
 
@@ -60,7 +58,7 @@ func (e *Error) Error() string {
 	s := "destination " + e.Destination + ": " + doing
 	reason := ""
 	if e.Err != nil {
-		// What is no HTTP is quoted by the client's own message, at any length.
+		// Go's client quotes an answer that is not HTTP, at any length.
 		reason = event.Clean(e.Err.Error(), quoted)
 	}
 	switch {
@@ -81,7 +79,8 @@ func (e *Error) Error() string {
 	return s
 }
 
-// Reason is the kind of the failure, the same for every event that it befalls.
+// Reason names the kind of failure, by which dead letters are grouped: it is the same for every
+// event that fails so.
 func (e *Error) Reason() string {
 	switch {
 	case e.Sort != "":
@@ -100,7 +99,7 @@ func (e *Error) Reason() string {
 	}
 }
 
-// rootCause is the innermost text of an error, without addresses.
+// rootCause gives the text of the innermost error, without addresses.
 func rootCause(err error) string {
 	if err == nil {
 		return "unknown"
@@ -111,31 +110,32 @@ func rootCause(err error) string {
 	return err.Error()
 }
 
-// Unwrap is Err.
+// Unwrap gives Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// How long to wait.
+// Bounds of the retry delay.
 const (
-	// slowDown is the least retry delay after an answer that asks for patience, and
-	// after none in time.
+	// slowDown is the least retry delay after an answer that asks for patience (408, 425, 429),
+	// and after a time-out.
 	slowDown = time.Minute
-	// maxRetryAfter is the most that we let a destination ask for.
+	// maxRetryAfter is the longest delay that a destination can ask for.
 	maxRetryAfter = time.Hour
 )
 
-// How much of an answer is read.
+// How much of an answer's body is read.
 const (
-	// kept is what is kept of it for people.
+	// kept is how many bytes are kept for people to read.
 	kept = 20 << 10
-	// quoted is what the error's own text quotes of it, in characters.
+	// quoted is how many characters the error's text quotes.
 	quoted = 1 << 10
-	// drained is what is read further so that the connection can be used again.
+	// drained is how many further bytes are read, so that the connection can be used again.
 	drained = 64 << 10
-	// drainTime bounds how long either is waited for: the status has decided.
+	// drainTime bounds the time for reading the body. The status alone has decided what becomes
+	// of the delivery.
 	drainTime = 500 * time.Millisecond
 )
 
-// failed judges a delivery without an answer.
+// failed makes the Error of a delivery that got no answer.
 func (h *httpDestination) failed(err error) error {
 	if without, ok := errors.AsType[*tokenError](err); ok {
 		return h.tokenFailed(without)
@@ -160,12 +160,12 @@ func timedOut(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || (errors.As(err, &network) && network.Timeout())
 }
 
-// answered judges an answer by its status. cancel ends the request: it is what
-// keeps a body that drips from holding the delivery.
+// answered makes the Error of an answer by its status; nil when the event was taken. cancel ends
+// the request, so that a body that comes drop by drop can't hold the delivery up.
 func (h *httpDestination) answered(res *http.Response, cancel func()) error {
 	drip := time.AfterFunc(drainTime, cancel)
 	defer drip.Stop()
-	// What could be read is quoted; the status has decided already.
+	// A body that can't be read to its end is quoted as far as it came.
 	first, _ := io.ReadAll(io.LimitReader(res.Body, kept))
 	_, _ = io.CopyN(io.Discard, res.Body, drained)
 	if h.taken(res.StatusCode) {
@@ -180,15 +180,15 @@ func (h *httpDestination) answered(res *http.Response, cancel func()) error {
 	case s == http.StatusTooManyRequests, s == http.StatusRequestTimeout, s == http.StatusTooEarly:
 		e.RetryAfter = max(e.RetryAfter, slowDown)
 	case s == http.StatusUnauthorized && h.tokens != nil:
-		// It is the token that is refused, and another one may not be.
+		// The destination refused the token, and may take another one.
 	case s >= 400 && s <= 499:
 		e.Permanent = true
 	}
 	return e
 }
 
-// saidAt is the time of an answer by its own clock, which its other dates are of
-// too (RFC 9110, section 6.6.1), or by ours where it does not tell.
+// saidAt gives the Date of an answer (RFC 9110, section 6.6.1), by whose clock its Retry-After is
+// to be read; without one the time here.
 func (h *httpDestination) saidAt(res *http.Response) time.Time {
 	if at, err := http.ParseTime(res.Header.Get("Date")); err == nil {
 		return at
@@ -196,7 +196,7 @@ func (h *httpDestination) saidAt(res *http.Response) time.Time {
 	return h.now()
 }
 
-// redirected says where a redirect that we do not follow leads to.
+// redirected says where a redirect leads. Redirects are not followed.
 func (h *httpDestination) redirected(res *http.Response) error {
 	to := "elsewhere"
 	if u, err := res.Location(); err == nil {
@@ -205,7 +205,7 @@ func (h *httpDestination) redirected(res *http.Response) error {
 	return fmt.Errorf("a redirect %s that is not followed", to)
 }
 
-// clean makes an answer fit to be kept, without our secrets.
+// clean makes an answer fit to be kept: without our secrets and without control characters.
 func (h *httpDestination) clean(s string) string {
 	lines := strings.Split(strings.ReplaceAll(h.hide.Mask(s), "\r\n", "\n"), "\n")
 	for i, line := range lines {
@@ -218,8 +218,8 @@ func (h *httpDestination) clean(s string) string {
 	return event.Cut(strings.TrimSpace(strings.Join(lines, "\n")), kept)
 }
 
-// taken tells whether a status means that the event was taken: 2xx, unless the
-// configuration knows this destination better.
+// taken tells whether a status means that the event was taken: 2xx, unless success_on or
+// failure_on say otherwise.
 func (h *httpDestination) taken(status int) bool {
 	switch {
 	case h.failureOn.contain(status):
@@ -230,7 +230,7 @@ func (h *httpDestination) taken(status int) bool {
 	return status >= 200 && status <= 299
 }
 
-// statuses are ranges of statuses.
+// statuses are ranges of HTTP statuses, both ends included.
 type statuses [][2]int
 
 func (s statuses) contain(status int) bool {
@@ -242,7 +242,7 @@ func (s statuses) contain(status int) bool {
 	return false
 }
 
-// parseStatuses reads statuses as 404, 5xx or 200-204.
+// parseStatuses reads statuses that are written as 404, 5xx or 200-204.
 func parseStatuses(texts []string) (statuses, error) {
 	var all statuses
 	for _, text := range texts {
@@ -262,8 +262,8 @@ func parseStatuses(texts []string) (statuses, error) {
 	return all, nil
 }
 
-// retryAfter reads the header of RFC 9110, section 10.2.3: seconds or a date.
-// What can't be read is no hint.
+// retryAfter reads a Retry-After header (RFC 9110, section 10.2.3), which holds seconds or a
+// date. It gives 0 for one that can't be read.
 func retryAfter(s string, now time.Time) time.Duration {
 	s = strings.TrimSpace(s)
 	if s == "" {
@@ -283,8 +283,7 @@ func retryAfter(s string, now time.Time) time.Duration {
 	return min(max(at.Sub(now), 0), maxRetryAfter)
 }
 
-// withoutURL takes off what the HTTP client puts around every error: the URL,
-// query included.
+// withoutURL unwraps the error of Go's HTTP client, whose text holds the URL with its query.
 func withoutURL(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err

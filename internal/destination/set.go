@@ -8,9 +8,9 @@ import (
 	"sync"
 )
 
-// Set holds the destinations in force over reloads of the configuration. One
-// whose description has not changed stays as it is, connections and all; what is
-// known of a destination is kept by its name.
+// Set holds the destinations in force, over reloads of the configuration. A destination whose
+// Spec has not changed stays as it is, with its connections. The state of breakers and limits is
+// kept by the destination's name.
 type Set struct {
 	deps Deps
 
@@ -50,7 +50,7 @@ func (s *Set) Open(specs map[string]*Spec) ([]*Destination, error) {
 	return opened, nil
 }
 
-// gate is what is known of a destination by its name.
+// gate gives the gate that is kept for a destination's name.
 func (s *Set) gate(name string) *gate {
 	g, ok := s.gates[name]
 	if !ok {
@@ -60,8 +60,8 @@ func (s *Set) gate(name string) *gate {
 	return g
 }
 
-// Replace puts destinations that Open made into force and closes those that are
-// no longer.
+// Replace puts the destinations that Open made into force, and closes those that are in force no
+// longer.
 func (s *Set) Replace(ds []*Destination) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,7 +78,7 @@ func (s *Set) Replace(ds []*Destination) {
 	}
 }
 
-// Discard closes what Open made and nobody puts into force.
+// Discard closes destinations that Open made and that are not put into force.
 func (s *Set) Discard(ds []*Destination) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,20 +11,19 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// Shared counts over all workers, in the Redis that the configuration names as
-// rate_store. While it is away each worker counts for itself: no event fails
-// because of it.
+// Shared counts the use of limits over all workers, in the Redis that the configuration names as
+// rate_store. While Redis is away each worker counts for itself: no event fails because of it.
 type Shared struct {
 	client redis.UniversalClient
-	// away is until when it is not asked, after a failure, in nanoseconds.
+	// away is the time until which Redis is not asked, after a failure, in Unix nanoseconds.
 	away atomic.Int64
 }
 
-// OpenShared counts in the Redis of a URL. It need not be there yet.
+// OpenShared makes a Shared on the Redis of a URL. Redis need not run yet.
 func OpenShared(url string) (*Shared, error) {
 	o, err := redis.ParseURL(url)
 	if err != nil {
-		// Its message may hold the URL, and that a password.
+		// The parser's message may hold the URL, and with it a password.
 		return nil, errors.New("rate_store: the URL can't be used, write it as redis://host:6379/0")
 	}
 	o.MaxRetries, o.DialerRetries = -1, 1
@@ -35,16 +34,16 @@ func OpenShared(url string) (*Shared, error) {
 	return NewShared(redis.NewClient(o)), nil
 }
 
-// NewShared counts in the Redis of a client, which stays the caller's.
+// NewShared makes a Shared on a Redis client, which the caller closes.
 func NewShared(c redis.UniversalClient) *Shared { return &Shared{client: c} }
 
 const (
 	// sharedWithin is the most that a delivery waits for Redis.
 	sharedWithin = 100 * time.Millisecond
-	// sharedPause is how long Redis is not asked after it did not answer.
+	// sharedPause is how long Redis is left alone after it has not answered.
 	sharedPause = 2 * time.Second
-	// leaseTime is how long a delivery counts whose worker has died: more than any
-	// time-out may be.
+	// leaseTime is how long a delivery goes on counting when its worker has died. It is longer
+	// than any time-out that can be configured.
 	leaseTime = 11 * time.Minute
 )
 
@@ -63,7 +62,7 @@ func (s *Shared) do(fn func(ctx context.Context) error) (known bool) {
 
 func sharedKey(name, what string) string { return "grapnel:destination:{" + name + "}:" + what }
 
-// acquireScript takes a lease when fewer than ARGV[1] are held.
+// acquireScript takes a lease if fewer than ARGV[1] are held.
 const acquireScript = `
 local now = redis.call('TIME')
 local ms = now[1] * 1000 + math.floor(now[2] / 1000)
@@ -73,8 +72,8 @@ redis.call('ZADD', KEYS[1], ms + ARGV[3], ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1`
 
-// acquire takes a lease of those that there are in all. known is false when Redis
-// can't say.
+// acquire takes a lease of a destination. ok is false when as many as most are held already;
+// known is false when Redis does not answer.
 func (s *Shared) acquire(name string, most int) (lease string, ok, known bool) {
 	lease = rand.Text()
 	known = s.do(func(ctx context.Context) error {
@@ -88,14 +87,14 @@ func (s *Shared) acquire(name string, most int) (lease string, ok, known bool) {
 	return lease, ok, known
 }
 
-// release gives a lease back. One that can't be given back runs out.
+// release gives a lease back. If Redis does not answer, the lease expires by itself.
 func (s *Shared) release(name, lease string) {
 	s.do(func(ctx context.Context) error {
 		return s.client.ZRem(ctx, sharedKey(name, "busy"), lease).Err()
 	})
 }
 
-// reserveScript takes the next place in a rate, in microseconds of Redis' clock.
+// reserveScript reserves the next time of a rate, in microseconds of Redis' clock.
 const reserveScript = `
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
@@ -104,7 +103,8 @@ if at < now - ARGV[2] then at = now - ARGV[2] end
 redis.call('SET', KEYS[1], string.format('%.0f', at + ARGV[1]), 'PX', math.ceil((at + ARGV[1] - now) / 1000) + 60000)
 return string.format('%.0f', at - now)`
 
-// reserve takes the next place in a rate of one in gap, with room for burst.
+// reserve reserves the next time of a rate of one delivery in each gap, and allows burst. known
+// is false when Redis does not answer.
 func (s *Shared) reserve(name string, gap, burst time.Duration) (wait time.Duration, known bool) {
 	known = s.do(func(ctx context.Context) error {
 		us, err := s.client.Eval(ctx, reserveScript, []string{sharedKey(name, "rate")}, gap.Microseconds(), burst.Microseconds()).Int64()

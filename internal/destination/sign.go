@@ -35,8 +35,8 @@ func decodeSecrets(secrets []secret.Secret) ([][]byte, error) {
 	return keys, errors.Join(faults...)
 }
 
-// decodeSecret never says what the secret is: not even the position that the
-// decoder complains of.
+// decodeSecret decodes a secret. Its errors tell nothing of the secret, not even the position of
+// a wrong character.
 func decodeSecret(s string) ([]byte, error) {
 	if !strings.HasPrefix(s, verify.WhsecPrefix) {
 		return nil, errors.New("does not begin with whsec_, make one with: echo whsec_$(openssl rand -base64 32)")
@@ -51,9 +51,8 @@ func decodeSecret(s string) ([]byte, error) {
 	return key, nil
 }
 
-// sign sets the three headers of Standard Webhooks. The signature is made of
-// "id.timestamp.body", once for each key, so that a receiver can change its
-// secret while deliveries go on.
+// sign sets the three headers of Standard Webhooks. The text "id.timestamp.body" is signed with
+// each key, so that a receiver can change its secret while deliveries go on.
 func (h *httpDestination) sign(header http.Header, id string, body []byte) {
 	timestamp := strconv.FormatInt(h.now().Unix(), 10)
 	header.Set("Webhook-Id", id)

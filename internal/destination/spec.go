@@ -13,43 +13,43 @@ import (
 
 // Spec is a destination as grapnel.yaml describes it.
 type Spec struct {
-	// Name is its key in the file. It is part of the webhook-id, by which a
-	// receiver drops repeats, so it has to stay as it is.
+	// Name is the destination's key in the file. It is part of the webhook-id, by which a
+	// receiver drops repeats, so it must not be changed.
 	Name string `yaml:"-"`
-	// Events are source/type patterns of what it takes.
+	// Events are patterns, source/type, of the events that the destination takes.
 	Events []string `yaml:"events"`
-	// When is a condition over an event, in CEL; it takes those events alone for
-	// which it holds. Empty is always.
+	// When is a condition over an event, in CEL. The destination takes only events for which the
+	// condition holds; without one it takes all.
 	When string `yaml:"when"`
-	// Transform shapes what goes out. Without it that is the body as it came.
+	// Transform changes what is sent. Without it the body is sent as it came.
 	Transform *Transform `yaml:"transform"`
 	// HTTP is the endpoint that events are posted to.
 	HTTP *HTTP `yaml:"http"`
-	// Activity is an activity on another task queue, which runs it in place of us.
+	// Activity is an activity on another task queue, run by another worker.
 	Activity *Activity `yaml:"activity"`
-	// Workflow is another workflow, which events start, signal or update.
+	// Workflow is a workflow that events start, signal or update.
 	Workflow *Workflow `yaml:"workflow"`
-	// Retry is when a failed delivery is tried again.
+	// Retry says when a failed delivery is tried again.
 	Retry event.Retry `yaml:"retry"`
-	// Breaker says when it is left alone for a while. There is none by default where
-	// an event has one attempt.
+	// Breaker says after which failures the destination gets no deliveries for a while. By
+	// default there is no breaker where an event has only one attempt.
 	Breaker Breaker `yaml:"breaker"`
-	// Limit bounds what it is given at once.
+	// Limit bounds how many deliveries the destination gets.
 	Limit Limit `yaml:"limit"`
-	// AllowPrivate names hosts, addresses and CIDRs that may be private,
-	// loopback or link-local.
+	// AllowPrivate names the hosts, addresses and CIDRs to which events may be sent although they
+	// are private, loopback or link-local.
 	AllowPrivate []string `yaml:"allow_private"`
 }
 
-// SetDefaults fills in what holds when a key is not given.
+// SetDefaults sets the values of keys that the file does not give.
 func (s *Spec) SetDefaults() {
 	s.Retry = DefaultRetry()
 	s.Breaker.SetDefaults()
 	s.Limit.Concurrency = 50
 }
 
-// DefaultRetry recovers within seconds from what happens most, a restart of the
-// other side, and then follows the example schedule of the Standard Webhooks
+// DefaultRetry is the default of Retry. Its first delays of seconds suit the commonest trouble, a
+// restart of the destination; then it follows the example schedule of the Standard Webhooks
 // specification over 28 hours.
 func DefaultRetry() event.Retry {
 	return event.Retry{
@@ -61,30 +61,30 @@ func DefaultRetry() event.Retry {
 	}
 }
 
-// Report takes what is wrong with the description of a destination. Paths start
-// at the destination itself, as http.url.
+// Report collects what is wrong with a Spec. Paths start at the destination itself, as http.url
+// does.
 type Report interface {
-	// Fault is what is wrong with a setting, and what to do about it.
+	// Fault reports what is wrong with a setting, and what to do about it.
 	Fault(path, message string)
 	// Given tells whether the file has a setting.
 	Given(path string) bool
-	// Broken tells whether a fault of a setting, or of one within it, is known.
+	// Broken tells whether a fault was reported already of a setting, or of one within it.
 	Broken(path string) bool
-	// Duration reports a setting that is not within its bounds, and Count the same
-	// of a number.
+	// Duration reports a duration that is not within its bounds; Count does so for a number.
 	Duration(path string, d, low, high time.Duration)
 	Count(path string, n, low, high int)
 }
 
-// kindSpec is what the configuration says of one kind of target.
+// kindSpec is implemented by the settings of each kind: HTTP, Activity and Workflow.
 type kindSpec interface {
-	// check reports what is wrong with it.
+	// check reports what is wrong with the settings.
 	check(s *Spec, r Report)
-	// open makes the kind; it has the last word on what can be used.
+	// open makes the Kind. It may refuse settings that check has let through.
 	open(s *Spec, d Deps) (Kind, error)
 }
 
-// kind is the one kind that is given, with its key in the file; nil without one.
+// kind gives the settings of the one kind that is given, and the key of that kind in the file;
+// nil if none is given.
 func (s *Spec) kind() (key string, spec kindSpec) {
 	switch {
 	case s.HTTP != nil:
@@ -97,13 +97,14 @@ func (s *Spec) kind() (key string, spec kindSpec) {
 	return "", nil
 }
 
-// Kind is the key of its kind in the file: http, activity or workflow.
+// Kind gives the key of the destination's kind in the file: http, activity or workflow.
 func (s *Spec) Kind() string {
 	key, _ := s.kind()
 	return key
 }
 
-// Where is where events go that stay in Temporal.
+// Where says to people where events go, for kinds whose events stay in Temporal; else it is
+// empty.
 func (s *Spec) Where() string {
 	switch {
 	case s.Activity != nil:
@@ -114,8 +115,8 @@ func (s *Spec) Where() string {
 	return ""
 }
 
-// Queue is the task queue that a worker of somebody else has to poll for the destination's
-// events, and whether for activities or for workflows; empty where there is none.
+// Queue gives the task queue that another worker has to poll for the destination's events, and
+// whether it polls for activities or for workflows. It is empty where no other worker is needed.
 func (s *Spec) Queue() (name string, of enumspb.TaskQueueType) {
 	switch {
 	case s.Activity != nil:
@@ -139,8 +140,8 @@ func (s *Spec) Timeout() time.Duration {
 	return 0
 }
 
-// Check reports everything that is wrong with the description. What it looks at
-// by itself has a place in the file; the kind's own constructor has the last word.
+// Check reports everything that is wrong with the Spec, each fault at its place in the file. What
+// only the making of the kind can find is reported last.
 func (s *Spec) Check(r Report) {
 	if len(s.Events) == 0 {
 		r.Fault("events", "name what goes there, source/type with * for any text, as [\"zoom/meeting.*\"]")
@@ -152,8 +153,8 @@ func (s *Spec) Check(r Report) {
 	}
 	s.checkRetry(r)
 	if s.Retry.Attempts == 1 && !r.Given("breaker") {
-		// Who asks for one attempt wants to see a dead letter after it. A circuit would
-		// keep the event waiting instead, for as long as the destination is down.
+		// Whoever configures one attempt wants a dead letter after it. A breaker would keep the
+		// event waiting instead, for as long as the destination is down.
 		s.Breaker.FailureRatio = 0
 	}
 	s.Breaker.check(r)
@@ -187,7 +188,7 @@ func (s *Spec) Check(r Report) {
 	d.Close()
 }
 
-// checkKind reports every kind beside the one that counts.
+// checkKind reports further kinds beside the one that key names.
 func (s *Spec) checkKind(key string, r Report) {
 	for _, other := range []struct {
 		key   string
@@ -199,14 +200,14 @@ func (s *Spec) checkKind(key string, r Report) {
 	}
 }
 
-// longestDelay is the longest delay that any setting of a retry may have.
+// longestDelay is the longest retry delay that can be configured.
 const longestDelay = 30 * 24 * time.Hour
 
-// shortestDelay is the shortest.
+// shortestDelay is the shortest retry delay that can be configured.
 const shortestDelay = 100 * time.Millisecond
 
-// checkRetry checks the attempts, and lets go of the default schedule when the
-// file gives delays of another kind.
+// checkRetry checks the settings of Retry. The default schedule is dropped where the file gives
+// delays in another way.
 func (s *Spec) checkRetry(r Report) {
 	t := &s.Retry
 	other := r.Given("retry.initial") || r.Given("retry.multiplier") || r.Given("retry.max")

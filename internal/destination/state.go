@@ -9,28 +9,28 @@ import (
 // State is what a process knows of one of its destinations now.
 type State struct {
 	Name string `json:"name"`
-	// Kind is what it is, Target where its events go, without secrets.
+	// Kind is the destination's kind, Target says where its events go, without secrets.
 	Kind   string   `json:"kind"`
 	Target string   `json:"target"`
 	Events []string `json:"events"`
-	// Circuit is the state of its breaker: closed, open, half-open, off where there is none,
-	// or unknown in a process without a worker.
+	// Circuit is the state of the breaker: closed, open or half-open, off without a breaker,
+	// unknown in a process without a worker.
 	Circuit string `json:"circuit" enum:"closed,open,half-open,off,unknown"`
-	// Since is when it opened, Until when it is tried, Openings how often it has
-	// opened since it was closed, Reason the last failure.
+	// Since is when the circuit opened, Until when the destination is tried again, Openings how
+	// often the circuit has opened since it was closed, and Reason the last failure.
 	Since    time.Time `json:"since,omitzero"`
 	Until    time.Time `json:"until,omitzero"`
 	Openings int       `json:"openings,omitempty"`
 	Reason   string    `json:"reason,omitempty"`
-	// Busy is the number of deliveries under way, Took how long one takes lately.
+	// Busy is the number of deliveries under way, Took how long recent ones took on average.
 	Busy int           `json:"busy"`
 	Took time.Duration `json:"took_ns"`
-	// Concurrency and Rate are its limits; 0 is none.
+	// Concurrency and Rate are the destination's limits; 0 is no limit.
 	Concurrency int     `json:"concurrency,omitempty"`
 	Rate        float64 `json:"rate,omitempty"`
 }
 
-// State is what is known of the destination now.
+// State gives the destination's state now.
 func (d *Destination) State() State {
 	g := d.gate
 	s := State{
@@ -53,7 +53,7 @@ func (c *circuit) describe(s *State) {
 	defer c.mu.Unlock()
 	s.Since, s.Until, s.Openings = c.since, c.until, c.openings
 	if now.Before(c.until) {
-		state = gobreaker.StateOpen // Longer than the library knows of.
+		state = gobreaker.StateOpen // The library does not know of the open time that grows.
 	}
 	s.Circuit = state.String()
 	if state != gobreaker.StateClosed {

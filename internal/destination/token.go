@@ -18,8 +18,8 @@ import (
 	"github.com/grapnel/grapnel/internal/secret"
 )
 
-// tokens hold the OAuth2 token that all deliveries of a destination share. One fetch
-// is under way at most; whoever needs a token meanwhile waits for that one.
+// tokens holds the OAuth2 token that all deliveries of a destination share. At most one fetch is
+// under way; deliveries that need a token meanwhile wait for it.
 type tokens struct {
 	config  clientcredentials.Config
 	client  *http.Client
@@ -31,16 +31,17 @@ type tokens struct {
 	mu      sync.Mutex
 	current *token
 	fetch   *tokenFetch // nil while none is under way
-	// rest is until when a token that is still good is not renewed, after a failure.
+	// rest is the time before which a renewal that failed is not tried again, as long as the
+	// token is good.
 	rest time.Time
 }
 
-// token is a token as the header has it.
+// token is a token as it stands in the Authorization header.
 type token struct {
 	header  string
 	fetched time.Time
-	// due is from when on it is renewed, stale from when on it is not used any more;
-	// zero when it does not expire.
+	// due is the time to renew the token, stale the time from which it is not used any more; both
+	// are zero when the token does not expire.
 	due, stale time.Time
 }
 
@@ -53,16 +54,16 @@ type tokenFetch struct {
 }
 
 const (
-	// renewEarly is how long before its end a token is renewed, while deliveries still
-	// use it; of a short-lived one a fifth of its life.
+	// renewEarly is how long before its end a token is renewed; deliveries use the old one
+	// meanwhile. A short-lived token is renewed when a fifth of its life is left.
 	renewEarly = 2 * time.Minute
-	// useNoMore is how long before its end a token is too old to be sent; of a
-	// short-lived one a tenth of its life.
+	// useNoMore is how long before its end a token is no longer sent. A short-lived token is not
+	// sent when a tenth of its life is left.
 	useNoMore = 10 * time.Second
-	// renewRest is how long a renewal that failed is not tried again.
+	// renewRest is the delay before a renewal that failed is tried again.
 	renewRest = 5 * time.Second
-	// fresh is the age up to which a token that is refused is not fetched anew: another
-	// one would be refused as well.
+	// fresh is the age up to which a refused token is not replaced: a new one would be refused as
+	// well.
 	fresh = 10 * time.Second
 	// maxToken is the length in bytes of the longest token that is sent.
 	maxToken = 16 << 10
@@ -82,7 +83,7 @@ func newTokens(o *OAuth2, client *http.Client, h *httpDestination) (*tokens, err
 	}, nil
 }
 
-// get gives the token, fetched first where there is none that is good.
+// get gives the token. Where there is none that can be used, it fetches one first.
 func (t *tokens) get(ctx context.Context) (*token, error) {
 	t.mu.Lock()
 	now := t.now()
@@ -103,8 +104,8 @@ func (t *tokens) get(ctx context.Context) (*token, error) {
 	}
 }
 
-// instead gives a token in the place of one that the destination refused. It is the
-// same one when that was fetched just now.
+// instead gives a token to replace one that the destination refused. A token that was fetched
+// only just now is given again.
 func (t *tokens) instead(ctx context.Context, refused *token) (*token, error) {
 	t.mu.Lock()
 	if t.current == refused {
@@ -118,8 +119,8 @@ func (t *tokens) instead(ctx context.Context, refused *token) (*token, error) {
 	return t.get(ctx)
 }
 
-// begin fetches a token, unless that is being done. It outlives the delivery that
-// asked for it: others wait too.
+// begin fetches a token, unless a fetch is under way. The fetch goes on when the delivery that
+// asked for it ends, because other deliveries wait for it too.
 func (t *tokens) begin() *tokenFetch {
 	if t.fetch != nil {
 		return t.fetch
@@ -162,12 +163,12 @@ func (t *tokens) ask(ctx context.Context) (*token, error) {
 	return made, nil
 }
 
-// tokenError is a token that could not be had. It holds no secret.
+// tokenError says why there is no token. It holds no secret.
 type tokenError struct {
 	url    string
 	status int // 0 without an answer
 	said   string
-	// retryAfter is what the token endpoint asks for.
+	// retryAfter is the delay that the token endpoint asks for.
 	retryAfter time.Duration
 	err        error
 }
@@ -204,7 +205,8 @@ func (e *tokenError) Error() string {
 	return s
 }
 
-// Reason is the kind of the failure, the same for every event that it befalls.
+// Reason names the kind of failure, by which dead letters are grouped: it is the same for every
+// event that fails so.
 func (e *tokenError) Reason() string {
 	switch {
 	case e.status != 0:
@@ -215,12 +217,12 @@ func (e *tokenError) Reason() string {
 	return "no token: " + event.Clean(rootCause(e.err), quoted)
 }
 
-// Unwrap is what kept the token endpoint from answering.
+// Unwrap gives the error that kept the token endpoint from answering.
 func (e *tokenError) Unwrap() error { return e.err }
 
-// tokenFailed judges a delivery for which there was no token: the destination was not
-// asked. It is tried again, whatever the token endpoint said, because what is wrong is
-// not the event.
+// tokenFailed makes the Error of a delivery for which there was no token. Nothing was sent. The
+// delivery is tried again whatever the token endpoint said, because nothing is wrong with the
+// event.
 func (h *httpDestination) tokenFailed(err *tokenError) error {
 	e := &Error{Destination: h.name, URL: h.shown, Err: err, RetryAfter: err.retryAfter}
 	if _, refused := errors.AsType[*netguard.RefusedError](err); refused {

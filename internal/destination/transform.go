@@ -16,26 +16,27 @@ import (
 	"github.com/grapnel/grapnel/internal/expression"
 )
 
-// Transform says what goes out in the place of the body as it came. Its values are
-// expressions in CEL over the event.
+// Transform says what is sent instead of the body as it came. Its values are expressions in CEL
+// over the event.
 type Transform struct {
-	// Body gives the outgoing body: a text or bytes as they are, anything else as JSON
-	// whose members stand in the order of their names.
+	// Body gives the body to send. A text or bytes are sent as they are, any other value as JSON
+	// with its members in the order of their names.
 	Body string `yaml:"body"`
-	// ContentType is the media type of that body; by default that of what Body gives.
+	// ContentType is the media type of that body. The default follows from what Body gives.
 	ContentType string `yaml:"content_type"`
-	// Headers give headers that are added; one whose value is null is left out.
+	// Headers give the values of headers that are added. A header whose value is null is left
+	// out.
 	Headers map[string]string `yaml:"headers"`
 }
 
-// transformer is a Transform that is ready; nil leaves everything as it is.
+// transformer is a compiled Transform. A nil one changes nothing.
 type transformer struct {
 	body        *expression.Program
 	contentType string
 	headers     map[string]*expression.Program
 }
 
-// compile makes a Transform ready. Its error names the setting.
+// compile compiles the expressions. Its error names the setting.
 func (t *Transform) compile() (*transformer, error) {
 	if t == nil {
 		return nil, nil //nolint:nilnil // Nothing to do is no fault.
@@ -106,8 +107,8 @@ func (t *Transform) checkContentType(r Report) {
 	}
 }
 
-// checkName tells what is wrong with the name of a header that an event's content would
-// fill: what signs, frames or authorises a delivery is not for a sender to say.
+// checkName tells what is wrong with the name of a header whose value comes from an event. A
+// sender must have no say in the headers that sign, frame or authorise a delivery.
 func checkName(name string) error {
 	key := http.CanonicalHeaderKey(name)
 	credential := slices.Contains([]string{"Authorization", "Cookie", "Keep-Alive"}, key) || strings.HasPrefix(key, "Proxy-")
@@ -122,10 +123,10 @@ func checkName(name string) error {
 	return nil
 }
 
-// maxHeaderValue is the length in bytes of a header that an expression gives.
+// maxHeaderValue is the greatest length in bytes of a header value that an expression gives.
 const maxHeaderValue = 8 << 10
 
-// apply shapes a delivery.
+// apply evaluates the expressions and puts the result into the delivery.
 func (s *transformer) apply(ctx context.Context, d Delivery) (Delivery, error) {
 	if s == nil {
 		return d, nil
@@ -199,7 +200,7 @@ func bodyOf(ctx context.Context, p *expression.Program, in *expression.Input) (b
 	return body, "application/json", err //nolint:wrapcheck // As above.
 }
 
-// condition compiles when; nil is a destination without one.
+// condition compiles the condition; nil where there is none.
 func (s *Spec) condition() (*expression.Program, error) {
 	if s.When == "" {
 		return nil, nil //nolint:nilnil // No condition is no fault.

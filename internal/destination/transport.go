@@ -18,23 +18,23 @@ import (
 	"github.com/grapnel/grapnel/internal/secret"
 )
 
-// ClientTLS is how we show ourselves over TLS, and whom we trust. The files are read
-// again with the configuration, and the certificate with its key for every connection:
-// whoever renews it needs to tell nobody.
+// ClientTLS is the client's certificate and the authorities that it trusts. The files are read
+// again with the configuration, and the certificate with its key before every connection, so that
+// a renewed certificate is used at once.
 type ClientTLS struct {
-	// CertFile is a PEM file of the certificate that we show, with those of its issuers.
+	// CertFile is a PEM file of the client's certificate and those of its issuers.
 	CertFile secret.File `yaml:"cert_file"`
-	// KeyFile is a PEM file of its private key.
+	// KeyFile is a PEM file of the certificate's private key.
 	KeyFile secret.File `yaml:"key_file"`
-	// CAFile is a PEM file of the authorities that are trusted, in the place of the system's.
+	// CAFile is a PEM file of the authorities that are trusted instead of the system's.
 	CAFile secret.File `yaml:"ca_file"`
-	// ServerName is the name that the other side's certificate has to be of, where it is
-	// not that of the URL.
+	// ServerName is the host name that the server's certificate must be for, where it is not the
+	// one in the URL.
 	ServerName string `yaml:"server_name"`
 }
 
-// check reports what is wrong, by paths that start at at. secure tells whether the
-// address is one of TLS at all.
+// check reports what is wrong; its paths begin with at. secure tells whether the address uses TLS
+// at all.
 func (c *ClientTLS) check(at string, secure bool, r Report) {
 	if !secure {
 		r.Fault(at, "has no effect on an address without https://; change the address or remove the setting")
@@ -58,7 +58,7 @@ func (c *ClientTLS) check(at string, secure bool, r Report) {
 	}
 }
 
-// authorities are those that are trusted; nil is the system's.
+// authorities gives the trusted authorities; nil stands for the system's.
 func (c *ClientTLS) authorities() (*x509.CertPool, error) {
 	if c.CAFile.Path == "" {
 		return nil, nil //nolint:nilnil // As tls.Config has it.
@@ -70,7 +70,7 @@ func (c *ClientTLS) authorities() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// config is what the TLS client is given; nil without settings.
+// config gives the settings of Go's TLS client; nil without settings.
 func (c *ClientTLS) config() (*tls.Config, error) {
 	if c == nil {
 		return nil, nil //nolint:nilnil // As http.Transport has it.
@@ -88,7 +88,7 @@ func (c *ClientTLS) config() (*tls.Config, error) {
 		return nil, fmt.Errorf("cert_file: the certificate cannot be used with its key: %w", err)
 	}
 	made.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		// It may have been renewed since. One that is half written is left alone.
+		// The certificate may have been renewed since. One that is only half written is not used.
 		cert, errCert := os.ReadFile(c.CertFile.Path)
 		key, errKey := os.ReadFile(c.KeyFile.Path)
 		if errCert == nil && errKey == nil {
@@ -101,8 +101,8 @@ func (c *ClientTLS) config() (*tls.Config, error) {
 	return made, nil
 }
 
-// checkProxy reports a proxy that can't be used. Its own address is judged as that
-// of a destination is: it is what is dialled.
+// checkProxy reports a proxy that can't be used. The proxy is what is dialled, so its address is
+// judged as that of a destination is.
 func (h *HTTP) checkProxy(s *Spec, r Report) {
 	if !h.Proxy.IsSet() {
 		return
@@ -124,10 +124,10 @@ func parseProxy(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// dialRefusal is why the dial would refuse a host, as far as that is known without a
-// name service; nil when it would not.
+// dialRefusal says why the dial would refuse a host, as far as that can be known without looking
+// the name up; nil when it would not.
 func dialRefusal(s *Spec, host string) *netguard.RefusedError {
-	g, _ := netguard.New(s.AllowPrivate) // What it does not take is a fault of allow_private.
+	g, _ := netguard.New(s.AllowPrivate) // An entry that it does not take is reported as a fault of allow_private.
 	refused, _ := errors.AsType[*netguard.RefusedError](g.CheckLiteral(host))
 	return refused
 }
@@ -144,16 +144,16 @@ const (
 // dialFunc connects, as http.Transport.DialContext does.
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// clientPath is how a client reaches the other side.
+// clientPath says how a client reaches the server: by which dialer and which proxy.
 type clientPath struct {
 	dial    dialFunc
 	timeout time.Duration
 	proxy   *url.URL // nil is none
 }
 
-// newClient makes a client. Proxies of the environment are left out: one would
-// resolve the name itself, past the guard. Redirects are not followed: credentials and
-// bodies go where the configuration says, and nowhere else.
+// newClient makes a client. It uses no proxy of the environment, which would resolve host names
+// itself, past the guard. It follows no redirects: credentials and bodies go where the
+// configuration says and nowhere else.
 func newClient(w clientPath, t *ClientTLS) (*http.Client, error) {
 	config, err := t.config()
 	if err != nil {

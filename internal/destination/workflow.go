@@ -10,40 +10,43 @@ import (
 	"github.com/grapnel/grapnel/internal/expression"
 )
 
-// Workflow is another workflow, which an event starts, signals or updates. Its names and
-// arguments are templates over the event, as order-{{.body.order.id}}.
+// Workflow is a workflow that an event starts, signals or updates. Its names and arguments are
+// templates over the event, as order-{{.body.order.id}}.
 type Workflow struct {
-	// ID is the template of the workflow's ID. It begins with a text of its own, so that
-	// no sender can name a workflow of anybody else.
+	// ID is the template of the workflow's ID. It has to begin with fixed text, so that no sender
+	// can name somebody else's workflow.
 	ID string `yaml:"id"`
-	// Type is the template of the workflow's type, where it is started.
+	// Type is the template of the workflow's type, for starting it.
 	Type string `yaml:"type"`
-	// TaskQueue is where its worker looks for work, where it is started.
+	// TaskQueue is the task queue of the workflow's worker, for starting it.
 	TaskQueue string `yaml:"task_queue"`
 	// Signal is the template of the signal's name; without Signal and Update the event
 	// starts the workflow.
 	Signal string `yaml:"signal"`
-	// Update is the template of the update's name. The delivery ends as the update does.
+	// Update is the template of the update's name. The delivery succeeds or fails as the update
+	// does.
 	Update string `yaml:"update"`
-	// Start starts a workflow that is not there yet, for its Signal or Update.
+	// Start says to start the workflow first where Signal or Update finds none.
 	Start bool `yaml:"start"`
-	// Args are templates of the arguments of the signal or update, or of the start where
-	// there is neither. One that is a part of the event alone, as {{.body.data}}, gives it
-	// as it is, any other a text. By default there is one: the event, body included.
+	// Args are templates of the arguments of the signal or update, or of the start where there is
+	// neither. A template that is nothing but a part of the event, as {{.body.data}}, gives that
+	// part with its type; any other gives a text. By default the only argument is the event with
+	// its body.
 	Args []string `yaml:"args"`
-	// StartArgs are those of a start for a signal or update; by default there are none.
+	// StartArgs are templates of the arguments with which Start starts the workflow; by default
+	// there are none.
 	StartArgs []string `yaml:"start_args"`
 	// Timeout is how long one attempt may take.
 	Timeout time.Duration `yaml:"timeout"`
 }
 
-// SetDefaults fills in what holds when a key is not given.
+// SetDefaults sets the values of keys that the file does not give.
 func (w *Workflow) SetDefaults() { w.Timeout = DefaultTimeout }
 
-// starts tells whether an event may start the workflow.
+// starts tells whether a delivery may start the workflow.
 func (w *Workflow) starts() bool { return w.Start || w.alone() }
 
-// alone tells whether an event starts the workflow and does nothing else.
+// alone tells whether a delivery starts the workflow and does nothing else.
 func (w *Workflow) alone() bool { return w.Signal == "" && w.Update == "" }
 
 func (w *Workflow) check(s *Spec, r Report) {
@@ -58,7 +61,7 @@ func (w *Workflow) check(s *Spec, r Report) {
 	}
 }
 
-// checkTemplates reports settings that are not given, or are templates that can't be read.
+// checkTemplates reports settings that are missing, and templates that can't be read.
 func (w *Workflow) checkTemplates(r Report) {
 	for _, one := range []struct{ path, text, missing string }{
 		{"workflow.id", w.ID, "is missing; give the ID of the workflow, as order-{{.body.order.id}}"},
@@ -162,7 +165,7 @@ func (w *Workflow) open(s *Spec, d Deps) (Kind, error) {
 	return f, nil
 }
 
-// workflowDestination is a workflow destination that is ready.
+// workflowDestination is a checked Workflow, ready to take events.
 type workflowDestination struct {
 	name string
 	spec Workflow

@@ -13,31 +13,31 @@ import (
 	"github.com/grapnel/grapnel/internal/expression"
 )
 
-// workflowCall is what one event does to its workflow.
+// workflowCall is the call that one delivery makes of its workflow.
 type workflowCall struct {
-	// request tells Temporal which calls are repeats of one.
+	// request is the ID by which Temporal recognises repeats of the call.
 	request string
 	id, typ string
 	// verb is the name of the signal or update; empty without one.
 	verb string
-	// input are the arguments of the signal or update, or of the start alone;
-	// startInput those of a start beside them.
+	// input holds the arguments of the signal or update, or of the start where there is neither;
+	// startInput those of a start that goes with a signal or update.
 	input, startInput *commonpb.Payloads
 }
 
-// deliveryHeader names the header by which history shows which delivery it was.
+// deliveryHeader is the header that holds the delivery's ID in the other workflow's history.
 const deliveryHeader = "grapnel-delivery"
 
 func (c *workflowCall) header() *commonpb.Header {
 	return &commonpb.Header{Fields: map[string]*commonpb.Payload{deliveryHeader: jsonPayload(jsonText(c.request))}}
 }
 
-// of tells whether a header is that of the call.
+// of tells whether a header holds the ID of this call.
 func (c *workflowCall) of(h *commonpb.Header) bool {
 	return bytes.Equal(h.GetFields()[deliveryHeader].GetData(), jsonText(c.request))
 }
 
-// call makes the names and arguments of a delivery.
+// call evaluates the templates of a delivery.
 func (f *workflowDestination) call(d Delivery) (*workflowCall, error) {
 	in := expression.NewInput(d.Event, d.Body)
 	c := &workflowCall{request: webhookID(d.Event.ID, f.name)}
@@ -72,8 +72,8 @@ func (f *workflowDestination) call(d Delivery) (*workflowCall, error) {
 	return c, c.fits()
 }
 
-// maxInput is what Temporal takes as arguments of one call, in bytes, with room for what
-// stands around them.
+// maxInput is how many bytes the arguments of one call may have: Temporal's bound, less room for
+// what stands around them.
 const maxInput = 2<<20 - 4<<10
 
 func (c *workflowCall) fits() error {
@@ -101,8 +101,8 @@ func encodeArguments(path string, list []*expression.Template, in *expression.In
 	return all, nil
 }
 
-// wholeEvent is the argument that a workflow gets where nothing else is said: the event's
-// attributes, and its body as data where that is JSON, else as data_base64.
+// wholeEvent makes the argument that a workflow gets by default: the event's attributes, and its
+// body as data if it is JSON, else as data_base64.
 func wholeEvent(d Delivery) ([]byte, error) {
 	e, body := d.outgoing()
 	whole := struct {

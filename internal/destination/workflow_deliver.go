@@ -16,9 +16,10 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// Deliver implements Kind. The SDK's client makes a request ID of its own for each call;
-// here it is that of the delivery, so that an attempt whose answer was lost does nothing
-// twice. The payloads are plain JSON, which workers in every language read.
+// Deliver implements Kind. It calls Temporal's service directly: the SDK's client would make a
+// new request ID for each call, while here the request ID is that of the delivery, so that an
+// attempt whose answer was lost does nothing twice. The payloads are plain JSON, which workers in
+// every language read.
 func (f *workflowDestination) Deliver(ctx context.Context, d Delivery) error {
 	if f.deps.Temporal == nil {
 		return &Error{Destination: f.name, Doing: f.Target(), Permanent: true, Unsent: true, Err: errors.New("there is no Temporal to call")}
@@ -45,7 +46,7 @@ func (f *workflowDestination) Deliver(ctx context.Context, d Delivery) error {
 	return f.judge(ctx, c, err)
 }
 
-// identity names us in the history of the other workflow.
+// identity is the name of the caller in the history of the other workflow.
 const identity = "grapnel"
 
 func (f *workflowDestination) startRequest(c *workflowCall) *workflowservice.StartWorkflowExecutionRequest {
@@ -176,8 +177,8 @@ func (f *workflowDestination) judge(ctx context.Context, c *workflowCall, err er
 	return e
 }
 
-// closed judges a call that no running workflow took. The workflow may have ended because
-// of this very delivery, whose answer was lost.
+// closed makes the Error of a call that no running workflow took. The workflow may have ended
+// because of this very delivery, whose answer was lost; then there is no error.
 func (f *workflowDestination) closed(ctx context.Context, c *workflowCall) error {
 	info, err := f.deps.Temporal.DescribeWorkflowExecution(ctx, &workflowservice.DescribeWorkflowExecutionRequest{
 		Namespace: f.deps.Namespace, Execution: &commonpb.WorkflowExecution{WorkflowId: c.id},
@@ -203,7 +204,7 @@ func (f *workflowDestination) closed(ctx context.Context, c *workflowCall) error
 	return f.refusal(c, false, "the workflow did not take it", errors.New("it is there now"))
 }
 
-// refusal is a failure of the event: Temporal is well.
+// refusal makes the Error of a delivery that fails because of the event, while Temporal is well.
 func (f *workflowDestination) refusal(c *workflowCall, permanent bool, sort string, err error) error {
 	return &Error{
 		Destination: f.name, URL: f.Target(), Doing: f.doing(c), Permanent: permanent, Well: true, Sort: sort,
@@ -211,10 +212,10 @@ func (f *workflowDestination) refusal(c *workflowCall, permanent bool, sort stri
 	}
 }
 
-// maxPages is how much of a history is looked through.
+// maxPages is how many pages of a history are searched.
 const maxPages = 50
 
-// took tells whether a run of the workflow, or one that it continues, has taken the
+// took tells whether a run of the workflow, or an earlier one that it continues, has taken the
 // delivery.
 func (f *workflowDestination) took(ctx context.Context, c *workflowCall, x *commonpb.WorkflowExecution) (bool, error) {
 	var page []byte
@@ -250,7 +251,7 @@ func (f *workflowDestination) took(ctx context.Context, c *workflowCall, x *comm
 	return false, nil
 }
 
-// doing is what an attempt does, for people.
+// doing says to people what an attempt does.
 func (f *workflowDestination) doing(c *workflowCall) string {
 	switch {
 	case f.spec.alone():

@@ -9,53 +9,55 @@ import (
 	"github.com/grapnel/grapnel/internal/destination"
 )
 
-// Alerts say from what on somebody has to look, and who is told. A limit of 0
+// Alerts holds the limits past which there is an alert, and says who is told. A limit of 0
 // switches its alert off.
 type Alerts struct {
-	// FailureShare is the part of the events of the last 15 minutes that may fail,
-	// where they are more than MinEvents.
+	// FailureShare is the share of the events of the last 15 minutes that may fail before there
+	// is an alert. It counts where there were more than MinEvents events.
 	FailureShare float64 `yaml:"failure_share"`
-	// MinEvents is the number of events from which their failures count.
+	// MinEvents is the number of events in 15 minutes above which FailureShare counts.
 	MinEvents int `yaml:"min_events"`
-	// DeadLetterGrowth is how many more dead letters there may be than an hour ago.
+	// DeadLetterGrowth is how many more dead letters there may be now than an hour ago.
 	DeadLetterGrowth int `yaml:"dead_letter_growth"`
-	// DeadLetterAge is how long one may wait.
+	// DeadLetterAge is how long a dead letter may wait.
 	DeadLetterAge time.Duration `yaml:"dead_letter_age"`
-	// Expiry is how long before the end of retention a dead letter is warned of.
+	// Expiry is how long before Temporal deletes a dead letter there is an alert.
 	Expiry time.Duration `yaml:"expiry"`
 	// SpoolAge is how long an event may wait on disk.
 	SpoolAge time.Duration `yaml:"spool_age"`
-	// SpoolFull is the part of the spool that may be used.
+	// SpoolFull is the share of the spool that may be used.
 	SpoolFull float64 `yaml:"spool_full"`
-	// NoWorker is how long there may be no worker.
+	// NoWorker is how long the task queue may be without a worker.
 	NoWorker time.Duration `yaml:"no_worker"`
-	// Usual is the number of events in the same hour last week from which an hour
-	// of silence is an alert.
+	// Usual is how many events a source must have sent in the same hour last week for an hour of
+	// silence to be an alert.
 	Usual int `yaml:"usual"`
-	// Panics is the number of panics of one handler in 15 minutes that is an alert.
+	// Panics is how many panics of one handler in 15 minutes are an alert.
 	Panics int `yaml:"panics"`
-	// Page is the address of the operations page, for the links of alerts; empty is
-	// that of the admin listener.
+	// Page is the address of the operations page, for the links in alerts. The default is the
+	// address of the admin listener.
 	Page string `yaml:"page"`
-	// Targets are told of every alert, when it begins and when it is over.
+	// Targets are told of every alert when it begins and when it ends.
 	Targets map[string]*AlertTarget `yaml:"targets"`
 }
 
 // AlertTarget is an HTTP endpoint that is told of alerts.
 type AlertTarget struct {
-	// URL is kept like a secret: that of a chat is one.
+	// URL is the endpoint's address. It is treated as a secret, because the address of a chat is
+	// one.
 	URL Secret `yaml:"url"`
 	// Format is json, slack or pagerduty.
 	Format string `yaml:"format"`
-	// Secrets sign each message of the format json by Standard Webhooks.
+	// Secrets are the keys that sign each message of the format json, as Standard Webhooks says.
 	Secrets []Secret `yaml:"secrets"`
-	// RoutingKey is PagerDuty's.
+	// RoutingKey is the routing key that PagerDuty gave you.
 	RoutingKey Secret `yaml:"routing_key"`
-	// AllowPrivate names hosts, addresses and CIDRs that may be private.
+	// AllowPrivate names hosts, addresses and CIDRs to which alerts may be sent although they are
+	// private.
 	AllowPrivate []string `yaml:"allow_private"`
 }
 
-// SetDefaults fills in what holds when a key is not given.
+// SetDefaults sets the values of keys that the file does not give.
 func (t *AlertTarget) SetDefaults() { t.Format = string(alert.FormatJSON) }
 
 func defaultAlerts() Alerts {
@@ -66,7 +68,7 @@ func defaultAlerts() Alerts {
 	}
 }
 
-// Limits are the limits as the rules take them.
+// Limits gives the limits in the form that the rules of package alert take.
 func (a Alerts) Limits() alert.Limits {
 	l := alert.Defaults()
 	l.FailureShare, l.MinEvents, l.DeadLetterGrowth, l.DeadLetterAge = a.FailureShare, a.MinEvents, a.DeadLetterGrowth, a.DeadLetterAge
@@ -74,7 +76,7 @@ func (a Alerts) Limits() alert.Limits {
 	return l
 }
 
-// Spec is the target as a destination that takes no events.
+// Spec gives the target as a destination that takes no events.
 func (t *AlertTarget) Spec(name string) *destination.Spec {
 	return &destination.Spec{
 		Name: name, AllowPrivate: t.AllowPrivate,

@@ -1,7 +1,7 @@
-// Package config reads grapnel.yaml and the environment. Both are taken in the
-// order defaults, decode, validate, and every fault is reported at once, with
-// the place it stands at and a sentence that says what to do. A secret is never
-// printed, neither in a fault nor by any formatting of the result.
+// Package config reads grapnel.yaml and the environment. It sets the defaults, decodes, and then
+// validates. All faults are reported at once, each with its place in the file and a sentence that
+// says what to do. Secrets are never printed, neither in a fault nor when the result is
+// formatted.
 package config
 
 import (
@@ -25,46 +25,47 @@ import (
 	"github.com/grapnel/grapnel/internal/secret"
 )
 
-// Config is grapnel.yaml, complete: defaults filled in, presets merged,
-// references resolved and everything checked. It is read-only.
+// Config is grapnel.yaml as the program reads it: defaults filled in, presets merged, references
+// resolved, everything checked. The program never writes to it.
 type Config struct {
-	// TrustedProxies are the peers whose forwarding headers are believed.
+	// TrustedProxies are the networks of the proxies whose X-Forwarded and Forwarded headers are
+	// believed.
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
-	// Sources are the senders we know, by the name of their door.
+	// Sources are the senders, by the name at the end of the path to which they send.
 	Sources map[string]*Source `yaml:"sources"`
-	// Destinations are the targets bound by configuration, by name.
+	// Destinations are the targets to which events are delivered, by name.
 	Destinations map[string]*destination.Spec `yaml:"destinations"`
-	// Examples names the worked examples whose handlers take events too; there is
-	// one, meetings, which keeps a ledger of each of Zoom's meetings.
+	// Examples names the worked examples whose handlers take events too. There is one: meetings,
+	// which keeps a ledger of each of Zoom's meetings.
 	Examples []string `yaml:"examples"`
-	// Retention is how long Temporal keeps closed events: the window in which
-	// duplicates are known. At least a day.
+	// Retention is how long Temporal keeps an event after it is closed, and so how long a repeat
+	// of it is known as a duplicate. It is at least a day.
 	Retention time.Duration `yaml:"retention"`
 	// DeadLetters says how long events that could not be handled are kept.
 	DeadLetters DeadLetters `yaml:"dead_letters"`
-	// CompressFrom is the size from which payloads are stored compressed where
-	// that is smaller; 0 is never.
+	// CompressFrom is the size from which payloads are stored compressed, if that makes them
+	// smaller. 0 compresses none.
 	CompressFrom Size `yaml:"compress_from"`
-	// Spool bounds the receiver's own disk queue.
+	// Spool bounds the receiver's disk queue.
 	Spool Spool `yaml:"spool"`
 	// Ack bounds what a request may spend before its answer.
 	Ack Ack `yaml:"ack"`
-	// TLS is the public listener's own; without it that serves plain HTTP.
+	// TLS is the certificate of the public listener. Without it the listener serves plain HTTP.
 	TLS *TLS `yaml:"tls"`
-	// MaxInflight is the most starts under way to Temporal at once.
+	// MaxInflight is the most events that are being started in Temporal at once.
 	MaxInflight int `yaml:"max_inflight"`
-	// MaxRequests is the most requests in hand at once; more get 503.
+	// MaxRequests is the most verified requests in hand at once. Further ones get 503.
 	MaxRequests int `yaml:"max_requests"`
-	// Timeouts are those of the public listener.
+	// Timeouts are the time-outs of the public listener.
 	Timeouts Timeouts `yaml:"timeouts"`
-	// RateStore is the Redis URL of rate buckets that all replicas share; it may
-	// hold a password. Not set: each process counts for itself.
+	// RateStore is the URL of a Redis in which all replicas count rates and limits together; it
+	// may hold a password. Without it each process counts for itself.
 	RateStore Secret `yaml:"rate_store"`
-	// Alerts say from what on somebody has to look, and who is told.
+	// Alerts holds the limits past which there is an alert, and says who is told.
 	Alerts Alerts `yaml:"alerts"`
 	// Console is about the operations page.
 	Console Console `yaml:"console"`
-	// Engine says how the embedded engine runs, where that is what runs.
+	// Engine says how the embedded engine runs, where it is used.
 	Engine Engine `yaml:"engine"`
 
 	read *fileReading
@@ -72,62 +73,61 @@ type Config struct {
 
 // Spool bounds the receiver's disk queue.
 type Spool struct {
-	// MaxBytes is the most the queue may hold; past it the answer is 503.
+	// MaxBytes is the most that the queue may hold. When it is full, senders get 503.
 	MaxBytes Size `yaml:"max_bytes"`
-	// MaxAge is the age of the oldest entry past which no more are taken.
+	// MaxAge is the age of the oldest waiting event past which the queue takes no more.
 	MaxAge time.Duration `yaml:"max_age"`
 }
 
 // Engine says how the embedded engine runs.
 type Engine struct {
-	// TrimVisibility drops or narrows the indexes of Temporal's visibility table that
-	// cost an event more than they help anyone who searches; false keeps all of them.
+	// TrimVisibility drops or narrows those indexes of Temporal's visibility table that cost each
+	// event more than they help a search. false keeps all of them.
 	TrimVisibility bool `yaml:"trim_visibility"`
 }
 
 // Console is about the operations page.
 type Console struct {
-	// Prometheus is the address of a Prometheus that reads the metrics of all processes,
-	// as http://prometheus:9090; the page then plots what all of them did. Not set: each
-	// process plots its own.
+	// Prometheus is the address of a Prometheus that reads the metrics of all processes, such as
+	// http://prometheus:9090. The page then plots what all of them did. Without it each process
+	// plots its own figures.
 	Prometheus string `yaml:"prometheus"`
 }
 
 // DeadLetters says how long events that could not be handled are kept.
 type DeadLetters struct {
-	// Keep is how long a dead letter is renewed when retention would end it, counted
-	// from its first failure; 0 is for ever.
+	// Keep is how long, from its first failure on, a dead letter is renewed whenever retention
+	// would end it. 0 is for ever.
 	Keep time.Duration `yaml:"keep"`
 }
 
-// Ack bounds the path of one request.
+// Ack bounds the time in which a request is answered.
 type Ack struct {
-	// Budget is what all calls of Temporal for a request together may take; what is
-	// unfinished then goes to the spool.
+	// Budget is the time that all calls of Temporal for one request may take together. An event
+	// whose start is unfinished then goes to the spool.
 	Budget time.Duration `yaml:"budget"`
 }
 
-// TLS names the files of the public listener's certificate, read again when
-// they change.
+// TLS names the files of the public listener's certificate. They are read again when they change.
 type TLS struct {
-	// CertFile is a PEM file of the certificate, with those of its issuers.
+	// CertFile is a PEM file of the certificate and those of its issuers.
 	CertFile string `yaml:"cert_file"`
 	// KeyFile is a PEM file of the certificate's private key.
 	KeyFile string `yaml:"key_file"`
-	// ClientCA is a file of certificate authorities; when given, clients must
-	// show a certificate of one of them.
+	// ClientCA is a PEM file of certificate authorities. When it is given, clients must show a
+	// certificate of one of them.
 	ClientCA string `yaml:"client_ca"`
 }
 
-// Timeouts bound what a slow client can hold on to.
+// Timeouts bound how long a slow client can keep a connection busy.
 type Timeouts struct {
 	// Header is the time for a request's header.
 	Header time.Duration `yaml:"header"`
-	// Read is the time for all of a request.
+	// Read is the time for the whole request.
 	Read time.Duration `yaml:"read"`
-	// Write is the time for an answer.
+	// Write is the time for the answer.
 	Write time.Duration `yaml:"write"`
-	// Idle is how long a connection is kept for the next request.
+	// Idle is how long a connection stays open without a request.
 	Idle time.Duration `yaml:"idle"`
 }
 
@@ -151,11 +151,11 @@ func defaults() *Config {
 // Secret is a text that no formatting, encoding or logging shows.
 type Secret = secret.Secret
 
-// NewSecret hides a text.
+// NewSecret makes a Secret of a text.
 func NewSecret(text string) Secret { return secret.New(text) }
 
-// Load reads the file at path. lookup resolves ${VAR} references; os.LookupEnv
-// is the usual one. The error is Faults when the file could be read.
+// Load reads the file at path. lookup resolves ${VAR} references; it is usually os.LookupEnv. If
+// the file could be read, the error is of type Faults.
 func Load(path string, lookup func(string) (string, bool)) (*Config, error) {
 	src, err := os.ReadFile(path)
 	if err != nil {
@@ -164,8 +164,9 @@ func Load(path string, lookup func(string) (string, bool)) (*Config, error) {
 	return Parse(path, src, lookup)
 }
 
-// Parse is Load of a text; name stands for the file in faults, and relative
-// file: references start at its directory. The error is Faults, all of them.
+// Parse does for a text what Load does for a file. name stands for the file in faults, and
+// relative file: references start at its directory. The error is of type Faults and holds all of
+// them.
 func Parse(name string, src []byte, lookup func(string) (string, bool)) (*Config, error) {
 	r := newReading(name, lookup)
 	c := defaults()
@@ -182,14 +183,13 @@ func Parse(name string, src []byte, lookup func(string) (string, bool)) (*Config
 	return c, nil
 }
 
-// fingerprintRounds makes each guess at a secret by way of a fingerprint cost
-// some hundredths of a second.
+// fingerprintRounds makes the fingerprint slow: whoever guesses at a secret, and compares
+// fingerprints, needs some hundredths of a second for each guess.
 const fingerprintRounds = 100_000
 
-// Fingerprint is twelve hex digits that differ when the resolved configuration
-// does, secrets included, and are the same in every process that has the same.
-// Comments, order and ways of writing do not count. It is slow to make, so that
-// it is no help in guessing a secret, and made once.
+// Fingerprint gives twelve hex digits that are the same in all processes with the same resolved
+// configuration, secrets included, and differ otherwise. Comments, order and notation do not
+// count. It is slow by intent, so that it is no help in guessing a secret, and is made only once.
 func (c *Config) Fingerprint() string { return c.read.fingerprint(c) }
 
 // fingerprints makes a configuration's fingerprint when it is first asked for.
@@ -208,8 +208,8 @@ func (f *fingerprints) fingerprint(c *Config) string {
 	return f.text
 }
 
-// canonical is the configuration as one text. Encoding masks secrets, so they
-// are added by path; the profiles, which it leaves out, stand beside them.
+// canonical writes the configuration as one text, for the fingerprint. Encoding masks the secrets
+// and leaves the sources' profiles out, so both are added.
 func (c *Config) canonical() string {
 	var b strings.Builder
 	e := json.NewEncoder(&b)
@@ -226,7 +226,7 @@ func (c *Config) canonical() string {
 	return b.String()
 }
 
-// Summary is what is in force, a line for each source and destination, with secrets as set or
+// Summary says what is in force: a line for each source and destination, with secrets as set or
 // not set.
 func (c *Config) Summary() string {
 	var text strings.Builder
@@ -250,7 +250,7 @@ func (c *Config) Summary() string {
 	return text.String()
 }
 
-// orNever writes a size, and that there is none.
+// orNever writes a size, and never for 0.
 func orNever(s Size) string {
 	if s == 0 {
 		return "never"
@@ -281,7 +281,7 @@ func authText(d *destination.Spec) string {
 	return d.HTTP.Auth()
 }
 
-// hostOf is where a destination is, without path and query: they may hold tokens.
+// hostOf gives scheme and host of a destination. Path and query may hold tokens.
 func hostOf(d *destination.Spec) string {
 	if d.HTTP == nil {
 		return d.Where()
@@ -293,7 +293,7 @@ func hostOf(d *destination.Spec) string {
 	return u.Scheme + "://" + u.Host
 }
 
-// Masker hides every secret of the configuration in texts.
+// Masker gives a masker that hides every secret of the configuration in a text.
 func (c *Config) Masker() *secret.Masker {
 	var all []string
 	for _, s := range c.read.secrets {

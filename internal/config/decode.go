@@ -9,15 +9,15 @@ import (
 	"github.com/grapnel/grapnel/internal/secret"
 )
 
-// tooLarge marks the fault of a file of too many nodes, which is told once.
+// tooLarge is the path of the fault that the file has too many nodes; it is reported once.
 const tooLarge = "*"
 
-// nodeDecoder is a type that reads its own forms of a setting.
+// nodeDecoder is implemented by settings that can be written in several forms.
 type nodeDecoder interface {
 	decodeNode(r *fileReading, n *yamlNode, path string)
 }
 
-// defaulter is a type with defaults of its own.
+// defaulter is implemented by settings that have defaults.
 type defaulter interface{ SetDefaults() }
 
 // decode fills v from n and reports what does not fit.
@@ -36,7 +36,7 @@ func (r *fileReading) decode(v reflect.Value, n *yamlNode, path string) {
 	r.plain(v, n, path)
 }
 
-// plain decodes by the shape of the Go type alone.
+// plain decodes as the Go type says, without a decodeNode.
 func (r *fileReading) plain(v reflect.Value, n *yamlNode, path string) {
 	if isScalar(v.Type()) {
 		r.scalar(v, n, path)
@@ -87,8 +87,8 @@ func (r *fileReading) structure(v reflect.Value, n *yamlNode, path string) {
 	}
 }
 
-// enter notes where a setting stands: a value at its own place, anything larger
-// at that of its key.
+// enter notes where a setting stands in the file: for a single value the place of the value, else
+// that of its key.
 func (r *fileReading) enter(m yamlMember, path string) {
 	r.places[path] = m.at
 	if m.value.kind == kindScalar {
@@ -132,7 +132,7 @@ func (r *fileReading) list(v reflect.Value, n *yamlNode, path string) {
 	}
 }
 
-// scalar reads one value: references first, then the text by the type.
+// scalar reads a single value: it resolves references and then parses the text as the type asks.
 func (r *fileReading) scalar(v reflect.Value, n *yamlNode, path string) {
 	text, expanded, ok := r.text(n, path)
 	if !ok {
@@ -150,14 +150,15 @@ func (r *fileReading) scalar(v reflect.Value, n *yamlNode, path string) {
 	switch {
 	case err == nil:
 	case expanded:
-		// What came from the environment may be a secret in the wrong place.
+		// The value is not quoted: it came from the environment, and may be a secret in the wrong
+		// place.
 		r.fault(path, "the value from the environment does not fit: "+err.Error())
 	default:
 		r.fault(path, strconv.Quote(shortenText(text))+" does not fit: "+err.Error())
 	}
 }
 
-// text is a scalar with its references resolved.
+// text gives a scalar's text with its references resolved. expanded tells whether there were any.
 func (r *fileReading) text(n *yamlNode, path string) (text string, expanded, ok bool) {
 	switch n.kind {
 	case kindNull:
@@ -207,7 +208,7 @@ func (r *fileReading) content(f *secret.File, name, path string) {
 	r.contents[path] = f.Content
 }
 
-// unknown reports a key that no setting has.
+// unknown reports a key that does not exist, and suggests similar ones.
 func (r *fileReading) unknown(t reflect.Type, m yamlMember, path string) {
 	known := keysOf(t)
 	message := "there is no such setting; here are " + strings.Join(known, ", ")
@@ -224,7 +225,7 @@ func joinPath(path, key string) string {
 	return path + "." + key
 }
 
-// fieldByKey is the field that a key of the file fills.
+// fieldByKey finds the field of a struct that a key of the file fills.
 func fieldByKey(v reflect.Value, key string) (reflect.Value, bool) {
 	t := v.Type()
 	for i := range t.NumField() {
@@ -235,7 +236,7 @@ func fieldByKey(v reflect.Value, key string) (reflect.Value, bool) {
 	return reflect.Value{}, false
 }
 
-// keyName is a field's key: its yaml tag, else its json tag; "" is none.
+// keyName gives the key of a field, from its yaml tag, else from its json tag; "" if it has none.
 func keyName(f reflect.StructField) string {
 	for _, tag := range []string{"yaml", "json"} {
 		if name, _, _ := strings.Cut(f.Tag.Get(tag), ","); name == "-" {

@@ -19,41 +19,43 @@ import (
 // envPrefix is what the names of our variables begin with.
 const envPrefix = "GRAPNEL"
 
-// minToken is the length in bytes below which a token is refused.
+// minToken is the least length of a token in bytes.
 const minToken = 16
 
-// Env is the environment of a process, complete and checked.
+// Env holds the settings of a process that come from the environment, complete and checked.
 type Env struct {
 	// Config is the path of grapnel.yaml.
 	Config string
-	// Listen and AdminListen are host:port; the host may be empty for all.
+	// Listen and AdminListen are host:port; an empty host listens on all addresses.
 	Listen      string
 	AdminListen string
-	// AdminToken is asked for by the admin listener when it is set.
+	// AdminToken is the token that permits everything on the admin listener.
 	AdminToken Secret
-	// AdminReadToken lets in to what the admin listener only shows.
+	// AdminReadToken is a token that permits only looking.
 	AdminReadToken Secret
-	// AdminHosts are names of the admin listener besides localhost and addresses.
+	// AdminHosts are the host names by which the admin listener may be reached, besides localhost
+	// and IP addresses.
 	AdminHosts []string
-	// UIOrigin is the origin of a Web UI besides that of the embedded engine
-	// whose pages may have payloads decoded, as https://temporal.example.com.
+	// UIOrigin is the origin of a Web UI that may have payloads decoded, such as
+	// https://temporal.example.com. The embedded engine's Web UI may always.
 	UIOrigin string
-	// DataDir holds the spool and the embedded engine's file; empty is none.
+	// DataDir is the directory of the spool and of the embedded engine's database; empty if there
+	// is none.
 	DataDir string
-	// TemporalPort is the port of the embedded engine, 0 for one that is free.
+	// TemporalPort is the port of the embedded engine; 0 takes a free one.
 	TemporalPort int
-	// TaskQueue is the Temporal task queue that both halves meet on.
+	// TaskQueue is the Temporal task queue to which the receiver starts events and which the
+	// worker polls.
 	TaskQueue string
 	// LogLevel is debug, info, warn or error; LogFormat auto, console or json.
 	LogLevel  slog.Level
 	LogFormat string
 }
 
-// variables declares the environment for envconfig: names, defaults and
-// descriptions. The values are plain strings that we read ourselves, because
-// envconfig's own reading stops at the first fault, prints the raw value in it,
-// takes a required variable that is empty, and knows the process's environment
-// only.
+// variables declares the environment variables for envconfig: names, defaults and descriptions.
+// The values are plain strings that this package parses, because envconfig stops at the first
+// fault, prints the raw value in it, accepts a required variable that is empty, and reads only
+// the environment of the process.
 type variables struct {
 	Config         string `split_words:"true" default:"grapnel.yaml" desc:"path of the configuration file"`
 	Listen         string `split_words:"true" default:":8080" desc:"address of the public listener"`
@@ -69,10 +71,10 @@ type variables struct {
 	LogFormat      string `split_words:"true" default:"auto" desc:"auto, console or json; auto is console on a terminal and json elsewhere"`
 }
 
-// variable is one line of the table of variables.
+// variable is one row of the table of variables.
 type variable struct{ name, fallback, doc string }
 
-// declaredVariables is the table of variables, as envconfig makes it of the struct.
+// declaredVariables gives the table of variables that envconfig derives from the struct.
 func declaredVariables() ([]variable, error) {
 	var b strings.Builder
 	const line = "{{range .}}{{usage_key .}}\t{{usage_default .}}\t{{usage_description .}}\n{{end}}"
@@ -106,9 +108,9 @@ func DescribeEnv(out io.Writer) error {
 	return err
 }
 
-// LoadEnv reads the environment by lookup; os.LookupEnv is the usual one. The
-// error is Faults, all of them, and never holds a value that may be secret; what
-// could be read is given even then, so that a check can go on.
+// LoadEnv reads the environment by lookup, which is usually os.LookupEnv. The error is of type
+// Faults, holds all of them, and never a value that may be secret. What could be read is returned
+// in any case, so that a check can go on.
 func LoadEnv(lookup func(string) (string, bool)) (Env, error) {
 	vars, err := declaredVariables()
 	if err != nil {
@@ -166,7 +168,7 @@ func (l *envLoader) env() Env {
 	return e
 }
 
-// log reads the level of the log, and checks its format.
+// log reads the log's level and checks its format.
 func (l *envLoader) log(e *Env, level string) {
 	switch level {
 	case "debug", "info", "warn", "error":
@@ -179,8 +181,8 @@ func (l *envLoader) log(e *Env, level string) {
 	}
 }
 
-// token gives the text of a file where a token is written file:/path, as secrets in
-// grapnel.yaml may be; any other value stays.
+// token reads a token from a file where the value is written as file:/path; any other value is
+// the token.
 func (l *envLoader) token(name, value string) string {
 	path, ok := strings.CutPrefix(value, "file:")
 	if !ok || !strings.HasSuffix(name, "_TOKEN") {
@@ -193,7 +195,7 @@ func (l *envLoader) token(name, value string) string {
 	return text
 }
 
-// tokens looks at those of the admin listener.
+// tokens checks the tokens of the admin listener.
 func (l *envLoader) tokens(e Env) {
 	check := func(name string, token Secret) {
 		if n := len(token.Reveal()); n > 0 && n < minToken {
@@ -228,7 +230,7 @@ func (l *envLoader) address(name, value string) bool {
 	return true
 }
 
-// isLoopback tells whether an address can be reached from this machine only.
+// isLoopback tells whether a listener's address can be reached from this machine only.
 func isLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -237,7 +239,7 @@ func isLoopback(address string) bool {
 	return netguard.IsLoopback(host)
 }
 
-// Summary is the environment in force, with secrets as set or not set.
+// Summary says which settings are in force, with secrets as set or not set.
 func (e Env) Summary() string {
 	var text strings.Builder
 	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)

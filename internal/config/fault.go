@@ -7,21 +7,21 @@ import (
 	"strings"
 )
 
-// Fault is one thing wrong with the configuration, or, among Warnings, one that
-// works and should be looked at.
+// Fault is one thing that is wrong with the configuration. Among Warnings it is one that works
+// and should be looked at all the same.
 type Fault struct {
-	// File is the configuration's name; empty for the environment.
+	// File is the name of the configuration file; empty for the environment.
 	File string `json:"file,omitempty"`
-	// Line and Column count from 1; Line is 0 where there is no place.
+	// Line and Column count from 1. Line is 0 where the fault has no place in the file.
 	Line   int `json:"line,omitempty"`
 	Column int `json:"column,omitempty"`
-	// Path is the setting, as sources.zoom.secrets[0], or a variable's name.
+	// Path names the setting, such as sources.zoom.secrets[0], or the variable.
 	Path string `json:"path,omitempty"`
 	// Message is a sentence that says what to do. It never holds a secret.
 	Message string `json:"message"`
 }
 
-// String is the fault on one line: grapnel.yaml:12:5: sources.zoom: message.
+// String writes the fault on one line, as grapnel.yaml:12:5: sources.zoom: message.
 func (f Fault) String() string {
 	var b strings.Builder
 	if f.File != "" {
@@ -41,7 +41,7 @@ func (f Fault) String() string {
 // Faults is everything wrong with a configuration, in the order of the file.
 type Faults []Fault
 
-// Error is one line for each fault.
+// Error writes a line for each fault.
 func (f Faults) Error() string {
 	lines := make([]string, len(f))
 	for i, fault := range f {
@@ -50,7 +50,7 @@ func (f Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// sorted is the faults in the order of the file.
+// sorted gives the faults in the order of the file.
 func (f Faults) sorted() Faults {
 	slices.SortStableFunc(f, func(a, b Fault) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Path, b.Path))
@@ -58,23 +58,23 @@ func (f Faults) sorted() Faults {
 	return f
 }
 
-// fileReading is one reading of a file: where things stand in it and what is wrong.
+// fileReading is one reading of a file: where each setting stands, and what is wrong.
 type fileReading struct {
 	file   string
 	lookup func(string) (string, bool)
 	faults Faults
-	// places are where settings stand, by path.
+	// places holds where each setting stands, by its path.
 	places map[string]position
-	// secrets are the resolved ones by path, for Fingerprint and Warnings.
+	// secrets holds the resolved secrets by path, for Fingerprint and Warnings.
 	secrets map[string]Secret
-	// contents are what the files held that settings name, by path, for Fingerprint.
+	// contents holds by path what was in the files that settings name, for Fingerprint.
 	contents map[string]Secret
-	// exposed are the paths of secrets whose files anyone may read.
+	// exposed holds the paths of secrets whose files anyone on the machine may read.
 	exposed []string
-	// written are the paths of secrets that stand in the file itself.
+	// written holds the paths of secrets that stand in the configuration file itself.
 	written map[string]bool
-	// faulty are the paths of faults, tainted those and the ones around them,
-	// misshapen those of values of the wrong shape.
+	// faulty holds the paths that have a fault, tainted these and all paths around them,
+	// misshapen the paths whose value has the wrong shape.
 	faulty, tainted, misshapen map[string]bool
 	nodes                      int
 
@@ -95,8 +95,8 @@ func (r *fileReading) given(path string) bool {
 	return ok
 }
 
-// fault reports what is wrong with a setting, at its place or, when it is not in
-// the file, at that of what should hold it. One fault for a setting is enough.
+// fault reports what is wrong with a setting. A setting that is not in the file is reported at
+// the place of what should hold it. A setting gets one fault at most.
 func (r *fileReading) fault(path, message string) {
 	if r.faulty[path] {
 		return
@@ -109,14 +109,14 @@ func (r *fileReading) fault(path, message string) {
 	r.faultAt(r.find(path), path, message)
 }
 
-// misshape reports a value of the wrong shape. What would be missing in it is
-// not reported as well.
+// misshape reports a value of the wrong shape, for example a list instead of a mapping. Keys that
+// are missing in it are then not reported.
 func (r *fileReading) misshape(n *yamlNode, path, message string) {
 	r.faultAt(n.at, path, message)
 	r.misshapen[path] = true
 }
 
-// broken tells whether a fault is known of a setting or of anything in it.
+// broken tells whether a setting, or anything in it, has a fault already.
 func (r *fileReading) broken(path string) bool { return r.tainted[path] }
 
 func (r *fileReading) faultAt(at position, path, message string) {
@@ -131,7 +131,7 @@ func (r *fileReading) at(at position, path, message string) Fault {
 	return Fault{File: r.file, Line: at.line, Column: at.column, Path: path, Message: message}
 }
 
-// find is the place of a setting, or of the nearest thing around it.
+// find gives the place of a setting, else of the nearest setting around it.
 func (r *fileReading) find(path string) position {
 	for path != "" {
 		if at, ok := r.places[path]; ok {
@@ -142,11 +142,11 @@ func (r *fileReading) find(path string) position {
 	return position{1, 1}
 }
 
-// parentPath is the path of what holds a setting; "" holds all.
+// parentPath gives the path of what holds a setting; "" is the whole file.
 func parentPath(path string) string { return path[:max(strings.LastIndexAny(path, ".["), 0)] }
 
-// Nearest are the known names that a mistyped one may stand for, the likeliest
-// first, at most three.
+// Nearest gives the known names that a mistyped one may stand for: at most three, the likeliest
+// first.
 func Nearest(name string, known []string) []string {
 	type candidate struct {
 		name string
@@ -171,8 +171,8 @@ func Nearest(name string, known []string) []string {
 	return out
 }
 
-// editDistance is how many insertions, deletions, replacements and exchanges of two
-// neighbours make b of a, no place being touched twice.
+// editDistance counts the insertions, deletions, replacements and exchanges of two neighbours
+// that turn a into b, when no place is touched twice.
 func editDistance(a, b string) int {
 	a = a[:min(len(a), 64)]
 	rows := make([][]int, len(a)+1)

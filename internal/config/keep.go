@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// maxKept, maxKeptBytes bound the headers that an event keeps.
+	// maxKept and maxKeptBytes bound the headers that an event keeps.
 	maxKept      = 32
 	maxKeptBytes = 8 << 10
 )
 
-// Kept are those of the sender's headers that the source keeps, by their canonical names.
-// What holds a credential or a signature is left out, by its name or by what it holds.
+// Kept gives the headers of a request that the source keeps, by their canonical names. Headers
+// that hold a credential or a signature are left out; the name tells, or the value.
 func (s *Source) Kept(h verify.Header, m *secret.Masker) map[string]string {
 	if len(s.KeepHeaders) == 0 {
 		return nil

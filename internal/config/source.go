@@ -11,94 +11,98 @@ import (
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
-// Source is a sender we know and its door, POST /webhooks/{name}.
+// Source is a sender. It sends its events to POST /webhooks/{name}.
 type Source struct {
-	// Name is its key in the file.
+	// Name is the source's key in the file.
 	Name string `yaml:"-"`
-	// Provider names a preset, one of those that `grapnel providers` lists. Either
-	// this or Verify is given.
+	// Provider names a preset, one of those that `grapnel providers` lists. A source has either
+	// Provider or Verify.
 	Provider string `yaml:"provider"`
-	// Verify is the rule of a sender that has no preset, in the grammar of the presets.
+	// Verify says how the requests of a sender without a preset are verified. It is written as
+	// presets are.
 	Verify *verify.Profile `yaml:"verify" json:"-"`
 	// Params are the values of the settings that a preset asks for.
 	Params map[string]Secret `yaml:"params"`
-	// Secrets are tried all, the newest first.
+	// Secrets are the sender's secrets, the newest first. A signature by any of them is good.
 	Secrets []SourceSecret `yaml:"secrets"`
-	// Events are the types that are taken, patterns allowed; empty takes all.
+	// Events are the types of the events that are taken; * stands for any text. An empty list
+	// takes all.
 	Events []string `yaml:"events"`
 	// Unmatched says what becomes of an event that no route takes: dead_letter or ignore.
 	Unmatched Unmatched `yaml:"unmatched"`
-	// Dedupe is how events are told apart; the preset's where it is not given.
+	// Dedupe says how events are told apart. The default is the preset's.
 	Dedupe Dedupe `yaml:"dedupe"`
-	// Tolerance replaces the preset's window around now.
+	// Tolerance is how far a request's timestamp may be from now. It replaces the preset's own.
 	Tolerance *time.Duration `yaml:"tolerance"`
 	// MaxBody is the longest body that is taken.
 	MaxBody Size `yaml:"max_body"`
-	// AckStatus is the status of an accepted event; the preset's, else 200.
+	// AckStatus is the HTTP status that answers an accepted event. The default is the preset's,
+	// else 200.
 	AckStatus int `yaml:"ack_status"`
-	// Ack is what the sender is answered when its event is taken, where that is not what
-	// the preset says. Its status is that of ack_status too.
+	// Ack is the answer to an accepted event, where it is to differ from the preset's. ack.status
+	// and ack_status mean the same.
 	Ack SourceAck `yaml:"ack"`
 	// Revive replays a dead letter when its sender sends the event again.
 	Revive bool `yaml:"revive"`
-	// KeepHeaders are the sender's headers that are kept with an event, patterns allowed.
-	// Credentials and signatures never are; the body's type and coding always are.
+	// KeepHeaders names the headers of a request that are kept with its event; * stands for any
+	// text. Credentials and signatures are never kept; the body's type and coding always are.
 	KeepHeaders []string `yaml:"keep_headers"`
-	// BasicAuth asks for a user name and a password beside the signature.
+	// BasicAuth asks for a user name and a password in addition to the signature.
 	BasicAuth *BasicAuth `yaml:"basic_auth"`
-	// Token asks for a header with a fixed value beside the signature.
+	// Token asks for a header with a fixed value in addition to the signature.
 	Token *Token `yaml:"token"`
-	// RequireHTTPS refuses requests that did not come by TLS.
+	// RequireHTTPS refuses requests that did not come over TLS.
 	RequireHTTPS bool `yaml:"require_https"`
-	// AllowIPs are the clients that may send; none given allows all.
+	// AllowIPs are the addresses from which events may come. Without any, all may send.
 	AllowIPs AllowIPs `yaml:"allow_ips"`
-	// RateLimit bounds the verified requests of the source.
+	// RateLimit bounds the source's verified requests.
 	RateLimit Rate `yaml:"rate_limit"`
 	// RateLimitIP bounds the requests of each client address, before verification.
 	RateLimitIP Rate `yaml:"rate_limit_ip"`
 	// OrderBy is reserved for ordered handling and must be empty.
 	OrderBy string `yaml:"order_by"`
-	// URL is the public URL the sender was configured with, for signatures that
-	// cover it; empty takes it from the request.
+	// URL is the public URL that the sender was given, for signatures that cover it. Without it
+	// the URL is taken from the request.
 	URL string `yaml:"url"`
-	// Development takes samples too that 'grapnel send' has signed with a key of this
-	// machine, for senders that sign with a key of their own. The receiver must listen on
-	// loopback.
+	// Development makes the source take samples that 'grapnel send' has signed with a key of this
+	// machine, for senders that sign with a private key. The receiver must listen on loopback.
 	Development bool `yaml:"development"`
-	// Identity replaces where the preset finds an event's attributes.
+	// Identity says where an event's attributes are found, where that is to differ from the
+	// preset's.
 	Identity Identity `yaml:"identity"`
 
-	// Verifier is the profile with everything above merged in, compiled.
+	// Verifier is compiled from the profile with all settings above merged in.
 	Verifier *verify.Verifier `yaml:"-" json:"-"`
 }
 
-// SourceAck is the answer to an event that was taken.
+// SourceAck is the answer to an accepted event.
 type SourceAck struct {
-	// Status is that of the answer.
+	// Status is the HTTP status of the answer.
 	Status int `yaml:"status"`
-	// Body is the whole body, of ContentType; application/json where it is not given and
-	// the body is JSON, else text/plain.
+	// Body is the body of the answer.
 	Body string `yaml:"body"`
-	// ContentType is the media type of Body.
+	// ContentType is the media type of Body. The default is application/json if Body is JSON,
+	// else text/plain.
 	ContentType string `yaml:"content_type"`
-	// Empty answers without a body.
+	// Empty says to answer without a body.
 	Empty bool `yaml:"empty"`
 }
 
-// SourceSecret is one secret of a source: in the file a string, or a mapping
-// when its time is bounded or the sender names its keys.
+// SourceSecret is one secret of a source. In the file it is a text, or a mapping where its time
+// is bounded or the sender names its keys.
 type SourceSecret struct {
-	// Value is the text that the sender shows or was given.
+	// Value is the secret's text.
 	Value Secret `yaml:"value"`
-	// ValidFrom is when the secret begins to count; not given: at once.
+	// ValidFrom is the time from which the secret counts. Without it the secret counts at once.
 	ValidFrom time.Time `yaml:"valid_from"`
-	// ValidUntil is when the secret no longer counts; not given: never.
+	// ValidUntil is the time until which the secret counts. Without it the secret counts for
+	// ever.
 	ValidUntil time.Time `yaml:"valid_until"`
-	// KeyID is the sender's name of the key.
+	// KeyID is the name that the sender has for the key.
 	KeyID string `yaml:"key_id"`
 }
 
-// Credentials are the secrets as the verifier takes them.
+// Credentials gives the secrets in the form that the verifier takes.
 func (s *Source) Credentials() []verify.Secret {
 	out := make([]verify.Secret, len(s.Secrets))
 	for i, e := range s.Secrets {
@@ -107,8 +111,8 @@ func (s *Source) Credentials() []verify.Secret {
 	return out
 }
 
-// Profile is the complete profile of the source: the preset or the verify
-// block, with the source's own settings merged in. Its Params may hold secrets.
+// Profile gives the complete profile of the source: the preset or the verify block with the
+// source's own settings merged in. Its Params may hold secrets.
 func (s *Source) Profile() verify.Profile { return s.Verifier.Profile() }
 
 // Format prints the source's name, whatever the verb: its profile's params may
@@ -122,20 +126,20 @@ type Unmatched string
 const (
 	// UnmatchedDeadLetter keeps the event as a dead letter.
 	UnmatchedDeadLetter Unmatched = "dead_letter"
-	// UnmatchedIgnore closes it as handled.
+	// UnmatchedIgnore closes the event as handled.
 	UnmatchedIgnore Unmatched = "ignore"
 )
 
-// Dedupe is how events of a source are told apart: in the file one of the words id,
+// Dedupe says how events of a source are told apart. In the file it is one of the words id,
 // fields, body and none, or a mapping with fields of your own.
 type Dedupe struct {
 	// Mode is id, fields, body or none.
 	Mode DedupeMode `yaml:"mode"`
-	// Fields make the key when Mode is fields.
+	// Fields are the parts of the key when Mode is fields.
 	Fields []event.Field `yaml:"fields"`
 }
 
-// DedupeMode is what an event's ID is made from.
+// DedupeMode says what an event's ID is made from.
 type DedupeMode string
 
 // The modes of Dedupe.
@@ -149,9 +153,9 @@ const (
 
 // BasicAuth are the credentials of HTTP Basic authentication.
 type BasicAuth struct {
-	// Username is what the sender has to name.
+	// Username is the user name that the sender must give.
 	Username string `yaml:"username"`
-	// Password belongs to it.
+	// Password is the password that goes with Username.
 	Password Secret `yaml:"password"`
 }
 
@@ -159,19 +163,19 @@ type BasicAuth struct {
 type Token struct {
 	// Header is the name of the header.
 	Header string `yaml:"header"`
-	// Value is what it must hold.
+	// Value is the value that the header must hold.
 	Value Secret `yaml:"value"`
 }
 
-// AllowIPs are the clients that may send: in the file a list of CIDRs and
-// addresses, or a mapping when more of them are read from elsewhere.
+// AllowIPs are the addresses from which events may come. In the file it is a list of CIDRs and
+// addresses, or a mapping where more of them are read from elsewhere.
 type AllowIPs struct {
-	// CIDRs are networks and addresses.
+	// CIDRs are networks and single addresses.
 	CIDRs []netip.Prefix `yaml:"cidrs"`
-	// From is file:PATH, a relative one starting at the configuration's directory,
-	// or an https URL with CIDRs, a line each, or JSON.
+	// From is where more addresses are read: file:PATH or an https URL. A relative path starts at
+	// the configuration's directory. The list has a CIDR on each line, or is JSON.
 	From string `yaml:"from"`
-	// Key is the member of a JSON object that holds the list, as hooks does in
+	// Key names the member that holds the list where From is a JSON object, such as hooks in
 	// GitHub's /meta.
 	Key string `yaml:"key"`
 	// Refresh is how often From is read again.
@@ -181,29 +185,29 @@ type AllowIPs struct {
 // Given tells whether any restriction is configured.
 func (a AllowIPs) Given() bool { return len(a.CIDRs) > 0 || a.From != "" }
 
-// Rate is a token bucket: Rate a second, Burst at once. A Rate of 0 is none.
+// Rate is a token bucket: Rate requests a second, and Burst at once.
 type Rate struct {
-	// Rate is how many a second; 0 is no limit.
+	// Rate is how many requests a second are allowed; 0 is no limit.
 	Rate float64 `yaml:"rate"`
-	// Burst is how many at once.
+	// Burst is how many requests are allowed at once.
 	Burst int `yaml:"burst"`
 }
 
-// Identity says where an event's attributes stand: header:X or body:path.
+// Identity says where an event's attributes are found, written as header:X or body:path.
 type Identity struct {
-	// Type is where the event's type stands.
+	// Type says where the event's type is found.
 	Type string `yaml:"type"`
-	// ID is where the sender's own ID of the event stands.
+	// ID says where the sender's own ID of the event is found.
 	ID string `yaml:"id"`
-	// Subject is where it stands what the event is about.
+	// Subject says where it is found what the event is about.
 	Subject string `yaml:"subject"`
-	// Time is where it stands when it happened.
+	// Time says where it is found when the event happened.
 	Time string `yaml:"time"`
-	// TimeFormat is rfc3339, s, ms or a layout of Go's time package.
+	// TimeFormat says how Time is written: rfc3339, s, ms or a layout of Go's time package.
 	TimeFormat string `yaml:"time_format"`
 }
 
-// SetDefaults fills in what holds when a key is not given.
+// SetDefaults sets the values of keys that the file does not give.
 func (s *Source) SetDefaults() {
 	s.Unmatched = UnmatchedDeadLetter
 	s.MaxBody = 1 << 20
@@ -211,7 +215,7 @@ func (s *Source) SetDefaults() {
 	s.AllowIPs = AllowIPs{Key: "hooks", Refresh: time.Hour}
 }
 
-// decodeNode reads a secret: a single value, or a mapping with its bounds.
+// decodeNode reads a secret: a text, or a mapping with the times between which it counts.
 func (s *SourceSecret) decodeNode(r *fileReading, n *yamlNode, path string) {
 	if n.kind == kindMapping {
 		r.structure(reflect.ValueOf(s).Elem(), n, path)
@@ -220,7 +224,7 @@ func (s *SourceSecret) decodeNode(r *fileReading, n *yamlNode, path string) {
 	r.scalar(reflect.ValueOf(&s.Value).Elem(), n, path)
 }
 
-// decodeNode reads a list of addresses, or a mapping that names where more are.
+// decodeNode reads a list of addresses, or a mapping that says where more are read.
 func (a *AllowIPs) decodeNode(r *fileReading, n *yamlNode, path string) {
 	if n.kind == kindSequence {
 		r.list(reflect.ValueOf(&a.CIDRs).Elem(), n, path)
@@ -248,8 +252,8 @@ func (d *Dedupe) decodeNode(r *fileReading, n *yamlNode, path string) {
 	}
 }
 
-// dedupeField is a field of a dedupe key: a dotted path into the body, or a
-// mapping of its key and the paths that may hold its value.
+// dedupeField is one part of the key by which events are told apart: a dotted path into the body,
+// or a mapping of its key and the paths that may hold its value.
 type dedupeField event.Field
 
 func (f *dedupeField) decodeNode(r *fileReading, n *yamlNode, path string) {

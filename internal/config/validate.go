@@ -13,23 +13,22 @@ import (
 	"github.com/grapnel/grapnel/internal/meeting"
 )
 
-// The bounds of settings that have them for a reason outside this package.
+// Bounds of settings whose reason lies outside this package.
 const (
-	// maxBody keeps an event with its envelope below Temporal's limit of 2 MB
-	// for one payload.
+	// maxBody keeps an event and its envelope below Temporal's limit of 2 MB for one payload.
 	maxBody Size = 3 << 19
-	// minRetention is the shortest that Temporal takes.
+	// minRetention is the shortest retention that Temporal accepts.
 	minRetention = 24 * time.Hour
-	// minCompress keeps what people and our own tools read of every event, the
-	// memo and the summary, as it is: compression is for bodies.
+	// minCompress is above the size of what people and our own tools read of every event: memo
+	// and summary stay uncompressed, only bodies are compressed.
 	minCompress Size = 1 << 10
-	// maxBudget leaves the rest of the second in which a request is answered to
-	// the disk and the network.
+	// maxBudget leaves the disk and the network some of the second in which a request has to be
+	// answered.
 	maxBudget = 900 * time.Millisecond
 )
 
-// validate checks everything that single values do not show, and resolves
-// sources. Faults that decoding found are not reported again.
+// validate checks what can't be told from a single value, and resolves the sources. Faults that
+// decoding has reported are not reported again.
 func (c *Config) validate() {
 	c.numbers()
 	c.listener()
@@ -61,7 +60,7 @@ func (c *Config) validate() {
 	c.history()
 }
 
-// report tells a destination's own check where its settings stand in the file.
+// report passes what the check of a destination finds on to the reading of the file.
 type report struct {
 	*Config
 
@@ -126,7 +125,7 @@ func (c *Config) count(path string, n, low, high int) {
 	}
 }
 
-// listener checks what concerns the public listener as a whole.
+// listener checks the settings of the public listener.
 func (c *Config) listener() {
 	for i, p := range c.TrustedProxies {
 		if p.IsValid() && p.Bits() == 0 {
@@ -146,8 +145,8 @@ func (c *Config) listener() {
 	}
 }
 
-// console checks the address. A fault does not repeat it, because a password may
-// stand in it.
+// console checks the address of Prometheus. A fault does not quote it, because it may hold a
+// password.
 func (c *Config) console() {
 	if c.Console.Prometheus == "" {
 		return
@@ -164,8 +163,8 @@ func (c *Config) console() {
 	}
 }
 
-// certificates reads the TLS files once, so that a wrong one is a fault at the
-// start and not a failed handshake.
+// certificates reads the TLS files once, so that a wrong one is reported as a fault and not found
+// by a failed handshake.
 func (c *Config) certificates() {
 	t := c.TLS
 	if t.CertFile == "" || t.KeyFile == "" {
@@ -205,8 +204,8 @@ func (t *TLS) pair() (tls.Certificate, error) {
 	return tls.X509KeyPair(cert, key)
 }
 
-// isName tells whether a name can be that of a source or a destination: part of
-// an address and of a route, with neither slash nor dot.
+// isName tells whether a name can be that of a source or a destination. It becomes part of an
+// address and of a route, so it has neither slash nor dot.
 func isName(s string) bool {
 	for i, c := range []byte(s) {
 		letter := 'a' <= c && c <= 'z' || '0' <= c && c <= '9'
@@ -231,13 +230,12 @@ func shortDuration(d time.Duration) string {
 	return s
 }
 
-// maxHistory is the most that one event's bodies may fill of a workflow's
-// history, in bytes: Temporal ends a workflow whose history passes 50 MB, and
-// the rest is for results and errors.
+// maxHistory is how many bytes of a workflow's history one event's bodies may fill. Temporal ends
+// a workflow whose history passes 50 MB; the rest is for results and errors.
 const maxHistory Size = 32 << 20
 
-// history checks that the bodies of one event, one for the start, one for each
-// destination that may take it, and one for the dead letter, fit a history.
+// history checks that a workflow's history has room for the bodies of one event: one for the
+// start, one for each destination that may take it, and one for the dead letter.
 func (c *Config) history() {
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
 		s, path := c.Sources[name], joinPath("sources", name)
@@ -251,9 +249,9 @@ func (c *Config) history() {
 	}
 }
 
-// mostDestinations is an upper bound of how many destinations one event of a
-// source can go to: for each that takes the source, those that share events
-// with it.
+// mostDestinations gives an upper bound of how many destinations one event of a source can go to.
+// For each destination that takes events of the source it counts those that may take the same
+// ones.
 func (c *Config) mostDestinations(source string) int {
 	var taking []*destination.Spec
 	for _, d := range c.Destinations {
@@ -274,7 +272,7 @@ func (c *Config) mostDestinations(source string) int {
 	return most
 }
 
-// Senders names the sources that can send an event of a source/type pattern, in order.
+// Senders names, in order, the sources that can send an event which fits a source/type pattern.
 func (c *Config) Senders(pattern string) []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
@@ -295,8 +293,7 @@ func shareAny(a, b []string) bool {
 	})
 }
 
-// patternsOverlap tells whether some text is of both patterns, in which * stands for
-// any text.
+// patternsOverlap tells whether some text fits both patterns, in which * stands for any text.
 func patternsOverlap(a, b string) bool {
 	// row[j] tells whether the rest of a from i and that of b from j overlap, next
 	// is the row of i+1. The last place of both stays false, beyond the end of b.

@@ -58,7 +58,7 @@ const maxAck = 64 << 10
 
 const outsideAckStatus = "must be from 200 to 299; senders take any other as a failure and send again"
 
-// checkAck checks the answer to events, and fills in what is not given.
+// checkAck checks the answer to accepted events, and sets its defaults.
 func (c *Config) checkAck(s *Source, path string) {
 	a, p := &s.Ack, joinPath(path, "ack")
 	c.checkAckStatus(s, path)
@@ -80,8 +80,8 @@ func (c *Config) checkAck(s *Source, path string) {
 	}
 }
 
-// checkAckStatus checks the status of the answer to events. It has two keys: ack.status and, beside
-// it, ack_status.
+// checkAckStatus checks the status of the answer to accepted events, which has two keys:
+// ack.status and ack_status.
 func (c *Config) checkAckStatus(s *Source, path string) {
 	if c.read.given(joinPath(path, "ack_status")) && (s.AckStatus < 200 || s.AckStatus > 299) {
 		c.read.fault(joinPath(path, "ack_status"), outsideAckStatus)
@@ -97,7 +97,7 @@ func (c *Config) checkAckStatus(s *Source, path string) {
 	}
 }
 
-// checkKeepHeaders checks the names of headers that are kept.
+// checkKeepHeaders checks the names of the headers to keep.
 func (c *Config) checkKeepHeaders(s *Source, path string) {
 	for i, name := range s.KeepHeaders {
 		at := fmt.Sprintf("%s[%d]", joinPath(path, "keep_headers"), i)
@@ -110,7 +110,7 @@ func (c *Config) checkKeepHeaders(s *Source, path string) {
 	}
 }
 
-// IsCredentialHeader tells whether a header holds a credential or a signature by its name.
+// IsCredentialHeader tells by a header's name whether it holds a credential or a signature.
 func IsCredentialHeader(name string) bool {
 	name = strings.ToLower(name)
 	return slices.ContainsFunc([]string{"authorization", "cookie", "signature", "hmac", "secret", "password", "token"},
@@ -137,7 +137,7 @@ func (c *Config) sourceSecrets(s *Source, path string) {
 	}
 }
 
-// credentials checks what is asked for beside the signature.
+// credentials checks the credentials that are asked for in addition to the signature.
 func (c *Config) credentials(s *Source, path string) {
 	if b, p := s.BasicAuth, joinPath(path, "basic_auth"); b != nil {
 		switch {
@@ -159,7 +159,7 @@ func (c *Config) credentials(s *Source, path string) {
 	}
 }
 
-// guards checks who may send and how fast.
+// guards checks the settings of who may send and how fast.
 func (c *Config) guards(s *Source, path string) {
 	c.rate(s.RateLimit, joinPath(path, "rate_limit"))
 	c.rate(s.RateLimitIP, joinPath(path, "rate_limit_ip"))
@@ -179,9 +179,8 @@ func (c *Config) guards(s *Source, path string) {
 	}
 }
 
-// allowFrom checks where a list comes from, and leads a relative file to its
-// place beside the configuration. Whether it is there is a warning only: what
-// writes it may come later.
+// allowFrom checks where a list of addresses is read, and completes a relative path. A file that
+// is not there is only a warning: it may be written later.
 func (c *Config) allowFrom(a *AllowIPs, path string) {
 	if name, ok := strings.CutPrefix(a.From, "file:"); ok && name != "" {
 		a.From = "file:" + c.read.beside(name)
@@ -205,8 +204,8 @@ func (c *Config) rate(l Rate, path string) {
 	}
 }
 
-// resolve merges a source's settings into its preset or verify block, and
-// compiles the result.
+// resolve merges a source's own settings into its preset or verify block, and compiles the
+// result.
 func (c *Config) resolve(s *Source, path string) {
 	p, ok := c.base(s, path)
 	if !ok {
@@ -229,8 +228,8 @@ func (c *Config) resolve(s *Source, path string) {
 	c.checkDevelopment(s, path)
 }
 
-// checkDevelopment refuses to take samples where the receiver is meant for others than this
-// machine.
+// checkDevelopment reports development: true where the configuration shows that others than this
+// machine reach the receiver.
 func (c *Config) checkDevelopment(s *Source, path string) {
 	at := joinPath(path, "development")
 	fault := func(why string) {
@@ -249,7 +248,7 @@ func (c *Config) checkDevelopment(s *Source, path string) {
 	}
 }
 
-// CheckDevelopment gives a fault for each source that takes samples, unless the receiver
+// CheckDevelopment gives a fault for each source with development: true, unless the receiver
 // listens on loopback.
 func (c *Config) CheckDevelopment(listen string) error {
 	if host, _, err := net.SplitHostPort(listen); err == nil && netguard.IsLoopback(host) {
@@ -268,7 +267,7 @@ func (c *Config) CheckDevelopment(listen string) error {
 	return faults
 }
 
-// base is the profile that a source starts from.
+// base gives the profile of a source's preset, or its verify block.
 func (c *Config) base(s *Source, path string) (p verify.Profile, ok bool) {
 	r, at := c.read, joinPath(path, "provider")
 	switch {
@@ -294,7 +293,7 @@ func (c *Config) base(s *Source, path string) (p verify.Profile, ok bool) {
 	return p, ok
 }
 
-// mergeProfile puts a source's own settings in the place of its profile's.
+// mergeProfile replaces settings of a profile by the source's own.
 func mergeProfile(p verify.Profile, s *Source) verify.Profile {
 	params := make(map[string]string, len(p.Params)+len(s.Params))
 	maps.Copy(params, p.Params)
@@ -333,7 +332,7 @@ func overrideText(to *string, with string) {
 	}
 }
 
-// settle takes over what the compiled profile says of settings not given.
+// settle takes the values of settings that the file does not give from the compiled profile.
 func (s *Source) settle(p verify.Profile) {
 	s.Dedupe.Mode = DedupeMode(p.Dedupe)
 	if s.Dedupe.Mode == "" {
@@ -350,8 +349,8 @@ func (s *Source) settle(p verify.Profile) {
 	}
 }
 
-// checkSecrets checks that there is a secret where one is needed, that each is
-// written as the profile says, and that credentials do not collide.
+// checkSecrets checks that there is a secret where one is needed, and that each has the form that
+// the profile asks for.
 func (c *Config) checkSecrets(s *Source, path string) {
 	p := s.Verifier.Profile()
 	if s.BasicAuth != nil && (p.Algorithm == "basic" || p.Algorithm == "bearer") {
@@ -377,9 +376,9 @@ func (c *Config) checkSecrets(s *Source, path string) {
 	}
 }
 
-// refuse reports what Compile found, each at the setting it came from. Of a verify block
-// that can't be read as a whole only what is given counts: what lacks may be what can't be
-// read.
+// refuse reports each fault that Compile found at the setting that it comes from. Where a part of
+// a verify block could not be read, missing settings are not reported: they may stand in that
+// part.
 func (c *Config) refuse(s *Source, path string, err error) {
 	var faults verify.Faults
 	if !errors.As(err, &faults) {
@@ -398,8 +397,8 @@ func (c *Config) refuse(s *Source, path string, err error) {
 	}
 }
 
-// origin is the setting of the file that a profile's field came from; own is
-// false when it is the preset's.
+// origin gives the setting of the file from which a profile's field comes. own is false when it
+// comes from the preset.
 func (c *Config) origin(s *Source, path, field string) (at string, own bool) {
 	mine := field
 	switch {

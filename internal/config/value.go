@@ -15,11 +15,10 @@ import (
 	"github.com/grapnel/grapnel/internal/secret"
 )
 
-// Size is a number of bytes, in the file with a unit: 1MiB, 512KB, 100B.
+// Size is a number of bytes. In the file it has a unit: 1MiB, 512KB or 100B.
 type Size int64
 
-// String writes a size in the largest binary unit that leaves at most two
-// decimals.
+// String writes a size in the largest binary unit in which it has at most two decimals.
 func (s Size) String() string {
 	for _, u := range sizeUnits() {
 		if n := float64(s) / float64(u.bytes); u.bytes > 1 && n >= 1 && math.Trunc(n*100) == n*100 && u.name[1] == 'i' {
@@ -50,8 +49,8 @@ func sizeUnits() []sizeUnit {
 	}
 }
 
-// ParseSize reads a size: a number and B, KB, MB, GB, TB (powers of 1000) or
-// KiB, MiB, GiB, TiB (powers of 1024); a number alone counts bytes.
+// ParseSize reads a size: a number and B, KB, MB, GB or TB (powers of 1000), or KiB, MiB, GiB or
+// TiB (powers of 1024). A number alone counts bytes.
 func ParseSize(text string) (Size, error) {
 	bad := errors.New("write a size as 1MiB, 512KB or 100B")
 	for _, u := range sizeUnits() {
@@ -68,8 +67,7 @@ func ParseSize(text string) (Size, error) {
 	return 0, bad
 }
 
-// ParseDuration reads what time.ParseDuration does, and days before it: 30d,
-// 1d12h.
+// ParseDuration reads a duration as time.ParseDuration does, and also days: 30d, 1d12h.
 func ParseDuration(text string) (time.Duration, error) {
 	bad := errors.New("write a duration with its unit, as 90s, 5m, 720h or 30d")
 	days, rest, ok := strings.Cut(text, "d")
@@ -94,8 +92,8 @@ func ParseDuration(text string) (time.Duration, error) {
 	return sum + d, nil
 }
 
-// ParsePrefix reads a CIDR or a single address; IPv4 addresses written as IPv6
-// ones become what they are.
+// ParsePrefix reads a CIDR or a single address. An IPv4 address that is written as an IPv6 one
+// becomes IPv4.
 func ParsePrefix(text string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(text); err == nil {
 		a = a.Unmap().WithZone("")
@@ -117,7 +115,7 @@ func ParsePrefix(text string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// isScalar tells whether a type that is no basic kind is read from one value.
+// isScalar tells whether a type, though a struct, is read from a single value.
 func isScalar(t reflect.Type) bool {
 	switch t {
 	case reflect.TypeFor[Secret](), reflect.TypeFor[secret.File](), reflect.TypeFor[netip.Prefix](), reflect.TypeFor[time.Time]():
@@ -126,7 +124,7 @@ func isScalar(t reflect.Type) bool {
 	return false
 }
 
-// parseScalar sets v from a text; the error says what it expects.
+// parseScalar sets v from a text. Its error says how the value is to be written.
 func parseScalar(v reflect.Value, text string) (err error) {
 	switch p := v.Addr().Interface().(type) {
 	case *time.Duration:
@@ -182,12 +180,12 @@ func parseTime(text string) (time.Time, error) {
 	return time.Time{}, errors.New("write a time as 2026-01-31T00:00:00Z or a day as 2026-01-31")
 }
 
-// maxFile is the longest file of a secret or certificate, in bytes.
+// maxFile is the most bytes that the file of a secret or certificate may have.
 const maxFile = 1 << 20
 
-// expandVariables puts the environment's values in the place of ${NAME}; $${ stands for
-// ${ itself. A value is taken as it is, never expanded again. The errors are one
-// for each reference that cannot be resolved; they name variables, not values.
+// expandVariables replaces each ${NAME} by the value of that environment variable; $${ stands for
+// ${ itself. A value is not expanded again. There is an error for each reference that can't be
+// resolved; it names the variable and no value.
 func expandVariables(text string, lookup func(string) (string, bool)) (out string, expanded bool, errs []error) {
 	var b strings.Builder
 	for {
@@ -218,7 +216,7 @@ func expandVariables(text string, lookup func(string) (string, bool)) (out strin
 	}
 }
 
-// isVariable tells whether a name is one that POSIX allows a variable.
+// isVariable tells whether POSIX allows a name for a variable.
 func isVariable(name string) bool {
 	for i, c := range []byte(name) {
 		letter := c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
@@ -229,8 +227,8 @@ func isVariable(name string) bool {
 	return name != ""
 }
 
-// readSecret reads the file of a file: reference and takes one line end off it.
-// exposed is set when anyone on the machine may read the file.
+// readSecret reads the file of a file: reference, without the line end at its end. exposed is set
+// when anyone on the machine may read the file.
 func (r *fileReading) readSecret(name string) (text string, exposed bool, err error) {
 	return readSecret(r.beside(name))
 }
@@ -247,7 +245,7 @@ func readSecret(name string) (text string, exposed bool, err error) {
 	return text, mode.Perm()&0o004 != 0, nil
 }
 
-// beside is a path as the file means it: relative ones start at its directory.
+// beside completes a path of the file: a relative path starts at the directory of the file.
 func (r *fileReading) beside(name string) string {
 	if filepath.IsAbs(name) {
 		return name
@@ -257,7 +255,7 @@ func (r *fileReading) beside(name string) string {
 
 // readFile reads a file that the configuration names.
 func readFile(name string) ([]byte, os.FileMode, error) {
-	// Asked first, because opening a pipe would wait for its writer.
+	// Stat comes first, because opening a pipe would wait for its writer.
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, 0, fmt.Errorf("the file cannot be read, check path and permissions: %w", err)

@@ -17,15 +17,14 @@ import (
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
-// DevelopmentSecret is the secret of the example grapnel.yaml, known to
-// everyone.
+// DevelopmentSecret is the secret in the example grapnel.yaml. Everyone knows it.
 const DevelopmentSecret = "grapnel-development-secret" //nolint:gosec // Published on purpose, and warned about.
 
-// minSecret is the length in bytes below which a secret can be guessed.
+// minSecret is the length in bytes below which a secret is easy to guess.
 const minSecret = 16
 
-// Warnings is what is in force as it is, at this time, and should be looked at,
-// in the order of the file.
+// Warnings lists settings that are in force at this time and should be looked at, in the order of
+// the file.
 func (c *Config) Warnings(now time.Time) []Fault {
 	w := &warnings{Config: c, now: now}
 	if len(c.Sources) == 0 {
@@ -79,7 +78,7 @@ func (w *warnings) source(s *Source, path string) {
 	}
 }
 
-// guards warns of guards that let nobody in.
+// guards warns where nobody is let in.
 func (w *warnings) guards(s *Source, path string) {
 	if s.RequireHTTPS && w.TLS == nil && len(w.TrustedProxies) == 0 {
 		w.warn(joinPath(path, "require_https"), "no request can be known to have come by TLS, and all are refused; set tls, or trusted_proxies "+
@@ -92,8 +91,7 @@ func (w *warnings) guards(s *Source, path string) {
 	}
 }
 
-// expired warns of secrets whose time is over: a rotation that is done, or one
-// that was forgotten.
+// expired warns of secrets whose time is over: a rotation is done, or was forgotten.
 func (w *warnings) expired(s *Source, path string) {
 	for i, e := range s.Secrets {
 		if !e.ValidUntil.IsZero() && !w.now.Before(e.ValidUntil) {
@@ -103,8 +101,7 @@ func (w *warnings) expired(s *Source, path string) {
 	}
 }
 
-// signature warns of senders that sign nothing, and of one that signs for
-// anybody.
+// signature warns of senders that sign nothing, and of a sender that signs for anybody.
 func (w *warnings) signature(s *Source, p verify.Profile, path string) {
 	if caution := s.Verifier.Traits().Caution; caution != "" {
 		w.warn(path, caution)
@@ -146,8 +143,8 @@ func (w *warnings) destination(d *destination.Spec, path string) {
 	}
 }
 
-// retention warns where closed events are forgotten while a destination is still
-// tried, or while a sender may still repeat them: what is forgotten runs again.
+// retention warns where Temporal forgets closed events while a destination may still be tried or
+// a sender may still repeat them: a forgotten event is handled again.
 func (w *warnings) retention() {
 	for _, name := range slices.Sorted(maps.Keys(w.Destinations)) {
 		if longest := w.Destinations[name].Retry.Total(); longest > w.Retention {
@@ -164,10 +161,10 @@ func (w *warnings) retention() {
 	}
 }
 
-// spanPattern are the lengths of time in what a preset says of its sender's repeats.
+// spanPattern finds lengths of time in what a preset says about its sender's repeats.
 var spanPattern = regexp.MustCompile(`(\d+) (days|h|min)\b`)
 
-// repeatsFor is the longest of them: for how long the sender repeats an event.
+// repeatsFor gives the longest of these: for how long a sender repeats an event.
 func repeatsFor(said string) (longest time.Duration) {
 	units := map[string]time.Duration{"days": 24 * time.Hour, "h": time.Hour, "min": time.Minute}
 	for _, span := range spanPattern.FindAllStringSubmatch(said, -1) {
@@ -179,7 +176,8 @@ func repeatsFor(said string) (longest time.Duration) {
 	return longest
 }
 
-// secrets warns of secrets that are known, short, shared or exposed.
+// secrets warns of secrets that everyone knows, that are short, that several sources share, or
+// that others on the machine can read.
 func (w *warnings) secrets() {
 	first := map[string]string{}
 	for _, path := range slices.Sorted(maps.Keys(w.read.secrets)) {
@@ -213,7 +211,7 @@ func (w *warnings) secrets() {
 	}
 }
 
-// sourceOf is the source whose signing secret stands at a path.
+// sourceOf gives the source whose signing secret stands at a path.
 func (w *warnings) sourceOf(path string) (name string, ok bool) {
 	rest, ok := strings.CutPrefix(path, "sources.")
 	name, rest, found := strings.Cut(rest, ".")

@@ -13,15 +13,15 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// A file past maxSource bytes, deeper than maxDepth or, with its aliases
-// followed, of more than maxNodes nodes is no configuration of ours.
+// A file is refused that has more than maxSource bytes, is nested deeper than maxDepth, or has
+// more than maxNodes nodes once its aliases are followed.
 const (
 	maxSource = 256 << 10
 	maxDepth  = 64
 	maxNodes  = 100_000
 )
 
-// parse reads a file into a node; a fault of the syntax ends it.
+// parse reads a file into nodes. It gives nil after a fault of the syntax.
 func (r *fileReading) parse(src []byte) *yamlNode {
 	if len(src) > maxSource {
 		r.faultAt(position{1, 1}, "", fmt.Sprintf("the file is over %s; a configuration is smaller", Size(maxSource)))
@@ -53,8 +53,8 @@ func (r *fileReading) parse(src []byte) *yamlNode {
 	return root
 }
 
-// parseYAML is the library's parser, whose panics on malformed input are turned
-// into errors: a file is read again while the process runs.
+// parseYAML calls the library's parser and turns its panics into errors: a malformed file that is
+// read again must not end the process.
 func parseYAML(src []byte) (file *ast.File, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -64,8 +64,8 @@ func parseYAML(src []byte) (file *ast.File, err error) {
 	return parser.ParseBytes(src, 0, parser.AllowDuplicateMapKey())
 }
 
-// syntax reports an error of the parser without the excerpt it would print,
-// which may hold a secret.
+// syntax reports an error of the parser without the excerpt that the parser prints, because it
+// may hold a secret.
 func (r *fileReading) syntax(err error, src []byte) {
 	at, text := position{1, 1}, "the file is no YAML"
 	var e yaml.Error
@@ -78,8 +78,8 @@ func (r *fileReading) syntax(err error, src []byte) {
 	r.faultAt(at, "", text+yamlRemedy(src, at))
 }
 
-// yamlRemedy says what is likely to be wrong with a line that the parser refuses; it
-// shows nothing of it.
+// yamlRemedy says what is likely to be wrong with a line that the parser refuses, without quoting
+// it.
 func yamlRemedy(src []byte, at position) string {
 	lines := bytes.SplitAfterN(src, []byte("\n"), at.line+1)
 	line := bytes.TrimLeft(lines[min(at.line, len(lines))-1], " ")
@@ -111,12 +111,12 @@ const (
 	kindSequence
 )
 
-// yamlNode is a piece of the file, with the YAML taken off it.
+// yamlNode is a part of the file: a text, a list or a mapping.
 type yamlNode struct {
 	kind nodeKind
 	at   position
-	// text is a scalar as written, before references are resolved. What it
-	// means is decided by the setting it is for: no is a fine name of a source.
+	// text is a scalar as it is written, before references are resolved. The setting decides what
+	// it means: no, for example, is a fine name of a source.
 	text    string
 	members []yamlMember
 	items   []*yamlNode
@@ -128,7 +128,7 @@ type yamlMember struct {
 	value *yamlNode
 }
 
-// nodeConverter makes nodes of the library's syntax tree.
+// nodeConverter makes nodes from the library's syntax tree.
 type nodeConverter struct {
 	*fileReading
 	anchors map[string]*yamlNode
@@ -175,8 +175,8 @@ func (c *nodeConverter) node(n ast.Node, path string, depth int) *yamlNode {
 	return nil
 }
 
-// tagged takes the tags of YAML's core schema, which change nothing here, and
-// refuses all others.
+// tagged accepts the tags of YAML's core schema, which change nothing here, and refuses all
+// others.
 func (c *nodeConverter) tagged(n *ast.TagNode, path string, depth int) *yamlNode {
 	switch n.GetToken().Value {
 	case "!!str", "!!int", "!!float", "!!bool", "!!null", "!!map", "!!seq":
@@ -237,7 +237,8 @@ func (c *nodeConverter) mapping(values []*ast.MappingValueNode, at position, pat
 	return out
 }
 
-// merge takes over what << names and the mapping does not give itself.
+// merge takes over the keys of the mapping that << names, except those that the mapping has
+// itself.
 func (c *nodeConverter) merge(into, from *yamlNode, lines map[string]int) {
 	switch from.kind {
 	case kindSequence:

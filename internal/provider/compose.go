@@ -13,8 +13,8 @@ import (
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
-// Compose is NewSample for events of any type. One that the preset has no sample
-// of is made from its first, with the type put where the profile reads it.
+// Compose makes a sample event of any type. A type of which the preset has no sample is made from
+// its first sample: the type is put where the profile reads it.
 func Compose(name string, profile verify.Profile, eventType, seed string, at time.Time) (Sample, error) {
 	if eventType == "" || slices.Contains(Types(name), eventType) {
 		return NewSample(name, eventType, seed, at)
@@ -45,13 +45,13 @@ func Compose(name string, profile verify.Profile, eventType, seed string, at tim
 	return s, fmt.Errorf("no type can be written into events of %s; use one of %s, or leave it out", name, strings.Join(Types(name), ", "))
 }
 
-// settable tells whether a text can be put at a place that a type is read from.
+// settable tells whether a text can be written to the place from which a type is read.
 func settable(place string) bool {
 	kind, where, _ := strings.Cut(strings.TrimSpace(place), ":")
 	return slices.Contains([]string{"body", "header", "attribute", "form"}, kind) && !strings.Contains(where, "#")
 }
 
-// setPlace puts a text at one.
+// setPlace writes a text to such a place.
 func (s *Sample) setPlace(place, text string) error {
 	kind, where, _ := strings.Cut(strings.TrimSpace(place), ":")
 	switch kind {
@@ -72,8 +72,8 @@ func (s *Sample) setPlace(place, text string) error {
 	return nil
 }
 
-// Set puts a value into the JSON body, at a path of names and places of lists in
-// dots: "items.0.id". What lacks on the way is made.
+// Set puts a value into the JSON body. The path holds names and list positions with dots between
+// them: "items.0.id". Missing parts are made.
 func (s *Sample) Set(path string, value any) error {
 	d := json.NewDecoder(bytes.NewReader(s.Body))
 	d.UseNumber()
@@ -91,7 +91,7 @@ func (s *Sample) Set(path string, value any) error {
 	return nil
 }
 
-// putAt gives the node with a value at a path below it.
+// putAt gives the node with the value put in at a path below it.
 func putAt(node any, path []string, value any) (any, error) {
 	if len(path) == 0 {
 		return value, nil

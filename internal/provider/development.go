@@ -19,19 +19,19 @@ import (
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
-// Development is a key of this machine. Senders that sign with a private key of their own
-// (Amazon's SNS, PayPal, Discord) can't be tried without it: samples are signed with this
-// one, and a receiver on the machine takes them where its source says `development: true`.
-// The key is random, and never leaves the data directory.
+// Development is a signing key of this machine. Some senders sign with a private key (Amazon SNS,
+// PayPal, Discord), so nobody else can sign as they do. To try such a source, samples are signed
+// with this key instead, and a receiver on the same machine takes them where the source says
+// `development: true`. The key is random and never leaves the data directory.
 type Development struct {
 	rsa  *rsa.PrivateKey
 	seed [sha256.Size]byte
 }
 
-// developmentFile is its name in the data directory.
+// developmentFile is the key's file in the data directory.
 const developmentFile = "development-key.pem"
 
-// OpenDevelopment reads the key of a data directory, and makes it where there is none.
+// OpenDevelopment reads the key of a data directory, and makes one if there is none.
 func OpenDevelopment(dir string) (*Development, error) {
 	d, err := ReadDevelopment(dir)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -48,7 +48,7 @@ func OpenDevelopment(dir string) (*Development, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("keep the development key: %w", err)
 	}
-	// Whole or not at all: another process may read it now.
+	// The file appears whole or not at all: another process may read it now.
 	f, err := os.CreateTemp(dir, developmentFile) // Readable by its owner alone.
 	if err != nil {
 		return nil, fmt.Errorf("keep the development key: %w", err)
@@ -56,7 +56,7 @@ func OpenDevelopment(dir string) (*Development, error) {
 	_, err = f.WriteString(pair.Signs)
 	err = errors.Join(err, f.Close())
 	if err == nil {
-		// Of two that make one at once the first counts for both.
+		// When two processes make a key at once, both use the first.
 		if err = os.Link(f.Name(), filepath.Join(dir, developmentFile)); errors.Is(err, fs.ErrExist) {
 			err = nil
 		}
@@ -67,7 +67,7 @@ func OpenDevelopment(dir string) (*Development, error) {
 	return ReadDevelopment(dir)
 }
 
-// ReadDevelopment reads the key of a data directory. One that others can read is refused.
+// ReadDevelopment reads the key of a data directory. A file that other users can read is refused.
 func ReadDevelopment(dir string) (*Development, error) {
 	path := filepath.Join(dir, developmentFile)
 	info, err := os.Stat(path)
@@ -94,11 +94,11 @@ func ReadDevelopment(dir string) (*Development, error) {
 	return &Development{rsa: key, seed: sha256.Sum256(block.Bytes)}, nil
 }
 
-// HasOwnKey tells whether a sender signs with a key that its source does not have, so that
-// nobody else can sign as it does.
+// HasOwnKey tells whether a sender signs with a private key, so that nobody who has the source's
+// configuration can sign as it does.
 func HasOwnKey(v *verify.Verifier) bool { return v.Traits().Public || v.Traits().Fetches }
 
-// hasOwnKey is HasOwnKey of a preset, whose settings may not be given yet.
+// hasOwnKey does what HasOwnKey does for a preset, whose settings may not be given yet.
 func hasOwnKey(p verify.Profile) bool {
 	switch p.Algorithm {
 	case "ecdsa-p256-sha256", "ed25519":
@@ -107,8 +107,8 @@ func hasOwnKey(p verify.Profile) bool {
 	return signsByKey(p)
 }
 
-// Signs is what `grapnel send` signs with. own are the source's secrets: some senders name
-// one of them in what they sign.
+// Signs gives the secret with which `grapnel send` signs. own are the source's secrets: some
+// senders name one of them in what they sign.
 func (d *Development) Signs(p verify.Profile, own []verify.Secret) (verify.Secret, error) {
 	pair, err := keyMaker{seed: d.seed, rsa: d.rsa}.pair(p)
 	s := verify.Secret{Value: pair.Signs}
@@ -118,14 +118,14 @@ func (d *Development) Signs(p verify.Profile, own []verify.Secret) (verify.Secre
 	return s, err
 }
 
-// Trust is what a request is judged by that may be a sample: secrets in the place of the
-// source's, and a certificate in that of the sender's.
+// Trust is what a request that may be a sample is judged by: secrets to use instead of the
+// source's, and a certificate to use instead of the sender's.
 type Trust struct {
 	Secrets     []verify.Secret
 	Certificate []byte
 }
 
-// Trust gives what belongs to Signs.
+// Trust gives what verifies the samples that Signs signs.
 func (d *Development) Trust(v *verify.Verifier, own []verify.Secret) (Trust, error) {
 	p := v.Profile()
 	if v.Traits().Fetches {
@@ -136,7 +136,8 @@ func (d *Development) Trust(v *verify.Verifier, own []verify.Secret) (Trust, err
 	return Trust{Secrets: []verify.Secret{{Value: pair.Verifies}}}, err
 }
 
-// certificate is one of the key by itself, with the names that senders' certificates have.
+// certificate makes a self-signed certificate of the key, with the names that senders'
+// certificates have.
 func (d *Development) certificate() ([]byte, error) {
 	c := &x509.Certificate{
 		SerialNumber: big.NewInt(1),

@@ -7,8 +7,8 @@ import (
 	"github.com/grapnel/grapnel/internal/program"
 )
 
-// Doc is what the owner of a source must know of a sender, as Markdown. A fact
-// with ° after it was not checked against the sender's documentation.
+// Doc gives, as Markdown, what the owner of a source must know about a sender. A ° marks a fact
+// that was not checked against the sender's documentation.
 func Doc(name string) (string, bool) {
 	p, ok := Lookup(name)
 	if !ok {
@@ -59,7 +59,7 @@ func Doc(name string) (string, bool) {
 	return b.String(), true
 }
 
-// Table is every preset as a Markdown table, for the documentation.
+// Table gives all presets as a Markdown table, for the documentation.
 func Table() string {
 	var b strings.Builder
 	b.WriteString("| preset | sender | signature | signed content | window | told apart by | handshakes |\n")

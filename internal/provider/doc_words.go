@@ -21,7 +21,7 @@ func describeNeed(s verify.Setting, value string) string {
 	}
 }
 
-// describeSignature describes where a signature stands and how it is made.
+// describeSignature says where a signature stands and how it is made.
 func describeSignature(p verify.Profile) string {
 	s := p.Signature
 	where := strings.Join(s.Headers, " or ")
@@ -132,7 +132,7 @@ func describeDedupe(p verify.Profile) string {
 	}
 }
 
-// describeRepeats says after how long the same content is an event once more.
+// describeRepeats says after how long the same content counts as a new event.
 func describeRepeats(p verify.Profile) string {
 	if p.Again == 0 {
 		return ""

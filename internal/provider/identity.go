@@ -7,10 +7,10 @@ import (
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
-// EventID is the ID of the event that a verified request of a source brings. The
-// digest is that of the body where other events may share the ID, else empty. It
-// depends on nothing but what the signature binds; where nothing tells the events of a
-// source apart, each request gets an ID of its own.
+// EventID gives the ID of the event in a verified request of a source. The ID depends on nothing
+// but what the signature binds. Where nothing tells the events of a source apart, each request
+// gets an ID of its own. Where other events may share the ID, digest is the digest of the body,
+// else it is empty.
 func EventID(v *verify.Verifier, source string, r *verify.Request) (id, digest string) {
 	d := v.Distinguish(r)
 	switch {
@@ -31,13 +31,13 @@ func EventID(v *verify.Verifier, source string, r *verify.Request) (id, digest s
 	return event.IDByBody(source, d.Bytes), ""
 }
 
-// Identified is an event of a verified request, with the ID that the receiver gives it.
+// Identified is an event of a verified request with the ID that the receiver gives it.
 type Identified struct {
 	EventID string `json:"eventId"`
 	Type    string `json:"type"`
-	// Event is what the request says of it.
+	// Event holds what the request says of the event.
 	Event verify.Event `json:"event"`
-	// Digest is that of EventID.
+	// Digest is the digest that EventID gives.
 	Digest string `json:"-"`
 }
 

@@ -18,25 +18,25 @@ import (
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
-// KeyPair is a source's secret as its sender and as its receiver have it. The
+// KeyPair is a secret as the sender has it, to sign, and as the receiver has it, to verify. The
 // two are the same text, except where a scheme signs with a private key.
 type KeyPair struct{ Signs, Verifies string }
 
-// NewKeyPair makes a random secret of the form that a profile asks for.
+// NewKeyPair makes a random secret in the form that a profile asks for.
 func NewKeyPair(p verify.Profile) (KeyPair, error) {
 	var m keyMaker
 	_, _ = rand.Read(m.seed[:]) // It never fails.
 	return m.pair(p)
 }
 
-// keyMaker makes keys of any form: one seed gives the same, but for RSA, whose key is
-// given, or made.
+// keyMaker makes keys of any form from a seed: the same seed gives the same key. An RSA key is
+// given to it, or made at random.
 type keyMaker struct {
 	seed [ed25519.SeedSize]byte
 	rsa  *rsa.PrivateKey
 }
 
-// pair makes a secret of the form that a profile asks for.
+// pair makes a secret in the form that a profile asks for.
 func (m keyMaker) pair(p verify.Profile) (KeyPair, error) {
 	seed := m.seed[:]
 	private := ed25519.NewKeyFromSeed(seed)
@@ -73,7 +73,7 @@ func signsByKey(p verify.Profile) bool {
 	return p.Algorithm == "sns" || p.Algorithm == "paypal" || p.JWT != nil && !strings.HasPrefix(p.JWT.Algorithms[0], "HS")
 }
 
-// senderPair is the pair of such a scheme: Ed25519 where it takes that, else RSA.
+// senderPair makes the pair of such a scheme: Ed25519 if the scheme takes that, else RSA.
 func (m keyMaker) senderPair(p verify.Profile, private ed25519.PrivateKey) (KeyPair, error) {
 	if p.JWT != nil && p.JWT.JWKS == "" && slices.Contains(p.JWT.Algorithms, "EdDSA") {
 		return inPEM(private, private.Public())
@@ -92,10 +92,10 @@ func (m keyMaker) senderPair(p verify.Profile, private ed25519.PrivateKey) (KeyP
 	return pair, err
 }
 
-// rsaBits is the least size of a key that is taken.
+// rsaBits is the least size of an RSA key that verifiers take.
 const rsaBits = 2048
 
-// inPEM writes a pair of public-key cryptography as PEM.
+// inPEM writes a private key and its public key as PEM.
 func inPEM(private, public any) (KeyPair, error) {
 	secret, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {

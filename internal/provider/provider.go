@@ -1,6 +1,6 @@
-// Package provider holds the senders that grapnel knows: for each a verify
-// profile, facts for its owner and sample events, as embedded YAML. A preset
-// says nothing that a user's own `verify:` block could not say.
+// Package provider holds the senders that grapnel knows, as embedded YAML: for each a profile
+// that says how its requests are verified, facts for the owner of a source, and sample events. A
+// preset says nothing that a `verify:` block in grapnel.yaml could not say.
 package provider
 
 import (
@@ -21,16 +21,16 @@ import (
 //go:embed presets/*.yaml
 var files embed.FS
 
-// Preset is one sender.
+// Preset is a sender that grapnel knows.
 type Preset struct {
 	Name string `yaml:"-"`
-	// Aliases are other names of the same rule.
+	// Aliases are other names of the preset.
 	Aliases []string       `yaml:"aliases"`
 	Verify  verify.Profile `yaml:"verify"`
 	Sample  Samples        `yaml:"sample"`
 }
 
-// catalogue is every preset by its name, and the names by alias.
+// catalogue holds the presets by their names, and the names by alias.
 type catalogue struct {
 	presets map[string]Preset
 	aliases map[string]string
@@ -76,7 +76,7 @@ func (c *catalogue) read(file string) error {
 	return nil
 }
 
-// Names are the names of all presets, sorted, without aliases.
+// Names gives the names of all presets, sorted, without aliases.
 func Names() []string { return slices.Clone(loadPresets().names) }
 
 // Lookup finds a preset by its name or an alias.
@@ -86,12 +86,12 @@ func Lookup(name string) (Preset, bool) {
 	return p, ok
 }
 
-// Compile makes the verifier of a profile, a preset's or a user's own, with all
-// that grapnel can verify by code.
+// Compile makes the verifier of a profile, be it a preset's or a user's own, with the schemes
+// that are verified by code.
 func Compile(p verify.Profile) (*verify.Verifier, error) { return p.Compile(coded.Schemes()) }
 
-// IsBearer tells whether a preset's sender shows a token, or nothing, and signs nothing:
-// whoever has seen one of its requests can send any other.
+// IsBearer tells whether a sender signs nothing and shows at most a token. Whoever has seen one
+// of its requests can send any other.
 func IsBearer(p verify.Profile) bool { return coded.Schemes().IsBearer(p) }
 
 // Get finds the profile of a preset by its name or an alias. The caller may

@@ -11,20 +11,20 @@ import (
 	"github.com/grapnel/grapnel/internal/program"
 )
 
-// Samples are realistic events of a sender.
+// Samples holds realistic events of a sender.
 type Samples struct {
-	// ContentType of the events; default application/json.
+	// ContentType is the content type of the events; by default application/json.
 	ContentType string        `yaml:"content_type"`
 	Events      []SampleEvent `yaml:"events"`
 }
 
-// SampleEvent is a template of one event. Its places are ${ms}, ${s} and
-// ${time} (when), ${uuid}, ${id}, ${token}, ${sha1} and ${digits} (which).
+// SampleEvent is a template of one event. ${ms}, ${s} and ${time} stand for its time, ${uuid},
+// ${id}, ${token}, ${sha1} and ${digits} for what tells it from others.
 type SampleEvent struct {
 	Type    string            `yaml:"type"`
 	Headers map[string]string `yaml:"headers"`
 	Body    string            `yaml:"body"`
-	// Handshake marks a request that is answered and is no event.
+	// Handshake is set for a request of a handshake, which is no event.
 	Handshake bool `yaml:"handshake"`
 }
 
@@ -37,7 +37,7 @@ type Sample struct {
 	Body        []byte
 }
 
-// Types are the event types that a preset has samples of.
+// Types gives the event types of which a preset has samples.
 func Types(name string) []string {
 	p, _ := Lookup(name)
 	types := make([]string, len(p.Sample.Events))
@@ -47,9 +47,8 @@ func Types(name string) []string {
 	return types
 }
 
-// NewSample makes an event of a sender: eventType is one of Types, or empty for
-// the first. Events of different seeds are different events; those of one seed
-// and time are equal to the byte.
+// NewSample makes a sample event of a sender. eventType is one of Types, or empty for the first.
+// Different seeds give different events; the same seed and time give the same bytes.
 func NewSample(name, eventType, seed string, at time.Time) (Sample, error) {
 	p, ok := Lookup(name)
 	if !ok {

@@ -11,11 +11,11 @@ import (
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
-// Vector is one request and the verdict on it that is right.
+// Vector is a test vector: one request and the right verdict on it.
 type Vector struct {
 	ID       string `json:"id"`
 	Provider string `json:"provider"`
-	// Scheme is the name of a preset, or an alias.
+	// Scheme is the name or an alias of a preset.
 	Scheme     string            `json:"scheme"`
 	Name       string            `json:"name"`
 	Method     string            `json:"method"`
@@ -25,30 +25,30 @@ type Vector struct {
 	BodyBase64 string            `json:"body_base64"`
 	Secrets    []string          `json:"secrets"`
 	Config     VectorConfig      `json:"config"`
-	// Now is the time of the request in unix seconds; nil turns windows off.
+	// Now is the time of the request in Unix seconds; nil turns the timestamp window off.
 	Now *int64 `json:"now"`
-	// Expect is valid, or invalid:<reason>; only valid or not is normative.
+	// Expect is valid or invalid:<reason>. Only whether it is valid has to agree, not the reason.
 	Expect         string          `json:"expect"`
 	ExpectResponse *VectorResponse `json:"expect_response"`
 }
 
-// VectorConfig is what the source's owner configured.
+// VectorConfig holds the settings of the source.
 type VectorConfig struct {
-	// URL is the public one; default https://example.com and the path.
+	// URL is the public URL; by default https://example.com and the path.
 	URL string `json:"url"`
-	// Tolerance in seconds; null is off, absent the preset's own.
+	// Tolerance is in seconds. null turns the window off; without the key it is the preset's.
 	Tolerance json.RawMessage `json:"tolerance"`
-	// CertificatePEM is taken instead of one fetched.
+	// CertificatePEM is used instead of a certificate that would be fetched.
 	CertificatePEM string `json:"certificate_pem"`
 	WebhookID      string `json:"webhook_id"`
 	TokenHeader    string `json:"token_header"`
-	// KeyID is the name of the key that the secrets are, or a list of names.
+	// KeyID is the sender's name for the key, or a list of a name for each secret.
 	KeyID json.RawMessage `json:"key_id"`
-	// Leeway in seconds of a token's times.
+	// Leeway is the leeway for the times in a token, in seconds.
 	Leeway json.Number `json:"leeway"`
 }
 
-// VectorResponse is the answer a handshake, or an accepted event, must get.
+// VectorResponse is the answer that a handshake or an accepted event must get.
 type VectorResponse struct {
 	Status      int               `json:"status"`
 	ContentType string            `json:"content_type"`
@@ -62,22 +62,22 @@ type VectorResult struct {
 	Scheme string `json:"scheme"`
 	Name   string `json:"name"`
 	Expect string `json:"expect"`
-	// Got is in the form of Expect.
+	// Got is the verdict, in the form of Expect.
 	Got string `json:"got"`
-	// Agrees is whether valid or invalid is what was expected, and the answer too.
+	// Agrees tells whether valid or invalid is as expected, and the answer too.
 	Agrees bool `json:"agrees"`
-	// SameReason is whether the reason is the expected one too.
+	// SameReason tells whether the reason is as expected, too.
 	SameReason bool `json:"same_reason"`
-	// EventID is the ID that the receiver would give the event of a valid vector, in
-	// a source named as the scheme; empty for a handshake. Type is the event's.
+	// EventID is the ID that the receiver would give the event of a valid vector, in a source
+	// that is named as the scheme; empty for a handshake. Type is the type of the event.
 	EventID string `json:"eventId,omitempty"`
 	Type    string `json:"type,omitempty"`
-	// Events are those of a batch, which has no one ID.
+	// Events are the events of a batch, which has no ID of its own.
 	Events []Identified `json:"events,omitempty"`
 	// Bearer tells that the request proves knowledge of a token, and nothing of what
 	// it carries.
 	Bearer bool `json:"bearer,omitempty"`
-	// Detail is our sentence, or what was wrong with the answer.
+	// Detail is the sentence of the verdict, or says what was wrong with the answer.
 	Detail string `json:"detail,omitempty"`
 }
 
@@ -120,7 +120,7 @@ func (x *Vector) Run() VectorResult {
 // maxVectorBody bounds a body that is decompressed.
 const maxVectorBody = 64 << 20
 
-// judge takes the steps that the receiver takes, notes the event and gives the answer.
+// judge takes the same steps as the receiver, notes the event and gives the answer.
 func (x *Vector) judge(res *VectorResult) (*verify.Answer, error) {
 	v, err := x.verifier()
 	if err != nil {
@@ -171,7 +171,7 @@ func refusedAnswer(a *verify.Answer, err error) (*verify.Answer, error) {
 	return a, err
 }
 
-// compare says what of an answer is not as expected.
+// compare says what in an answer is not as expected.
 func (want *VectorResponse) compare(got *verify.Answer) string {
 	if got == nil {
 		return "there was no answer"
@@ -184,7 +184,7 @@ func (want *VectorResponse) compare(got *verify.Answer) string {
 	}
 	for name, value := range want.Headers {
 		text := got.Headers[name]
-		// CloudEvents lets a receiver answer * where it grants any rate or origin.
+		// CloudEvents lets a receiver answer * to grant any rate or origin.
 		if text != value && (text != "*" || !strings.HasPrefix(strings.ToLower(name), "webhook-allowed-")) {
 			return fmt.Sprintf("the header %s is %q, not %q", name, text, value)
 		}

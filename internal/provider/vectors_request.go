@@ -12,7 +12,7 @@ import (
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
-// verifier compiles the scheme with the vector's configuration.
+// verifier compiles the preset with the vector's settings.
 func (x *Vector) verifier() (*verify.Verifier, error) {
 	p, ok := Get(x.Scheme)
 	if !ok {
@@ -83,7 +83,7 @@ func (x *Vector) options() (verify.Options, error) {
 	return o, nil
 }
 
-// secrets are the vector's, with the names of their keys where it gives them.
+// secrets gives the vector's secrets, with the names of their keys where it has them.
 func (x *Vector) secrets() []verify.Secret {
 	var names []string
 	var one string

@@ -12,11 +12,11 @@ import (
 	"strings"
 )
 
-// maxChallenge bounds what is echoed.
+// maxChallenge is the most bytes of a challenge that are sent back.
 const maxChallenge = 4096
 
-// Handshake answers a handshake of a phase; nil where r is none. The error is
-// trouble of ours or a third party's: the receiver answers 503.
+// Handshake gives the answer to a handshake, nil where the request is none in this phase. An
+// error means trouble of ours or of a third party: the receiver answers 503.
 func (v *Verifier) Handshake(r *Request, secrets []Secret, ph Phase, o Options) (*Answer, error) {
 	if len(v.handshakes) == 0 && v.coded == nil {
 		return nil, nil
@@ -57,14 +57,14 @@ func (q *reading) matches(h *handshake) bool {
 		}
 	}
 	if h.challenge != nil && len(h.equals) == 0 {
-		// Nothing but its challenge tells it from an event.
+		// Only the challenge tells this handshake from an event.
 		_, n := q.read(h.challenge)
 		return n != absent
 	}
 	return true
 }
 
-// answer makes the answer of a handshake that matches; nil where it turns out
+// answer makes the answer to a request that matches a handshake; nil where the request turns out
 // to be none.
 func (q *reading) answer(h *handshake, secrets []Secret, o *Options) *Answer {
 	a := &Answer{Name: h.Name, Status: h.Answer.Status, ContentType: h.Answer.ContentType}
@@ -99,7 +99,7 @@ func (q *reading) answer(h *handshake, secrets []Secret, o *Options) *Answer {
 	return q.fill(a, h, challenge, secret)
 }
 
-// fill writes the templates of an answer.
+// fill fills in the templates of an answer.
 func (q *reading) fill(a *Answer, h *handshake, challenge, secret string) *Answer {
 	escaped := strings.Contains(a.ContentType, "json")
 	for name, parts := range h.headers {
@@ -149,8 +149,8 @@ func (q *reading) checkShared(h *handshake, secrets []Secret, o *Options) *Failu
 	return nil
 }
 
-// signing is the secret an answer is signed with: of a signed handshake the one
-// that vouched for it, else the first that counts.
+// signing gives the secret with which an answer is signed: the one that the request was signed
+// with, else the first active one.
 func (q *reading) signing(h *handshake, secrets []Secret, o *Options) (string, bool) {
 	for _, s := range secrets {
 		if s.Value == "" || !s.Active(o.Now) {
@@ -196,7 +196,7 @@ func (q *reading) expand(parts []replyPart, challenge, secret string, escaped bo
 	return b.String()
 }
 
-// jsonEscape writes a text as the inside of a JSON string.
+// jsonEscape escapes a text as it stands between the quotes of a JSON string.
 func jsonEscape(s string) string {
 	var b bytes.Buffer
 	_ = json.NewEncoder(&b).Encode(s) // A string in a buffer never fails.
@@ -204,15 +204,16 @@ func jsonEscape(s string) string {
 	return quoted[1 : len(quoted)-1]
 }
 
-// isPlainToken is the shape a challenge must have before it is signed:
-// [A-Za-z0-9_=.-]{1,256}. It excludes v0:{ts}:{body} and every JSON text, so
-// that no answer of ours is a signature of an event.
+// isPlainToken tells whether a challenge may be signed: it must match [A-Za-z0-9_=.-]{1,256}.
+// That excludes v0:{ts}:{body} and every JSON text, so that no answer of ours can serve as the
+// signature of an event.
 func isPlainToken(s string) bool { return onlyHolds(s, "_=.-", maxPlainToken) }
 
-// maxPlainToken bounds a challenge that is signed.
+// maxPlainToken is the most bytes of a challenge that is signed.
 const maxPlainToken = 256
 
-// isHeaderText is what we echo in a header: host names, origins and rates.
+// isHeaderText tells whether a text may be sent back in a header: host names, origins and rates
+// may.
 func isHeaderText(s string) bool { return onlyHolds(s, "_=.-:/*, ", 256) }
 
 func onlyHolds(s, extra string, longest int) bool {

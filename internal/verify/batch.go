@@ -10,25 +10,26 @@ import (
 	"strings"
 )
 
-// Batch says that a body may hold several events: a list of them, or one with a list in
-// which each item is an event. What comes of it are the events as they would have come
-// one by one.
+// Batch says that a body may hold several events. The body is a list of events, or an event with
+// a list in which each item stands for one event. Each event is then treated as if it had come
+// alone.
 type Batch struct {
-	// ContentType is that of a body that is a batch; other bodies are one event. Empty: a
-	// body that is or has a list. It must be empty where the header is not signed.
+	// ContentType is the content type of bodies that are batches; a body of any other type is one
+	// event. Without it a body that is a list, or has one, is a batch. It must be empty where the
+	// header is not signed.
 	ContentType string `yaml:"content_type"`
-	// Items is the JSON path of the list; empty: the body is the list. An event has the
-	// body with one item in the list, or the item alone.
+	// Items is the JSON path of the list; without it the body is the list. The body of each event
+	// is the whole body with only its item in the list, or with As the item alone.
 	Items string `yaml:"items"`
-	// As is the content type of an event that is the item alone.
+	// As is the content type of events whose body is the item alone.
 	As string `yaml:"as"`
 }
 
-// maxBatch is how many events one body may hold. Each is made durable before the sender is
-// answered.
+// maxBatch is the most events in one body. All are made durable before the sender is answered.
 const maxBatch = 5000
 
-// maxBeside is how much the events of one body may have of what stands beside their list.
+// maxBeside bounds, in bytes, the copies of what stands beside the list: each event of a batch
+// has one.
 const maxBeside = 4 << 20
 
 // batch compiles the block.
@@ -55,9 +56,9 @@ func (c *compiler) batch() {
 	}
 }
 
-// Events gives the requests of the single events that a verified request brings: itself,
-// or one for each event of a batch, whose ID is that of the event had it come by itself.
-// The error is a *Failure: the request can't be read as this sender's are.
+// Events gives a request for each event of a verified request: the request itself, or one for
+// each event of a batch. An event's ID is the same as if it had come alone. The error is a
+// *Failure: the request can't be read.
 func (v *Verifier) Events(r *Request) ([]*Request, error) {
 	if f := v.checkAttributes(r); f != nil {
 		return nil, f
@@ -72,7 +73,7 @@ func (v *Verifier) Events(r *Request) ([]*Request, error) {
 	case len(items) > maxBatch:
 		return nil, Refuse(MalformedBody, fmt.Sprintf("the body holds more than %d events; let the sender send fewer at once", maxBatch))
 	case v.items != nil && len(items) == 1:
-		return []*Request{r}, nil // It goes on as it came.
+		return []*Request{r}, nil // The request is one event.
 	case v.items != nil && len(items)*(len(r.Body)-(at.to-at.from)) > maxBeside:
 		return nil, Refuse(MalformedBody, "what stands beside the list is too long for so many events, as each has it")
 	}
@@ -87,7 +88,7 @@ func (v *Verifier) Events(r *Request) ([]*Request, error) {
 		if v.items != nil {
 			one.Body = slices.Concat(r.Body[:at.from], []byte("["), one.Body, []byte("]"), r.Body[at.to:])
 		} else {
-			// What the other headers say, they say of the whole.
+			// The other headers are about the whole body.
 			one.Header = HTTPHeader{"Content-Type": {v.p.Batch.As}}
 		}
 		all[i] = &one
@@ -95,7 +96,7 @@ func (v *Verifier) Events(r *Request) ([]*Request, error) {
 	return all, nil
 }
 
-// isBatch tells whether a request brings the events of a list, be they none.
+// isBatch tells whether a request holds a list of events, even an empty one.
 func (v *Verifier) isBatch(r *Request) bool {
 	if v.p.Batch == nil || len(r.Body) == 0 {
 		return false
@@ -112,7 +113,7 @@ func (v *Verifier) isBatch(r *Request) bool {
 	return strings.EqualFold(kind, v.p.Batch.ContentType)
 }
 
-// list finds the list of a body and its items.
+// list finds the list in a body, and its items.
 func (v *Verifier) list(body []byte) (at span, items []span, ok bool) {
 	at = span{len(body) - len(bytes.TrimPrefix(body, []byte(byteOrderMark))), len(body)}
 	if v.items != nil {
@@ -136,6 +137,6 @@ func (v *Verifier) list(body []byte) (at span, items []span, ok bool) {
 	return at, items, true
 }
 
-// name is what tells an event of a batch from all others where it has no ID of its own:
-// the whole that came, and its place.
+// name tells an event of a batch from all others where it has no ID of its own: by the whole body
+// that came, and by its place in it.
 func (r *Request) name() []byte { return fmt.Appendf(nil, "batch %s %d", r.batch, r.place) }

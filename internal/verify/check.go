@@ -41,7 +41,7 @@ func (v *Verifier) token() bool {
 	return false
 }
 
-// checkSignature tries every active secret on every signature.
+// checkSignature tries every active secret on every signature of the request.
 func (q *reading) checkSignature(secrets []Secret, now time.Time) *Failure {
 	t := keyTrial{left: maxAsymmetric}
 	known := false
@@ -77,7 +77,7 @@ func (q *reading) checkSignature(secrets []Secret, now time.Time) *Failure {
 	}
 }
 
-// keyTrial is how the attempts on one request went.
+// keyTrial counts the attempts on one request and notes how they went.
 type keyTrial struct {
 	judged   bool // a signature could be decoded and was compared
 	keyFault error
@@ -127,7 +127,7 @@ func (q *reading) tryDigest(k *key, secret string, n int, t *keyTrial) bool {
 	return false
 }
 
-// digest is the HMAC or hash of the content under one secret.
+// digest gives the HMAC or hash of the content under one secret.
 func (q *reading) digest(k *key, secret string) []byte {
 	h := q.v.state(k)
 	q.writeContent(h, secret)
@@ -191,9 +191,9 @@ func oneOf(list []string, text string) bool {
 	return false
 }
 
-// checkToken compares what the sender shows with the secrets, once or, where
-// each element of a list shows it, every time. Both are hashed first, so that
-// not even a length is told.
+// checkToken compares the token that the sender shows with the secrets. Where each element of a
+// list shows a token, all of them are compared. Both sides are hashed first, so that the time
+// tells nothing, not even a length.
 func (q *reading) checkToken(secrets []Secret, o *Options) *Failure {
 	if len(q.sigs) > 1 && q.v.each == nil {
 		return Refuse(MalformedSignature, "the credentials are not written as this sender writes them").at(StepCredentials)
@@ -216,7 +216,7 @@ func (q *reading) checkToken(secrets []Secret, o *Options) *Failure {
 	return nil
 }
 
-// isOneOf tells whether a text is one of the secrets that count now.
+// isOneOf tells whether a text is one of the active secrets.
 func isOneOf(text string, secrets []Secret, now time.Time) bool {
 	got := sha256.Sum256([]byte(text))
 	match := 0
@@ -231,7 +231,7 @@ func isOneOf(text string, secrets []Secret, now time.Time) bool {
 	return match == 1
 }
 
-// shown takes the credentials out of an Authorization header (RFC 7617, 6750).
+// shown reads the credentials from an Authorization header (RFC 7617 and 6750).
 func (q *reading) shown(text string) (string, bool) {
 	if q.v.p.Algorithm == algToken || q.fromBody && q.v.p.Algorithm == algBearer {
 		return text, text != ""

@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// Fault is one thing wrong with a profile: the path of the field, as in the
-// YAML (signature.headers, handshakes[0].answer.body), and a sentence.
+// Fault is one thing that is wrong with a profile: the path of the field, written as in the YAML
+// (signature.headers, handshakes[0].answer.body), and a sentence.
 type Fault struct{ Field, Text string }
 
-// Faults are all that is wrong with a profile.
+// Faults is everything that is wrong with a profile.
 type Faults []Fault
 
 // Error lists every fault, a line each.
@@ -24,14 +24,14 @@ func (f Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// grammars of signature headers.
+// The grammars of signature headers.
 const (
 	grammarPlain = "plain"
 	grammarKV    = "kv"
 	grammarList  = "list"
 )
 
-// kinds of bodies.
+// The kinds of bodies.
 const (
 	bodyJSON  = "json"
 	bodyForm  = "form"
@@ -39,7 +39,7 @@ const (
 	bodyBytes = "bytes"
 )
 
-// ways to tell events apart.
+// The ways to tell events apart.
 const (
 	dedupeID     = "id"
 	dedupeFields = "fields"
@@ -55,9 +55,8 @@ type compiler struct {
 	faults Faults
 }
 
-// Compile checks a profile and makes it ready. coded are the algorithms that data
-// cannot say; nil leaves those out. It reports every fault at once: the error is
-// Faults.
+// Compile checks a profile and makes its Verifier. coded holds the schemes that are verified by
+// code; nil leaves those out. All faults are reported at once: the error is of type Faults.
 func (p Profile) Compile(coded Schemes) (*Verifier, error) {
 	c := &compiler{p: p.withDefaults(), v: &Verifier{}, coded: coded}
 	c.v.p = c.p
@@ -107,7 +106,7 @@ func (c *compiler) fault(field, format string, args ...any) {
 	c.faults = append(c.faults, Fault{field, fmt.Sprintf(format, args...)})
 }
 
-// oneOf faults a field whose value is none of the list.
+// oneOf reports a field whose value is not on the list.
 func (c *compiler) oneOf(field, value string, list ...string) {
 	if !slices.Contains(list, value) {
 		c.fault(field, "%q is unknown; use one of %s", value, strings.Join(list, ", "))
@@ -131,8 +130,7 @@ func (c *compiler) source(field, text string) source {
 	return s
 }
 
-// params checks that what the source's owner must give is there, and that
-// nothing is given that the profile does not know.
+// params checks that all required settings are given, and none that the profile does not know.
 func (c *compiler) params() {
 	for _, s := range c.p.Settings {
 		if s.Required && c.p.Params[s.Name] == "" {
@@ -189,7 +187,7 @@ func (c *compiler) algorithm() {
 	}
 }
 
-// codedNames are the algorithms of the coded verifiers, for a list of names.
+// codedNames lists the names of the coded schemes.
 func (c *compiler) codedNames() string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(c.coded)) {
@@ -198,7 +196,7 @@ func (c *compiler) codedNames() string {
 	return b.String()
 }
 
-// describe notes the traits of a scheme that a template says.
+// describe derives the traits of a scheme from its content template.
 func (c *compiler) describe() {
 	if c.v.coded != nil {
 		return
@@ -213,8 +211,8 @@ func (c *compiler) describe() {
 	}
 }
 
-// apart chooses how events are told apart where the profile does not say: by the
-// body, or by what is signed where that is not the body.
+// apart chooses how events are told apart where the profile does not say: by the body, or by what
+// is signed where the body is not signed.
 func (c *compiler) apart() {
 	t := c.v.traits
 	if c.p.Dedupe == "" {
@@ -226,7 +224,7 @@ func (c *compiler) apart() {
 	c.v.p.Dedupe = c.p.Dedupe
 }
 
-// kinds checks the closed lists.
+// kinds checks the fields that take one of a few values.
 func (c *compiler) kinds() {
 	c.oneOf("key", c.p.Key, keyRaw, keyHex, keyBase64, keyBase64URL, keyWhsec, keyWhpk, keySPKI, keyQQBot)
 	c.oneOf("body", c.p.Body, bodyJSON, bodyForm, bodyMulti, bodyBytes)
@@ -260,7 +258,7 @@ func (c *compiler) guards() {
 	}
 }
 
-// dedupe checks that what tells events apart is under the signature.
+// dedupe checks that the signature covers what tells events apart.
 func (c *compiler) dedupe() {
 	switch c.p.Dedupe {
 	case dedupeID:
@@ -302,7 +300,7 @@ func (c *compiler) fields() {
 	}
 }
 
-// signed compiles what a signature is made over and where it stands.
+// signed compiles what is signed and where the signature stands.
 func (c *compiler) signed() {
 	parts, err := parseContent(c.p.Content, c.p.Params)
 	if err != nil {
@@ -325,7 +323,7 @@ func (c *compiler) signed() {
 	}
 }
 
-// signs tells whether the content holds a place.
+// signs tells whether the content template holds a place of this kind.
 func (c *compiler) signs(k partKind) bool {
 	return slices.ContainsFunc(c.v.content, func(p contentPiece) bool { return p.kind == k })
 }

@@ -20,16 +20,16 @@ const (
 	partPlace
 )
 
-// contentPiece is one piece of a content template.
+// contentPiece is a literal or a place of a content template.
 type contentPiece struct {
 	kind  partKind
 	text  string // of a literal
 	place place  // of header, query and json
 }
 
-// scanTemplate cuts a template into literals and places. A place is a name of
-// small letters, maybe with a colon and an argument, in braces; every other
-// brace is a literal, so that JSON can be written as it is.
+// scanTemplate cuts a template into literals and places. A place is a name of small letters in
+// braces, maybe with a colon and an argument. Every other brace is a literal, so that JSON can be
+// written as it is.
 func scanTemplate(text string, literal func(string), named func(name, arg string) error) error {
 	rest := text
 	for rest != "" {
@@ -152,7 +152,7 @@ func (q *reading) appendPart(buf []byte, i int, secret string) []byte {
 	return append(buf, q.partText(i, secret)...)
 }
 
-// partText is the text of a part that is not the body.
+// partText gives the text of a part other than the body.
 func (q *reading) partText(i int, secret string) string {
 	switch p := &q.v.content[i]; p.kind {
 	case partLiteral:
@@ -175,8 +175,8 @@ func (q *reading) partText(i int, secret string) string {
 	}
 }
 
-// url is the URL as it came or, in the second try, with the escapes undone that
-// the profile names.
+// url gives the URL as it came or, at the second try, with those escapes undone that the profile
+// names.
 func (q *reading) url(u string) string {
 	if !q.unescape {
 		return u

@@ -1,7 +1,5 @@
-// Package verify decides whether a request comes from the sender it claims to
-// come from. A [Profile] says as data what a sender signs and how; Compile
-// turns it into a [Verifier]. Presets and a user's own `verify:` block are both
-// profiles: nothing a preset can say is out of a user's reach. Where data
-// cannot say a rule (Twilio, AWS SNS, PayPal, JWT), a [Coded] verifier stands
-// behind the same Verifier.
+// Package verify decides whether a request comes from the sender it claims to come from. A
+// [Profile] says as data what a sender signs and how; Compile turns it into a [Verifier]. Presets
+// and `verify:` blocks are both profiles, so a user can write all that a preset can. Where data
+// can't express a rule (Twilio, AWS SNS, PayPal, JWT), the Verifier calls a [Coded] one.
 package verify

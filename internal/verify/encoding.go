@@ -6,23 +6,22 @@ import (
 	"strings"
 )
 
-// maxSignature bounds the text of one signature header: no sender comes near,
-// and work for a stranger stays small.
+// maxSignature is the most bytes of a signature header. No sender comes near, and strangers can
+// cause little work.
 const maxSignature = 8 << 10
 
-// maxCandidates bounds the signatures of one request that are tried. DocuSign
-// sends at most 100.
+// maxCandidates is the most signatures of one request that are tried. DocuSign sends up to 100.
 const maxCandidates = 100
 
-// encodings of signatures.
+// The encodings of signatures.
 const (
 	encHex       = "hex"
 	encBase64    = "base64"
 	encBase64URL = "base64url"
 )
 
-// base64 decoders that refuse set trailing bits: otherwise two texts would
-// decode to one signature.
+// base64Decoder gives a decoder that refuses set trailing bits: otherwise two texts would decode
+// to the same signature.
 func base64Decoder(encoding string) *base64.Encoding {
 	if encoding == encBase64URL {
 		return base64.RawURLEncoding.Strict()
@@ -30,8 +29,8 @@ func base64Decoder(encoding string) *base64.Encoding {
 	return base64.StdEncoding.Strict()
 }
 
-// decodeExact decodes text into buf when it is the encoding of exactly size
-// bytes. The length is checked on the text, so that no white space slips in.
+// decodeExact decodes text into buf if it encodes exactly size bytes. The length of the text is
+// checked, so that no white space slips in.
 func decodeExact(buf []byte, encoding, text string, size int) ([]byte, bool) {
 	if encoding == encHex {
 		if len(text) != 2*size {
@@ -48,7 +47,7 @@ func decodeExact(buf []byte, encoding, text string, size int) ([]byte, bool) {
 	return buf[:n], err == nil && n == size
 }
 
-// hexDecode is hex.Decode for a string, either case.
+// hexDecode does what hex.Decode does, for a string.
 func hexDecode(dst []byte, text string) (int, bool) {
 	for i := 0; i+1 < len(text); i += 2 {
 		hi, lo := nibble(text[i]), nibble(text[i+1])
@@ -73,7 +72,7 @@ func nibble(c byte) byte {
 	}
 }
 
-// decodeDER decodes a signature whose length varies (ASN.1).
+// decodeDER decodes a signature in ASN.1, whose length varies.
 func decodeDER(encoding, text string) ([]byte, bool) {
 	const longest = 2 * 80
 	if text == "" || len(text) > longest || strings.ContainsAny(text, "\r\n") {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Reason is why a request was refused. The names are stable: metrics, logs and
-// test vectors carry them.
+// Reason says why a request was refused. The names must not change: metrics, logs and test
+// vectors hold them.
 type Reason string
 
 // The reasons.
@@ -117,9 +117,8 @@ func (f *Failure) Error() string {
 // redirects and must bound the size of what it reads.
 type Fetch = func(ctx context.Context, url string) ([]byte, error)
 
-// Instant is the time at which certificates and tokens must be valid. Unlike a
-// tolerance their validity is never turned off: without a time of the request the
-// present counts.
+// Instant gives the time at which certificates and tokens must be valid: Now or, where that is
+// zero, the present. Unlike the window, their validity is never left unchecked.
 func (o Options) Instant() time.Time {
 	if o.Now.IsZero() {
 		return time.Now()
@@ -129,22 +128,21 @@ func (o Options) Instant() time.Time {
 
 // Options are the circumstances in which a request is judged.
 type Options struct {
-	// Context bounds fetches of certificates and key sets; nil is Background.
+	// Context bounds fetches of certificates and key sets; nil stands for context.Background.
 	Context context.Context
-	// Now is the time of the request; zero turns the window off.
+	// Now is the time of the request; zero turns the timestamp window off.
 	Now time.Time
-	// Tolerance replaces both tolerances of the profile when it is not nil; a
-	// negative one turns the window off. A profile that is laxer to the future
-	// than to the past stays so.
+	// Tolerance, unless it is nil, replaces both tolerances of the profile; a negative one turns
+	// the window off. A profile that allows more to the future than to the past goes on doing so.
 	Tolerance *time.Duration
 	// Fetch gets a certificate or key set; nil refuses what needs one. It must
 	// check the size and follow no redirect.
 	Fetch Fetch
-	// Client is who sent the request. Fetches that a request asks for before anything of it
-	// is verified are counted by client, so that a stranger uses up its own only.
+	// Client names the client that sent the request. Fetches for requests that are not verified
+	// yet are counted by client, so that strangers use up only their own share.
 	Client string
-	// Certificate is a PEM that is taken as it is instead of one fetched, without
-	// building its chain; its validity at Now is still checked. In the place of a
-	// key set its key counts.
+	// Certificate is a PEM certificate to use instead of a fetched one. No chain is built for it,
+	// but it must be valid at Now. Where a scheme uses a key set, the key of the certificate is
+	// used instead.
 	Certificate []byte
 }

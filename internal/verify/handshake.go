@@ -5,59 +5,57 @@ import (
 	"net/http"
 )
 
-// Handshake is a request by which a sender tries out an endpoint, and its
-// answer.
+// Handshake is a request by which a sender tries an endpoint out, and the answer to it.
 type Handshake struct {
 	// Name is the handshake's, for metrics.
 	Name string `yaml:"name"`
-	// Signed says that the handshake counts only after the signature was verified.
+	// Signed says that the handshake is answered only after the signature was verified.
 	Signed bool `yaml:"signed"`
 	// Match says which requests are the handshake.
 	Match Match `yaml:"match"`
-	// Challenge is the source of {challenge}.
+	// Challenge says where the text is found that {challenge} stands for.
 	Challenge string `yaml:"challenge"`
-	// Token is a source that must equal Expect.
+	// Token says where a token is found that must equal Expect.
 	Token string `yaml:"token"`
-	// Expect is what Token must equal: {param:x}, else one of the secrets. Where it does
-	// not, the answer is 403.
+	// Expect is the text that Token must equal, written {param:x}; without it Token must equal
+	// one of the secrets. Otherwise the answer is 403.
 	Expect string `yaml:"expect"`
-	// SelfSigned is a source that holds the very key the request is signed with
-	// (Notion's first request). The answer is given, nothing of it is trusted,
-	// and the owner is shown the key.
+	// SelfSigned says where a request holds the very key that it is signed with, as Notion's
+	// first request does. It is answered, nothing in it is trusted, and the source's owner is
+	// shown the key.
 	SelfSigned string `yaml:"self_signed"`
 	// Answer is the template of the answer.
 	Answer Reply `yaml:"answer"`
 }
 
-// Match says which requests are the handshake: all that is given must hold.
+// Match says which requests are the handshake: all given conditions must hold.
 type Match struct {
-	// Method defaults to POST.
+	// Method is the method of the request; by default POST.
 	Method string `yaml:"method"`
-	// Present are sources that must be there.
+	// Present names places that must hold a text.
 	Present []string `yaml:"present"`
-	// Equals are sources and the values that they must have.
+	// Equals names places and the texts that they must hold.
 	Equals map[string]string `yaml:"equals"`
-	// Absent are sources that must not be there.
+	// Absent names places that must hold nothing.
 	Absent []string `yaml:"absent"`
 }
 
-// Reply is the template of an answer. Places: {challenge}; {hmac:hex} and
-// {hmac:base64}, the HMAC-SHA256 of the challenge; {ed25519:hex}, its signature
-// under the key derived from a QQ bot's secret; {body:path}, {query:x},
-// {header:X} and {param:x}. In a JSON answer they are escaped as JSON strings.
+// Reply is the template of an answer. It may hold {challenge}; {hmac:hex} and {hmac:base64}, the
+// HMAC-SHA256 of the challenge; {ed25519:hex}, its signature under the key derived from a QQ
+// bot's secret; {body:path}, {query:x}, {header:X} and {param:x}. In a JSON answer they are
+// escaped as JSON strings.
 type Reply struct {
-	// Status is that of the answer.
+	// Status is the HTTP status of the answer.
 	Status int `yaml:"status"`
-	// ContentType is the answer's.
+	// ContentType is the media type of the answer.
 	ContentType string `yaml:"content_type"`
 	// Headers are added to the answer.
 	Headers map[string]string `yaml:"headers"`
-	// Body is that of the answer, with places.
+	// Body is the body of the answer.
 	Body string `yaml:"body"`
 }
 
-// Answer is what a handshake is answered with. Challenges are echoed as
-// text/plain with nosniff.
+// Answer is the answer to a handshake. Challenges are sent back as text/plain with nosniff.
 type Answer struct {
 	// Name is the handshake's, for metrics.
 	Name        string
@@ -65,17 +63,17 @@ type Answer struct {
 	ContentType string
 	Headers     map[string]string
 	Body        []byte
-	// Note is something the owner must see, as Notion's verification token is.
-	// It holds only A-Z a-z 0-9 _ = . - beside our own words.
+	// Note is something that the source's owner must see, such as Notion's verification token.
+	// Besides our own words it holds only A-Z a-z 0-9 _ = . and -.
 	Note string
-	// Refused is why the handshake was turned down, nil where it was not.
+	// Refused says why the handshake was turned down; nil if it was not.
 	Refused *Failure
 }
 
-// Phase is when a handshake is looked for.
+// Phase says when a handshake is looked for.
 type Phase bool
 
-// Phases of a request.
+// The phases of a request.
 const (
 	Unsigned Phase = false // before verification
 	Signed   Phase = true  // after it
@@ -102,7 +100,7 @@ type equality struct {
 	text   string
 }
 
-// handshake is a Handshake, compiled.
+// handshake is a compiled Handshake.
 type handshake struct {
 	Handshake
 	present, absent          []source

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// identity is where an event's attributes stand, compiled.
+// identity is a compiled Identity.
 type identity struct {
 	kind, id, subject, time source
 	format                  string
@@ -29,15 +29,15 @@ func (c *compiler) identity() {
 	}
 }
 
-// Event is what a request says of its event. Empty means that it says nothing,
-// or more than one thing. Texts are the sender's, of any length and content.
+// Event is what a request says of its event. An empty field means that the request says nothing,
+// or more than one thing. The texts are the sender's, of any length and content.
 type Event struct {
 	Type, ID, Subject string
 	Time              time.Time
 }
 
-// Identify reads an event's attributes. Call it after Verify: before, they are
-// whatever a stranger wrote.
+// Identify reads an event's attributes. Call it only after Verify: before that, a stranger may
+// have written them.
 func (v *Verifier) Identify(r *Request) Event {
 	q := v.open(r)
 	defer q.close()
@@ -55,22 +55,22 @@ func (v *Verifier) Identify(r *Request) Event {
 	return e
 }
 
-// Distinction is what tells an event from others of its source: one text of the sender,
-// fields of the body, or bytes.
+// Distinction is what tells an event from others of its source: an ID of the sender, fields of
+// the body, or bytes.
 type Distinction struct {
-	// ID is the sender's own ID of the event; empty where By says otherwise.
+	// ID is the sender's own ID of the event; empty where Fields or Bytes identify it.
 	ID string
-	// Fields are those of the body that identify; the whole of it counts where they
-	// are not there, or can't be read in one way.
+	// Fields are the fields of the body that identify the event. Where they are missing, or can
+	// be read in more than one way, the whole body identifies it.
 	Fields []Field
-	// Bytes identify where neither ID nor Fields do: the body where the signature is
-	// over its bytes, else all that is signed. Nil means that nothing does, and each
-	// request is an event of its own.
+	// Bytes identify the event where neither ID nor Fields do: the body if the signature covers
+	// its bytes, else all that is signed. If Bytes is nil too, nothing identifies the event, and
+	// each request is an event of its own.
 	Bytes []byte
 }
 
-// Distinguish reads what tells the event of a verified request apart. It depends on
-// nothing but what the signature binds. The bytes may be the request's.
+// Distinguish reads what tells the event of a verified request from others. The result depends on
+// nothing but what the signature binds. Its bytes may share memory with the request.
 func (v *Verifier) Distinguish(r *Request) Distinction {
 	i := Distinction{}
 	switch v.p.Dedupe {
@@ -92,8 +92,8 @@ func (v *Verifier) Distinguish(r *Request) Distinction {
 	return i
 }
 
-// identifying are the bytes that identify an event by all that is signed, or by the
-// body where that is.
+// identifying gives the bytes that identify an event: the body if the signature covers it, else
+// all that is signed.
 func (v *Verifier) identifying(r *Request) []byte {
 	switch {
 	case r.batch != "" && !v.traits.SignsItems:
@@ -113,8 +113,8 @@ func (v *Verifier) identifying(r *Request) []byte {
 	return content
 }
 
-// signedContent is the content with each part in the one spelling that it has in
-// identities.
+// signedContent gives the signed content with each part in one fixed spelling, so that the same
+// event always gives the same bytes.
 func (v *Verifier) signedContent(r *Request) ([]byte, error) {
 	if v.coded != nil || v.content == nil {
 		return v.Content(r)
@@ -131,8 +131,8 @@ func (v *Verifier) signedContent(r *Request) ([]byte, error) {
 	return q.appendContent([]byte{}, ""), nil
 }
 
-// readID gives the sender's ID of the event; empty where there is none that can be
-// read in one way alone.
+// readID gives the sender's ID of the event; empty where there is none, or where it can be read
+// in more than one way.
 func (q *reading) readID() string {
 	q.exact, q.hidden = true, true
 	defer func() { q.exact = false }()
@@ -144,9 +144,9 @@ func (q *reading) readID() string {
 	return ""
 }
 
-// readApart reads joined places so that no other texts give the same: between them
-// stands a space, which is written %20 in them, as % is %25. A + leaves the place of
-// what is absent empty.
+// readApart joins the texts of several places so that no other texts give the same result: a
+// space stands between them, and in the texts a space is written %20 and a % is written %25. With
+// +, an absent text leaves its place empty.
 func (q *reading) readApart(j *joint) (string, presence) {
 	if len(j.places) == 1 {
 		return q.readPlace(&j.places[0])
@@ -167,8 +167,8 @@ func (q *reading) readApart(j *joint) (string, presence) {
 	return strings.Join(texts, " "), once
 }
 
-// BodyOK tells whether the body is of the kind that the sender sends. An empty
-// body is none of JSON's business: some senders have events without one.
+// BodyOK tells whether the body is of the kind that the sender sends. An empty body is allowed
+// even where JSON is expected: some senders have events without a body.
 func (v *Verifier) BodyOK(r *Request) bool {
 	switch v.p.Body {
 	case bodyJSON:
@@ -189,11 +189,10 @@ func isJSONType(r *Request) bool {
 	return err == nil && kind == "application/json"
 }
 
-// Allows tells whether a method is one that events or handshakes of this sender
-// come with.
+// Allows tells whether events or handshakes of this sender come with a method.
 func (v *Verifier) Allows(method string) bool { return slices.Contains(v.Methods(), method) }
 
-// Methods are the methods that events and handshakes come with, sorted.
+// Methods gives the methods with which events and handshakes come, sorted.
 func (v *Verifier) Methods() []string {
 	all := slices.Clone(v.p.Methods)
 	for i := range v.handshakes {
@@ -203,14 +202,12 @@ func (v *Verifier) Methods() []string {
 	return slices.Compact(all)
 }
 
-// IsEvent tells whether a method is one that events come with, and not only
-// handshakes.
+// IsEvent tells whether events come with a method, and not only handshakes.
 func (v *Verifier) IsEvent(method string) bool { return slices.Contains(v.p.Methods, method) }
 
-// Covers reports whether the signature reaches a source, so that whoever
-// captured a request cannot send it again with another text there. Where the
-// sender shows a token, the token's holder can write every request as a whole:
-// there all is covered or nothing is worth covering, and the answer is true.
+// Covers tells whether the signature covers a source, so that whoever has captured a request
+// can't send it again with another text there. Where the sender shows only a token, whoever knows
+// the token can write whole requests; there it makes no difference, and the answer is true.
 func (v *Verifier) Covers(text string) bool {
 	if v.token() {
 		return true
@@ -235,8 +232,8 @@ func (v *Verifier) Covers(text string) bool {
 	return true
 }
 
-// namesStamp tells whether a source is the whole of the {id} or the {timestamp}
-// that is signed, or the first of their places.
+// namesStamp tells whether a source is the signed {id} or {timestamp}, or the first of their
+// alternatives.
 func (v *Verifier) namesStamp(text string) bool {
 	signed := func(kind partKind, whole string) bool {
 		first, _, _ := strings.Cut(whole, "|")

@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// This file reads single values out of a JSON body without decoding the rest.
-// Numbers keep their text. What is no JSON simply has no values.
+// This file reads single values out of a JSON body without decoding the rest. Numbers keep their
+// text. A body that is not JSON simply has no values.
 
 // jsonStep is one step of a path: a member's key, or an array's index.
 type jsonStep struct {
@@ -76,8 +76,9 @@ func (p jsonPath) find(body []byte, strict bool) (at span, found, doubled bool) 
 	return span{h.at.from + shift, h.at.to + shift}, h.found, false
 }
 
-// exactText is jsonText of what one text alone is read from. Bytes that are no UTF-8
-// and lone surrogates all read as U+FFFD: a text with that character has none.
+// exactText gives a text as jsonText does, but only if no other bytes would give the same. Bytes
+// that are not UTF-8 and lone surrogates all become U+FFFD, so a text with that character is
+// refused.
 func exactText(raw []byte) (string, bool) {
 	text, ok := jsonText(raw)
 	return text, ok && !strings.ContainsRune(text, utf8.RuneError)
@@ -86,8 +87,8 @@ func exactText(raw []byte) (string, bool) {
 // byteOrderMark may stand before UTF-8.
 const byteOrderMark = "\ufeff"
 
-// jsonText is the text of a scalar: a string's content, a number or a boolean
-// as it is written. null, objects and arrays have none.
+// jsonText gives the text of a scalar: the content of a string, a number or a boolean as it is
+// written. null, objects and arrays have no text.
 func jsonText(raw []byte) (string, bool) {
 	if len(raw) == 0 {
 		return "", false
@@ -109,8 +110,7 @@ func jsonText(raw []byte) (string, bool) {
 	}
 }
 
-// scanner walks a JSON text. It trusts nothing of it: what is no JSON ends the
-// walk.
+// scanner walks through a JSON text. It stops where the text is not JSON.
 type scanner struct {
 	b []byte
 	i int
@@ -142,9 +142,9 @@ type pathHit struct {
 	found, doubled bool
 }
 
-// seek passes the value at hand, once and to its end, and gives what is at a path
-// in it. ok is false when the value has no end; doubled holds even then. It calls
-// itself once for a step of the path, not of the body.
+// seek reads over the next value to its end, and gives what stands at a path in it. ok is false
+// when the value does not end; doubled is set even then. It recurses only for steps of the path,
+// so a deep body does no harm.
 func (s *scanner) seek(p jsonPath, strict bool) (h pathHit, ok bool) {
 	switch {
 	case len(p) == 0:
@@ -160,8 +160,7 @@ func (s *scanner) seek(p jsonPath, strict bool) (h pathHit, ok bool) {
 	}
 }
 
-// member passes the rest of an object, whose members of the first key of a path
-// lead on.
+// member reads over the rest of an object and follows a path into the members with its first key.
 func (s *scanner) member(p jsonPath, strict bool) (h pathHit, ok bool) {
 	seen := false
 	for !s.take('}') {
@@ -193,8 +192,8 @@ func (s *scanner) member(p jsonPath, strict bool) (h pathHit, ok bool) {
 	return h, true
 }
 
-// element passes the rest of an array, whose element of the first index of a path
-// leads on.
+// element reads over the rest of an array and follows a path into the element with its first
+// index.
 func (s *scanner) element(p jsonPath, strict bool) (h pathHit, ok bool) {
 	for n := 0; !s.take(']'); n++ {
 		s.space()
@@ -211,8 +210,8 @@ func (s *scanner) element(p jsonPath, strict bool) (h pathHit, ok bool) {
 	return h, true
 }
 
-// keyIs compares a quoted name with a key, exactly and, where fold is set, case
-// aside.
+// keyIs compares a quoted name with a key: exactly and, where fold is set, also without regard to
+// case.
 func keyIs(quoted []byte, key string, fold bool) (exact, alike bool) {
 	inner := quoted[1 : len(quoted)-1]
 	if string(inner) == key {
@@ -228,7 +227,7 @@ func keyIs(quoted []byte, key string, fold bool) (exact, alike bool) {
 	return name == key, fold && strings.EqualFold(name, key)
 }
 
-// skip passes one value, however deep, without recursion.
+// skip reads over one value, however deep, without recursion.
 func (s *scanner) skip() bool {
 	depth := 0
 	for s.i < len(s.b) {
@@ -259,8 +258,8 @@ func (s *scanner) skip() bool {
 	return false
 }
 
-// skipPaired passes one object or list whose brackets are paired and that holds no
-// backslash outside of its strings.
+// skipPaired reads over one object or list. Its brackets must be paired, and no backslash may
+// stand outside of its strings.
 func (s *scanner) skipPaired() bool {
 	var open []byte
 	for s.i < len(s.b) {

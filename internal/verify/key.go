@@ -23,7 +23,7 @@ import (
 	"unicode"
 )
 
-// kinds of keys: how the text of a secret becomes key bytes.
+// The kinds of keys: how the text of a secret becomes key bytes.
 const (
 	keyRaw       = "raw"
 	keyHex       = "hex"
@@ -40,10 +40,10 @@ var (
 	errKey      = errors.New("the secret is not written as the profile's `key` says")
 )
 
-// CheckSecret tells what is wrong with the text of a secret that can't be right: it is
-// not written as the profile's key says, or it holds what was copied along with it.
-// The error never holds the text, and says the cure. It is what a configuration check
-// calls: such a secret would show itself only at the first event, as a wrong signature.
+// CheckSecret tells what is wrong with the text of a secret: it is not written as the profile's
+// key says, or something else was copied along with it. The error says how to mend it, and never
+// holds the text. The configuration check calls this, because otherwise such a secret would be
+// noticed only at the first event, as a wrong signature.
 func (v *Verifier) CheckSecret(text string) error {
 	if err := checkCopied(text, v.p.Algorithm); err != nil {
 		return err
@@ -60,11 +60,11 @@ func (v *Verifier) CheckSecret(text string) error {
 	return nil
 }
 
-// pastedHeader is a secret that was copied with the name of a header before it.
+// pastedHeader matches a secret that was copied with the name of a header before it.
 var pastedHeader = regexp.MustCompile(`^(?i:authorization|x-[a-z0-9-]+|[a-z0-9-]*(signature|token|secret|key)[a-z0-9-]*)\s*:\s`)
 
-// checkCopied looks for what was copied along with a secret. White space inside of it
-// is no fault: GitHub's own example has some.
+// checkCopied looks for text that was copied along with a secret. White space inside a secret is
+// allowed: GitHub's own example has some.
 func checkCopied(text, algorithm string) error {
 	trimmed := strings.TrimSpace(text)
 	isPEM := strings.HasPrefix(trimmed, "-----BEGIN ")
@@ -87,7 +87,7 @@ func checkCopied(text, algorithm string) error {
 	return nil
 }
 
-// decodeKey undoes the writing of a symmetric secret, or of a public key.
+// decodeKey decodes the text of a symmetric secret, or of a public key.
 func decodeKey(kind, text string) ([]byte, error) {
 	var b []byte
 	var err error
@@ -121,8 +121,8 @@ func decodeKey(kind, text string) ([]byte, error) {
 // WhsecPrefix begins a secret of Standard Webhooks.
 const WhsecPrefix = "whsec_"
 
-// DecodeWhsec reads a secret of Standard Webhooks: base64, with its padding or without, behind the
-// prefix, which may be missing. The error quotes nothing.
+// DecodeWhsec reads a secret of Standard Webhooks: base64 with or without padding, and the prefix
+// before it, which may be missing. The error does not quote the secret.
 func DecodeWhsec(text string) ([]byte, error) {
 	b, err := decodeBase64(strings.TrimPrefix(text, WhsecPrefix))
 	if err != nil {
@@ -131,7 +131,7 @@ func DecodeWhsec(text string) ([]byte, error) {
 	return b, nil
 }
 
-// decodeBase64 reads the standard alphabet, with its padding or without.
+// decodeBase64 reads base64 in the standard alphabet, with or without padding.
 func decodeBase64(text string) ([]byte, error) {
 	if len(text)%4 == 0 {
 		return base64.StdEncoding.Strict().DecodeString(text)
@@ -139,7 +139,7 @@ func decodeBase64(text string) ([]byte, error) {
 	return base64.RawStdEncoding.Strict().DecodeString(text)
 }
 
-// decodeDERText reads DER in base64, bare or in PEM armour.
+// decodeDERText reads DER, written as bare base64 or as PEM.
 func decodeDERText(text string) ([]byte, error) {
 	if block, _ := pem.Decode([]byte(text)); block != nil {
 		return block.Bytes, nil
@@ -190,8 +190,8 @@ func publicEd25519(kind, text string) (ed25519.PublicKey, error) {
 	return b, nil
 }
 
-// privateEd25519 reads the private key that belongs to a kind of public one: a
-// seed of 32 bytes, a key of 64, or PKCS #8.
+// privateEd25519 reads a private key that is written as a kind of public key is: a seed of 32
+// bytes, a key of 64 bytes, or PKCS #8.
 func privateEd25519(kind, text string) (ed25519.PrivateKey, error) {
 	if kind == keyQQBot {
 		return qqbotPrivate(text)
@@ -245,8 +245,8 @@ func privateECDSA(kind, text string) (*ecdsa.PrivateKey, error) {
 	return k, nil
 }
 
-// key is a decoded secret. For HMAC it keeps keyed states, whose set-up costs
-// as much as hashing a small body.
+// key is a decoded secret. For HMAC it keeps hashes that are keyed already, because keying one
+// costs as much as hashing a small body.
 type key struct {
 	err     error
 	mac     []byte
@@ -255,10 +255,10 @@ type key struct {
 	ecdsa   *ecdsa.PublicKey
 }
 
-// maxKeys bounds the memory of decoded secrets; a source has a handful.
+// maxKeys bounds how many decoded secrets are kept; a source has a handful.
 const maxKeys = 64
 
-// key gives the decoded form of a secret, from memory if it can.
+// key gives the decoded form of a secret, from the cache if it is there.
 func (v *Verifier) key(text string) *key {
 	known := v.keys.Load()
 	if known != nil {
@@ -290,7 +290,7 @@ func (v *Verifier) newKey(text string) *key {
 	return k
 }
 
-// hashOf is the hash function of an HMAC or plain hash algorithm.
+// hashOf gives the hash function of an HMAC or plain hash algorithm; nil for other algorithms.
 func hashOf(algorithm string) func() hash.Hash {
 	switch algorithm {
 	case algHMACSHA1, algSHA1:
@@ -304,7 +304,7 @@ func hashOf(algorithm string) func() hash.Hash {
 	}
 }
 
-// state is a keyed HMAC, or a plain hash, ready to be written to.
+// state gives a keyed HMAC or a plain hash, ready to be written to.
 func (v *Verifier) state(k *key) hash.Hash {
 	if h, ok := k.states.Get().(hash.Hash); ok {
 		return h
@@ -315,7 +315,7 @@ func (v *Verifier) state(k *key) hash.Hash {
 	return v.newHash()
 }
 
-// release gives a state back for the next request.
+// release keeps a hash for the next request.
 func (k *key) release(h hash.Hash) {
 	h.Reset()
 	k.states.Put(h)

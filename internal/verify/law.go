@@ -5,31 +5,31 @@ import (
 	"strings"
 )
 
-// One signature, one event: what identifies an event is a function of what its
-// signature binds. Two things can break that where parts of a request are joined
-// before they are signed. A stranger may move the boundary between two parts, and so
-// turn one captured request into others; and a plain hash may be continued behind its
-// end. The compiler looks for a reading of the content template in which every
-// boundary is fixed, by literals or by the form of a part, and notes which forms a
-// request must then have. A template without such a reading is a fault, but where all
-// that is signed identifies the event as one value.
+// The law of this file is: one signature, one event. What identifies an event depends on nothing
+// but what its signature binds. Two things can break that where parts of a request are joined
+// before they are signed: a stranger may move the boundary between two parts, and so turn one
+// captured request into others; and a plain hash may be continued behind its end. So the compiler
+// looks for a way to read the content template in which every boundary is fixed, by literals or
+// by the form of a part, and notes the forms that a request must then have. A template for which
+// there is no such way is a fault, unless all that is signed identifies the event as one value.
 
-// contentForms are what a request must have, so that its content can be read in one way.
+// contentForms are the forms that a request must have so that its content can be read in only one
+// way.
 type contentForms struct {
 	// container: the body is one JSON object or list, or nothing.
 	container bool
-	// tightBefore and tightAfter: no white space stands around the body there, which
-	// could be taken for the end or the beginning of the part beside it.
+	// tightBefore and tightAfter: no white space stands before or after the body, where it could
+	// be taken for a piece of the neighbouring part.
 	tightBefore, tightAfter bool
 	// stamp: the timestamp is written with its full number of digits.
 	stamp bool
-	// keep are the parts that must not hold the literal beside them: after them
-	// where the boundary is found from the left, else before them.
+	// keep lists parts that must not hold the literal next to them: the one after the part where
+	// boundaries are found from the left, else the one before it.
 	keep []forbiddenLiteral
-	// printable: every text but the body is printable ASCII, so that the padding of
-	// a hash is none.
+	// printable: every text but the body is printable ASCII, so that none can hold the padding of
+	// a hash.
 	printable bool
-	// noChallenge: the body is none that an unsigned handshake would sign.
+	// noChallenge: the body is not one that an unsigned handshake would sign.
 	noChallenge bool
 	// filled: an empty body is refused.
 	filled bool
@@ -67,7 +67,8 @@ func (c *compiler) law() {
 	c.v.forms = f
 }
 
-// mayHoldSpace tells whether white space of the body may be taken for a part's.
+// mayHoldSpace tells whether a part may hold white space, so that white space of the body could
+// be taken for a piece of it.
 func (c *compiler) mayHoldSpace(i int) bool {
 	switch c.v.content[i].kind {
 	case partID, partPlace, partTimestamp:
@@ -80,8 +81,8 @@ func (c *compiler) mayHoldSpace(i int) bool {
 // isHash tells whether the algorithm is a plain hash, not an HMAC or a signature.
 func (v *Verifier) isHash() bool { return v.newHash != nil && !v.isHMAC() }
 
-// extension refuses a plain hash that begins with the secret and can be continued:
-// whoever knows SHA-256(secret‖a) knows SHA-256(secret‖a‖padding‖b) too.
+// extension refuses a plain hash over a content that begins with the secret and can be continued:
+// whoever knows SHA-256(secret‖a) can compute SHA-256(secret‖a‖padding‖b).
 func (c *compiler) extension(f *contentForms) {
 	last := c.v.content[len(c.v.content)-1]
 	switch {
@@ -96,8 +97,8 @@ func (c *compiler) extension(f *contentForms) {
 	}
 }
 
-// challenges keeps what an unsigned handshake signs from being the content of an
-// event.
+// challenges makes sure that what an unsigned handshake signs can never be the signed content of
+// an event.
 func (c *compiler) challenges(f *contentForms) {
 	for i := range c.v.handshakes {
 		if h := &c.v.handshakes[i]; !h.signs || h.Signed {
@@ -126,7 +127,7 @@ func (c *compiler) hasForeignLiteral() bool {
 	return false
 }
 
-// fix looks for the mildest forms under which all boundaries are fixed.
+// fix looks for the least strict forms under which all boundaries are fixed.
 func (c *compiler) fix() (f contentForms, fixed bool) {
 	stamps := []bool{false}
 	if c.signs(partTimestamp) && stampHasForm(c.p.Timestamp.Format) {
@@ -149,10 +150,11 @@ func (c *compiler) fix() (f contentForms, fixed bool) {
 	return contentForms{}, false
 }
 
-// fixedBy tells whether forms fix all boundaries. What can be told from its left or
-// right end is taken off there; of what is left, one part may be anything, and each
-// other one must be parted from it by a literal that it does not hold. Timestamps in
-// digits never hold one; texts is whether other parts may be forbidden to.
+// fixedBy tells whether forms fix all boundaries. Parts whose extent can be told from the left
+// end or from the right end are taken off. Of the parts that are left, one may be anything; each
+// other part must be separated from it by a literal that this other part does not hold.
+// Timestamps in digits never hold a literal; texts tells whether other parts may be forbidden to
+// hold one.
 func (c *compiler) fixedBy(f *contentForms, texts bool) bool {
 	parts := c.v.content
 	from, to := 0, len(parts)
@@ -180,8 +182,8 @@ func (c *compiler) fixedBy(f *contentForms, texts bool) bool {
 	return true
 }
 
-// freest is the part of some that one would forbid the least; -1 where all are
-// literals.
+// freest gives the part, of a range of parts, to which it would be worst to forbid anything; -1
+// where all are literals.
 func (c *compiler) freest(from, to int) int {
 	free := -1
 	for i := from; i < to; i++ {
@@ -192,7 +194,7 @@ func (c *compiler) freest(from, to int) int {
 	return free
 }
 
-// freedom ranks the parts by how little one would forbid them.
+// freedom ranks a part: the higher, the worse it would be to forbid it anything.
 func (c *compiler) freedom(i int) int {
 	switch c.v.content[i].kind {
 	case partBody:
@@ -206,8 +208,7 @@ func (c *compiler) freedom(i int) int {
 	}
 }
 
-// selfEnding tells whether the end of a part can be told by whoever reads it from
-// its beginning.
+// selfEnding tells whether whoever reads a part from its beginning can tell where it ends.
 func (c *compiler) selfEnding(i int, f *contentForms) bool {
 	switch p := &c.v.content[i]; p.kind {
 	case partLiteral, partSecret:
@@ -224,18 +225,17 @@ func (c *compiler) selfEnding(i int, f *contentForms) bool {
 	}
 }
 
-// selfBeginning tells whether the beginning of a part can be told by whoever reads
-// it from its end.
+// selfBeginning tells whether whoever reads a part from its end can tell where it begins.
 func (c *compiler) selfBeginning(i int, f *contentForms) bool {
 	return c.v.content[i].kind != partMethod && c.selfEnding(i, f)
 }
 
-// stampHasForm tells whether texts of a timestamp's format have ends that can be told.
+// stampHasForm tells whether timestamps of a format show where they begin and end.
 func stampHasForm(format string) bool {
 	return format == formatSeconds || format == formatMillis || format == formatRFC3339
 }
 
-// checkForms holds a request to the forms that its profile's law needs.
+// checkForms checks that a request has the forms that the law asks for.
 func (q *reading) checkForms() *Failure {
 	f := &q.v.forms
 	if f.stamp && !hasFullForm(q.v.p.Timestamp.Format, q.stamp) {
@@ -254,7 +254,7 @@ func (q *reading) checkForms() *Failure {
 	return q.checkBody(f)
 }
 
-// checkTexts holds the parts beside the body to what they may hold.
+// checkTexts checks the parts other than the body.
 func (q *reading) checkTexts(f *contentForms) *Failure {
 	for i := range q.v.content {
 		switch p := &q.v.content[i]; {
@@ -269,7 +269,7 @@ func (q *reading) checkTexts(f *contentForms) *Failure {
 	return nil
 }
 
-// checkBody holds the body to its form.
+// checkBody checks the form of the body.
 func (q *reading) checkBody(f *contentForms) *Failure {
 	body := q.r.Body
 	switch {
@@ -285,7 +285,7 @@ func (q *reading) checkBody(f *contentForms) *Failure {
 	return nil
 }
 
-// mayEndInBody tells whether the text before an empty body may be taken for one.
+// mayEndInBody tells whether the text before an empty body could be taken for a body.
 func (q *reading) mayEndInBody() bool {
 	var before []byte
 	for i := range q.v.content {
@@ -298,13 +298,13 @@ func (q *reading) mayEndInBody() bool {
 	return len(before) > 0 && (before[len(before)-1] == '}' || before[len(before)-1] == ']')
 }
 
-// isContainer tells whether a body is one JSON object or list, as far as where it
-// ends is concerned: brackets are paired, strings closed. No such text ends in
-// another one, or begins with one.
+// isContainer tells whether a body is one JSON object or list, as far as that settles where it
+// begins and ends: brackets are paired and strings are closed. No such text begins with another
+// such text, or ends in one.
 func (f *contentForms) isContainer(body []byte) bool {
 	s := scanner{b: body}
 	if !f.tightBefore {
-		// What stands before the body does not hold it, so it is the body's.
+		// The part before the body can't hold a byte order mark, so the mark belongs to the body.
 		s.b = bytes.TrimPrefix(body, []byte(byteOrderMark))
 		s.space()
 	}
@@ -317,8 +317,8 @@ func (f *contentForms) isContainer(body []byte) bool {
 	return s.i == len(s.b)
 }
 
-// hasFullForm tells whether a timestamp's text has the one length of its format:
-// ten digits of seconds (the years 2001 to 2286), thirteen of milliseconds.
+// hasFullForm tells whether a timestamp has the full length of its format: ten digits for seconds
+// (the years 2001 to 2286), thirteen for milliseconds.
 func hasFullForm(format, text string) bool {
 	switch format {
 	case formatSeconds, formatMillis:
@@ -330,12 +330,12 @@ func hasFullForm(format, text string) bool {
 	}
 }
 
-// isURL tells whether a text is an address as HTTP carries it.
+// isURL tells whether a text is a URL of http or https.
 func isURL(s string) bool {
 	return (strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://")) && isPrintable(s)
 }
 
-// isPrintable tells whether a text is visible ASCII alone.
+// isPrintable tells whether a text holds only printable ASCII.
 func isPrintable(s string) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] >= 0x7f {

@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// reading is one request being judged: what was read of it so far. Readings
-// are kept for the next request, so that judging one costs few allocations.
+// reading is the judging of one request, and what was read of the request so far. Readings are
+// used again for later requests, so that judging one costs few allocations.
 type reading struct {
 	v      *Verifier
 	r      *Request
-	strict bool // a doubled member of the body counts as a fault
-	exact  bool // a text that could be read from others has none
-	hidden bool // the JSON is looked for in a form's payload too
+	strict bool // a member that the body has twice is a fault
+	exact  bool // a text that other bytes would give too is refused
+	hidden bool // JSON is also looked for in the field payload of a form
 
 	sigs     []candidate
 	fromBody bool
@@ -40,7 +40,7 @@ func (v *Verifier) open(r *Request) *reading {
 	return q
 }
 
-// close forgets the request; nothing of it may outlive it.
+// close forgets the request: nothing of it may be seen by the next one.
 func (q *reading) close() {
 	const keep = 1 << 20
 	v := q.v
@@ -54,8 +54,8 @@ func (q *reading) close() {
 	v.readings.Put(q)
 }
 
-// verify is the rule in its order: secrets, presence, timestamp, signature,
-// window (or the window before all else where the profile says so).
+// verify takes the checks in their order: secrets, presence, timestamp, signature, window. With
+// window_first the window comes before the signature.
 func (q *reading) verify(secrets []Secret, o *Options) *Failure {
 	if f := checkUsable(secrets, o.Now); f != nil {
 		return f
@@ -87,7 +87,7 @@ func (q *reading) verify(secrets []Secret, o *Options) *Failure {
 	return q.judgeWindow(o.Now, w)
 }
 
-// checkUsable fails closed when no secret could vouch for anything.
+// checkUsable refuses the request when there is no active secret that is not empty.
 func checkUsable(secrets []Secret, now time.Time) *Failure {
 	for i := range secrets {
 		if secrets[i].Value != "" && secrets[i].Active(now) {
@@ -97,7 +97,7 @@ func checkUsable(secrets []Secret, now time.Time) *Failure {
 	return Refuse(EmptySecret, "the source has no secret that counts now").at(StepPresence)
 }
 
-// prepare reads what the signed content is made of.
+// prepare reads the parts of the signed content.
 func (q *reading) prepare(w timestampWindow) *Failure {
 	q.exact = true
 	defer func() { q.exact = false }()
@@ -124,8 +124,8 @@ func (q *reading) prepare(w timestampWindow) *Failure {
 	return q.readTexts()
 }
 
-// readTexts reads the content's headers and JSON values. An absent JSON value
-// is signed as nothing (Adyen); an absent header is a request cut short.
+// readTexts reads the headers and JSON values of the content. An absent JSON value is signed as
+// an empty text (Adyen); a request with an absent header is refused.
 func (q *reading) readTexts() *Failure {
 	for i := range q.v.content {
 		q.texts = append(q.texts, "")

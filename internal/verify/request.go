@@ -13,16 +13,16 @@ import (
 
 // Header gives the values of a request's header, names without regard to case.
 type Header interface {
-	// Values are all lines of that name, in the order they came.
+	// Values gives the values of all lines of that name, in the order in which they came.
 	Values(name string) []string
-	// Names are the names that are there, each once.
+	// Names gives the names of the lines, each once.
 	Names() []string
 }
 
-// Request is what a sender sent, before anything of it is believed.
+// Request is a request as it came: nothing in it is to be believed yet.
 type Request struct {
 	Method string
-	// URL is the public one, as the sender was told: scheme, host, path, query.
+	// URL is the public URL that the sender was given: scheme, host, path and query.
 	URL string
 	// Query is the raw query, without the question mark.
 	Query  string
@@ -30,23 +30,23 @@ type Request struct {
 	// Body is the raw body. It is read, not kept.
 	Body []byte
 
-	// batch and place are those of an event that came with others: the digest of the
-	// whole body, and its place.
+	// batch and place are set for an event of a batch: the digest of the whole body, and the
+	// event's place in it.
 	batch string
 	place int
 }
 
-// Secret is one key of a source: the text its owner was given.
+// Secret is one key of a source.
 type Secret struct {
 	Value string
-	// KeyID is the sender's name of the key, where it sends one (Pusher).
+	// KeyID is the sender's name for the key, where it sends one (Pusher).
 	KeyID string
-	// From and Until bound the time in which the secret counts; zero is open.
+	// From and Until bound the time in which the secret counts; zero is no bound.
 	From, Until time.Time
 }
 
-// Active reports whether the secret counts at t. A zero t counts as now unknown:
-// every secret is active.
+// Active tells whether the secret counts at a time. A zero time stands for an unknown one, at
+// which every secret counts.
 func (s Secret) Active(t time.Time) bool {
 	if t.IsZero() {
 		return true
@@ -87,14 +87,13 @@ func (h HTTPHeader) Names() []string {
 	return names
 }
 
-// ErrTooLarge is a body that is larger than its limit once it is decompressed.
+// ErrTooLarge says that a body is larger than its limit once it is decompressed.
 var ErrTooLarge = errors.New("the decompressed body is larger than the limit")
 
-// Decompress gives the request whose body this sender signed. Only for profiles
-// with Gzip, and only where Content-Encoding says gzip, is that another one than
-// r; its body is at most limit bytes, else the error is ErrTooLarge. A body that
-// is no gzip stream is a *Failure. Call it before Verify and go on with what it
-// gives: the signature is over those bytes.
+// Decompress gives the request with the body that the sender signed. Call it before Verify and go
+// on with its result. The result is r itself, unless the profile has Gzip and the
+// Content-Encoding is gzip. A decompressed body of more than limit bytes is ErrTooLarge, one that
+// is not a gzip stream a *Failure.
 func (v *Verifier) Decompress(r *Request, limit int) (*Request, error) {
 	if !v.p.Gzip {
 		return r, nil

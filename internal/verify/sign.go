@@ -13,11 +13,10 @@ import (
 	"time"
 )
 
-// Sign makes what a genuine sender would add to a request at a time: the
-// signature and the headers it is made over that the request lacks. Public-key
-// schemes take the private key as the secret: a seed or key written as the
-// profile's key is, PKCS #8 or SEC 1 for spki. A signature or timestamp that
-// stands in the body is written there; the body must have the place.
+// Sign makes what a genuine sender would add to a request at a time: the signature, and the
+// signed headers that the request lacks. For public-key schemes the secret is the private key: a
+// seed or key written as the profile's key is, PKCS #8 or SEC 1 for spki. A signature or
+// timestamp that belongs into the body is written there; the body must have the place for it.
 func (v *Verifier) Sign(r *Request, s Secret, now time.Time) (Additions, error) {
 	if v.p.Algorithm == algNone {
 		return Additions{}, nil
@@ -40,7 +39,7 @@ func (v *Verifier) Sign(r *Request, s Secret, now time.Time) (Additions, error) 
 	return w.sign(s, now)
 }
 
-// headerOverlay is a request's header with lines added.
+// headerOverlay is the header of a request with some lines added.
 type headerOverlay struct {
 	base  Header
 	lines []HeaderLine
@@ -82,7 +81,7 @@ func (w *signer) add(name, value string) {
 	w.over.lines = append(w.over.lines, HeaderLine{name, value})
 }
 
-// supply puts a text where a source's first place is, unless it is there.
+// supply writes a text to the first place of a source, unless there is one already.
 func (w *signer) supply(s source, replace bool, text func() string) error {
 	if len(s) == 0 || len(s[0].places) != 1 {
 		return nil
@@ -166,7 +165,7 @@ func (q *reading) makeSignature(s Secret) ([]byte, error) {
 	}
 }
 
-// splice replaces a value in the body, a string by a string.
+// splice replaces a string in the body.
 func (w *signer) splice(path jsonPath, text string) error {
 	at, ok, _ := path.find(w.r.Body, true)
 	if !ok {
@@ -186,7 +185,7 @@ func isDigits(s string) bool {
 	return ok
 }
 
-// place writes the signature where the sender's stands.
+// place writes the signature where the sender would.
 func (w *signer) place(raw []byte) (Additions, error) {
 	sig := &w.v.p.Signature
 	text := encodeSignature(sig.Encoding, raw)
@@ -214,7 +213,7 @@ func (w *signer) place(raw []byte) (Additions, error) {
 	return Additions{Headers: w.over.lines, Body: w.r.Body}, nil
 }
 
-// showToken writes credentials.
+// showToken writes the token or the credentials.
 func (w *signer) showToken(s Secret) (Additions, error) {
 	if w.v.each != nil {
 		err := w.showEach(s.Value)
@@ -240,7 +239,7 @@ func (w *signer) showToken(s Secret) (Additions, error) {
 	return Additions{Headers: w.over.lines}, nil
 }
 
-// nonce is a text that no other request has.
+// nonce gives a text that no other request has.
 func nonce() string {
 	var b [12]byte
 	_, _ = rand.Read(b[:]) // Never fails, see its documentation.

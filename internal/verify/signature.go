@@ -44,8 +44,8 @@ func (q *reading) addPlain(text string, only int) *Failure {
 	return nil
 }
 
-// addPairs reads t=1,v1=ab. Unknown keys are ignored; a repeated timestamp is
-// noted, because which one was signed is open.
+// addPairs reads t=1,v1=ab. Unknown keys are ignored. A repeated timestamp is noted, because
+// nothing says which of them was signed.
 func (q *reading) addPairs(text string, only int) *Failure {
 	sig := &q.v.p.Signature
 	pairs := false
@@ -147,8 +147,8 @@ func (q *reading) collectNumbered() (found bool, f *Failure) {
 	return found, nil
 }
 
-// collectEvery takes each of the headers that is there, maybe with the number
-// of the only secret it belongs to.
+// collectEvery takes each of the headers that the request has. With keyed, each is checked only
+// with the secret of the same number.
 func (q *reading) collectEvery(keyed bool) (found bool, f *Failure) {
 	for i, name := range q.v.headers {
 		values := q.r.Header.Values(name)
@@ -167,7 +167,7 @@ func (q *reading) collectEvery(keyed bool) (found bool, f *Failure) {
 	return found, nil
 }
 
-// collectFirst takes the first name of the header that is there.
+// collectFirst takes the header under the first of its names that the request has.
 func (q *reading) collectFirst() (found bool, f *Failure) {
 	for _, name := range q.v.headers {
 		values := q.r.Header.Values(name)
@@ -178,7 +178,7 @@ func (q *reading) collectFirst() (found bool, f *Failure) {
 	return false, nil
 }
 
-// addFrom takes a signature that stands in no header.
+// addFrom takes a signature that stands elsewhere than in a header.
 func (q *reading) addFrom() *Failure {
 	text, n := q.read(q.v.from)
 	switch n {
@@ -192,9 +192,8 @@ func (q *reading) addFrom() *Failure {
 	}
 }
 
-// addHeader takes the signatures of one header. A header that is there twice is
-// refused in every grammar: which line a proxy or the application believes is
-// open.
+// addHeader takes the signatures of one header. A header that comes twice is refused: a proxy and
+// the application may each believe another line.
 func (q *reading) addHeader(values []string, only int) *Failure {
 	if len(values) > 1 {
 		return Refuse(MalformedSignature, "the signature header is there twice")
@@ -205,7 +204,7 @@ func (q *reading) addHeader(values []string, only int) *Failure {
 	return q.add(values[0], only)
 }
 
-// numbered tells whether a header's name fits the pattern, {n} being 1 to 100.
+// numbered tells whether a header's name fits the pattern, where {n} is 1 to 100.
 func (v *Verifier) numbered(name string) bool {
 	if len(name) <= len(v.patternHead)+len(v.patternTail) ||
 		!strings.EqualFold(name[:len(v.patternHead)], v.patternHead) ||
@@ -226,12 +225,12 @@ func (v *Verifier) numbered(name string) bool {
 	return n <= maxCandidates
 }
 
-// eachPath leads to the token that every element of a list in the body must
-// show: body:value[].clientState is the list at value, and clientState in each.
+// eachPath leads to a token in every element of a list: body:value[].clientState stands for the
+// list at value, and clientState in each element.
 type eachPath struct{ list, item jsonPath }
 
-// each compiles a signature.from that may hold [], and gives the source of the
-// first element, where the signer writes the token.
+// each compiles a signature.from that may hold []. It gives the source of the first element's
+// token, where the signer writes it.
 func (c *compiler) each(text string) Source {
 	path, isBody := strings.CutPrefix(text, "body:")
 	list, item, several := strings.Cut(path, "[].")
@@ -267,8 +266,8 @@ func (w *signer) showEach(text string) error {
 	}
 }
 
-// addEach takes the tokens of all elements. Equal ones count as one, so that
-// only a list of many different ones is too much.
+// addEach takes the tokens of all elements. Equal tokens count once, so that only a list with
+// many different ones is refused.
 func (q *reading) addEach() *Failure {
 	at, ok, twice := q.v.each.list.find(q.r.Body, true)
 	if twice {

@@ -21,9 +21,8 @@ import (
 //	const:text           the text itself
 //	param:name           a value the source's owner gave
 //
-// place#path reads the place's text as JSON. A | B takes the first that is
-// there; A + B joins those that are there with a dot; A & B joins them with
-// nothing between, and needs them all.
+// place#path reads the text of a place as JSON. A | B takes the first that is there. A + B joins
+// those that are there with a dot. A & B joins both with nothing between, and needs both.
 type Source = string
 
 type placeKind uint8
@@ -49,13 +48,13 @@ type place struct {
 	raw     string   // as written, for coverage
 }
 
-// joint is places whose texts are joined.
+// joint is a list of places whose texts are joined.
 type joint struct {
 	places []place
 	tight  bool // & instead of +
 }
 
-// source is alternatives.
+// source is a compiled Source: a list of alternatives.
 type source []joint
 
 func parseSource(text string, params map[string]string) (source, error) {
@@ -119,7 +118,7 @@ func parsePlace(text string, params map[string]string) (place, error) {
 	return p, err
 }
 
-// presence is how often a place holds a text.
+// presence tells how often a place holds a text.
 type presence uint8
 
 const (
@@ -128,8 +127,8 @@ const (
 	doubled
 )
 
-// read gives the text of a source. doubled means that a place on the way holds
-// more than one: what counts is then open, so nothing does.
+// read gives the text of a source. It is doubled when a place on the way holds more than one
+// text: nothing says which of them counts, so none does.
 func (q *reading) read(s source) (string, presence) {
 	for i := range s {
 		if text, n := q.readJoint(&s[i]); n != absent {
@@ -202,9 +201,9 @@ func (q *reading) readOuter(p *place) (string, presence) {
 	}
 }
 
-// payload is the JSON that a form holds in its field payload, as GitHub's and Slack's do:
-// there the attributes of its event stand. The body alone says whether it is such a form:
-// its Content-Type is a stranger's to change.
+// payload gives the JSON in the field payload of a form, where GitHub and Slack put the
+// attributes of an event. Only the body decides whether it is such a form: a stranger may change
+// the Content-Type.
 func (q *reading) payload() (string, bool) {
 	v := q.v
 	if !q.hidden || v.p.Body != bodyForm && v.p.Body != bodyMulti || !v.traits.SignsBody && !v.traits.Bearer || beginsJSON(q.r.Body) != 0 {
@@ -214,7 +213,7 @@ func (q *reading) payload() (string, bool) {
 	return text, n == once
 }
 
-// beginsJSON gives the bracket that a body begins with; 0 is none.
+// beginsJSON gives the bracket with which a body begins; 0 if it begins otherwise.
 func beginsJSON(body []byte) byte {
 	s := scanner{b: bytes.TrimPrefix(body, []byte(byteOrderMark))}
 	if s.space(); s.i < len(s.b) && (s.b[s.i] == '{' || s.b[s.i] == '[') {
@@ -223,7 +222,7 @@ func beginsJSON(body []byte) byte {
 	return 0
 }
 
-// member gives the first of some names that the body has at its top.
+// member gives the first of some names that the body has as a member at its top.
 func (q *reading) member(names []string) (string, presence) {
 	for _, name := range names {
 		if _, ok, _ := (jsonPath{{key: name, index: -1}}).find(q.r.Body, q.strict); ok {
@@ -277,9 +276,8 @@ func (q *reading) queryValues() url.Values {
 	return q.query
 }
 
-// decodeAttribute undoes what CloudEvents' HTTP binding does to an attribute's text in a
-// header (section 3.1.3.2): quotes around it first, of older senders, and then its
-// percent-encoding, once.
+// decodeAttribute decodes an attribute in a header as CloudEvents' HTTP binding says (section
+// 3.1.3.2): first the quotes that older senders put around it, then its percent-encoding, once.
 func decodeAttribute(text string) (string, bool) {
 	if n := len(text); n > 1 && text[0] == '"' && text[n-1] == '"' {
 		var b strings.Builder
@@ -295,8 +293,8 @@ func decodeAttribute(text string) (string, bool) {
 	return plain, err == nil && utf8.ValidString(plain)
 }
 
-// checkAttributes refuses a request whose ID can't be decoded: what tells its event apart
-// would be open. Of its other attributes the text counts as it came.
+// checkAttributes refuses a request whose ID can't be decoded, because nothing would tell its
+// event from others. Other attributes that can't be decoded count as they came.
 func (v *Verifier) checkAttributes(r *Request) *Failure {
 	for i := range v.identity.id {
 		for _, p := range v.identity.id[i].places {

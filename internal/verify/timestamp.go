@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// DefaultTolerance is how far a request's timestamp may be from now where the
-// profile says nothing else.
+// DefaultTolerance is how far a request's timestamp may be from now, unless the profile says
+// otherwise.
 const DefaultTolerance = 5 * time.Minute
 
-// formats of timestamps; any other text is a layout of Go's time package.
+// The formats of timestamps. Any other text is a layout of Go's time package.
 const (
 	formatSeconds = "s"
 	formatMillis  = "ms"
@@ -45,8 +45,8 @@ func parseTime(format, text string) (time.Time, bool) {
 	}
 }
 
-// parseUnix takes digits only: no sign, no fraction, no leading zero, and no year
-// beyond 9999, so that a time has one spelling and can be compared.
+// parseUnix takes only digits: no sign, no fraction, no leading zero and no year after 9999. So a
+// time can be written in only one way, and can be compared.
 func parseUnix(format, text string) (int64, bool) {
 	const lastSecond = 253_402_300_799
 	if text == "" || text[0] == '0' && text != "0" || len(text) > len("253402300799999") {
@@ -64,7 +64,7 @@ func parseUnix(format, text string) (int64, bool) {
 	return n, err == nil && n <= lastSecond
 }
 
-// formatTime writes a time as the profile's sender does.
+// formatTime writes a time as the sender does.
 func formatTime(format string, t time.Time) string {
 	switch format {
 	case formatSeconds, formatOpaque:
@@ -80,15 +80,15 @@ func formatTime(format string, t time.Time) string {
 	}
 }
 
-// timestampWindow is what is judged of a request's timestamp.
+// timestampWindow says what is checked of a request's timestamp.
 type timestampWindow struct {
 	past, future time.Duration
 	parse        bool // the text must be readable
 	on           bool // the tolerances count
 }
 
-// windowOf is the window of one request. A tolerance that was turned off turns
-// reading off too, so that a capture can be judged whatever its timestamp.
+// windowOf gives the window for one request. When the tolerance is turned off the timestamp is
+// not read either, so that a captured request can be judged whatever its timestamp.
 func (v *Verifier) windowOf(o *Options) timestampWindow {
 	w := timestampWindow{past: v.past, future: v.future}
 	if v.stamp == nil || v.p.Timestamp.Format == formatOpaque || o.Tolerance != nil && *o.Tolerance < 0 {
@@ -105,7 +105,7 @@ func (v *Verifier) windowOf(o *Options) timestampWindow {
 	return w
 }
 
-// readStamp finds the timestamp. Its text is signed as it came.
+// readStamp finds the timestamp. Its text is signed exactly as it came.
 func (q *reading) readStamp(w timestampWindow) *Failure {
 	if q.v.stamp == nil {
 		return nil
@@ -136,9 +136,9 @@ func (q *reading) judgeWindow(now time.Time, w timestampWindow) *Failure {
 	return JudgeAge(now, q.at, w.past, w.future)
 }
 
-// JudgeAge compares the time of a request with now; the edges are inside. Times are
-// compared as they are: their difference saturates after 292 years, and what is
-// further ahead would seem to be near.
+// JudgeAge compares the time of a request with now; the limits themselves are still allowed. The
+// times are compared, not their difference: a difference of more than 292 years overflows, and a
+// time far ahead would seem near.
 func JudgeAge(now, at time.Time, past, future time.Duration) *Failure {
 	switch {
 	case at.Before(now.Add(-past)):

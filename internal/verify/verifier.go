@@ -48,11 +48,11 @@ type requestGuard struct {
 	reason   Reason
 }
 
-// Profile gives back what was compiled, with its defaults filled in.
+// Profile gives the profile that was compiled, with its defaults filled in.
 func (v *Verifier) Profile() Profile { return v.p }
 
-// Verify judges a request: nil, or a *Failure. Every active secret and every
-// signature is tried, in constant time; without a secret all is refused.
+// Verify judges a request. It returns nil or a *Failure. It tries every active secret on every
+// signature, in constant time. Without a secret every request is refused.
 func (v *Verifier) Verify(r *Request, secrets []Secret, o Options) error {
 	var f *Failure
 	switch {
@@ -71,12 +71,12 @@ func (v *Verifier) Verify(r *Request, secrets []Secret, o Options) error {
 	return nil
 }
 
-// Traits are what others must know of the scheme.
+// Traits gives what others than the verifier must know of the scheme.
 func (v *Verifier) Traits() Traits { return v.traits }
 
-// Content gives the bytes that the sender should have signed, for the owner who
-// looks for why a request was refused. It must not reach the caller of the
-// endpoint. {secret} stands as itself.
+// Content gives the bytes that the sender should have signed, for the source's owner who wants to
+// know why a request was refused. They must never be sent in an answer. {secret} is left as it
+// is.
 func (v *Verifier) Content(r *Request) ([]byte, error) {
 	if v.coded != nil {
 		return v.coded.Content(r)
@@ -95,8 +95,8 @@ func (v *Verifier) Content(r *Request) ([]byte, error) {
 	return q.appendContent(nil, "{secret}"), nil
 }
 
-// RejectStatus is the status with which this sender expects a wrong signature
-// to be refused: 401 but for those that name another.
+// RejectStatus gives the HTTP status with which the sender expects a wrong signature to be
+// refused: 401, unless the profile says otherwise.
 func (v *Verifier) RejectStatus() int {
 	if v.p.Ack.Reject != 0 {
 		return v.p.Ack.Reject
@@ -104,7 +104,7 @@ func (v *Verifier) RejectStatus() int {
 	return 401
 }
 
-// ackCase is an AckCase, compiled.
+// ackCase is a compiled AckCase.
 type ackCase struct {
 	equals []sourceText
 	ack    Ack
@@ -129,7 +129,7 @@ func (c *compiler) ackCases() {
 	}
 }
 
-// Ack is what the sender expects as the answer to an event that was taken.
+// Ack gives the answer that the sender expects for an accepted event.
 func (v *Verifier) Ack(r *Request) Ack {
 	if len(v.ackCases) == 0 {
 		return v.p.Ack

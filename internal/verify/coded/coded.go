@@ -1,6 +1,6 @@
-// Package coded verifies the senders whose rules data cannot say: Twilio, Mandrill, Amazon SNS,
-// PayPal, Adyen's payments, and those that sign JSON Web Tokens. It stands on the exported names of
-// package verify alone, so that a coded rule has no power that the data's has not.
+// Package coded verifies senders whose rules a profile can't express: Twilio, Mandrill, Amazon
+// SNS, PayPal, Adyen's payments, and those that sign JSON Web Tokens. It uses only exported names
+// of package verify.
 package coded
 
 import (
@@ -33,8 +33,8 @@ func Schemes() verify.Schemes {
 	}
 }
 
-// oneHeader returns the one value of a header. Several lines of it are refused: which of them
-// another reader takes is anybody's guess.
+// oneHeader returns the value of a header. A header with several lines is refused, because nobody
+// knows which of them another reader takes.
 func oneHeader(r *verify.Request, name string, missing verify.Reason) (string, error) {
 	values := r.Header.Values(name)
 	if len(values) == 0 || (len(values) == 1 && strings.TrimSpace(values[0]) == "") {
@@ -46,7 +46,8 @@ func oneHeader(r *verify.Request, name string, missing verify.Reason) (string, e
 	return strings.TrimSpace(values[0]), nil
 }
 
-// signatureHeader is the header a profile names for the signature, else the sender's usual one.
+// signatureHeader gives the header that a profile names for the signature, else the sender's
+// usual one.
 func signatureHeader(p verify.Profile, usual string) string {
 	if len(p.Signature.Headers) > 0 && p.Signature.Headers[0] != "" {
 		return p.Signature.Headers[0]
@@ -54,7 +55,8 @@ func signatureHeader(p verify.Profile, usual string) string {
 	return usual
 }
 
-// activeKeys returns the texts of the active secrets that are not empty. None left fails closed.
+// activeKeys returns the texts of the active secrets that are not empty. If there are none, the
+// request is refused.
 func activeKeys(secrets []verify.Secret, o verify.Options) ([]string, error) {
 	var keys []string
 	for _, secret := range secrets {
@@ -68,7 +70,8 @@ func activeKeys(secrets []verify.Secret, o verify.Options) ([]string, error) {
 	return keys, nil
 }
 
-// decodeStrict decodes padded base64 with no byte to spare, so that one signature has one spelling.
+// decodeStrict decodes padded base64 and takes nothing else, so that a signature can be written
+// in only one way.
 func decodeStrict(text string) ([]byte, error) {
 	if strings.ContainsAny(text, "\r\n") {
 		return nil, base64.CorruptInputError(0)
@@ -86,8 +89,8 @@ func verifyRSA(key *rsa.PublicKey, hash crypto.Hash, content []byte, signature [
 	return nil
 }
 
-// privateKey reads the private key that Sign takes of a scheme of public keys: PKCS #8 in PEM. Only
-// a test has one: the sender's own never leaves it.
+// privateKey reads the private key with which Sign signs for a public-key scheme: PKCS #8 in PEM.
+// It is never the sender's own, which nobody else has.
 func privateKey(text string) (crypto.Signer, error) {
 	block, _ := pem.Decode([]byte(text))
 	if block == nil {
@@ -122,8 +125,9 @@ func signRSA(text string, hash crypto.Hash, content []byte) (string, error) {
 	return base64.StdEncoding.EncodeToString(signature), nil
 }
 
-// judgeAge judges the time of a message whose sender mandates no window: only when the source sets
-// a tolerance, or its profile names a timestamp. The edges are inside.
+// judgeAge checks the age of a message whose sender prescribes no window. It does so only if the
+// source sets a tolerance, or the profile names a timestamp. The limits themselves are still
+// allowed.
 func judgeAge(p verify.Profile, o verify.Options, at time.Time) error {
 	past, future := p.Timestamp.Past, p.Timestamp.Future
 	on := p.Timestamp.From != "" && !p.Timestamp.Unchecked

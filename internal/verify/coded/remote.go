@@ -55,9 +55,10 @@ type remoteDoc[T any] struct {
 	dead    time.Time // it is not used after this, even when it cannot be read again
 }
 
-// remoteCache keeps documents fetched from trusted URLs: bounded in number, one fetch per URL at a
-// time, failures remembered for a while, and fetches limited in rate. Its clock is that of the
-// requests: what they are judged by and what they are judged with must not disagree on the time.
+// remoteCache keeps documents that were fetched from trusted URLs. Their number is bounded, a URL
+// is fetched once at a time, failures are remembered for a while, and the rate of fetches is
+// limited. Its clock is the time of the requests, so that a request and the certificate that
+// verifies it are judged at the same time.
 type remoteCache[T any] struct {
 	parse func(url string, document []byte, now time.Time) (remoteDoc[T], error)
 

@@ -9,18 +9,18 @@ import (
 	"github.com/grapnel/grapnel/internal/pace"
 )
 
-// admission decides whether a request may start its event in Temporal now or puts it
-// into the spool. It bounds the starts under way, so that each of them stays fast:
-// past the bound, our own disk is faster than Temporal. After a failed start only the
-// drain probes Temporal, as long as the spool holds events.
+// admission decides whether a request may start its event in Temporal now; otherwise the event
+// goes to the spool. It bounds the starts under way so that each of them stays fast: past the
+// bound, the disk is faster than Temporal. After a failed start only the spool's drain tries
+// Temporal, as long as the spool holds events.
 type admission struct {
 	mu       sync.Mutex
 	pace     *pace.Pace
 	most     int
 	now      func() time.Time
 	underWay int
-	// away is set by a start that fails or is late. The next success clears it, and
-	// the drain's counts too.
+	// away is set by a start that fails or is late. The next successful start clears it, be it of
+	// a request or of the drain.
 	away bool
 	// queued tells whether the spool holds events.
 	queued func() bool
@@ -28,8 +28,8 @@ type admission struct {
 }
 
 const (
-	// firstStarts is how many starts may be under way at the beginning: about what a
-	// Temporal on SQLite takes without making them wait for each other.
+	// firstStarts is how many starts may be under way at the beginning: about as many as a
+	// Temporal on SQLite handles without making them wait for each other.
 	firstStarts = 4
 	// lastBackoff is the longest pause between two probes of a Temporal that is away.
 	lastBackoff = 5 * time.Second
@@ -42,7 +42,8 @@ func newAdmission(most int, now func() time.Time, queued func() bool, log *zap.L
 	}
 }
 
-// startVisit is a start under way. Its owner calls leave once, at its end.
+// startVisit stands for a start under way. Whoever began the start calls leave once, when it
+// ends.
 type startVisit struct {
 	*admission
 	began  time.Time
@@ -65,8 +66,8 @@ func (a *admission) enter() (v *startVisit, ok bool) {
 	return a.begin(now), true
 }
 
-// squeeze asks to start an event that the spool can't take. It lets more starts in
-// than Temporal takes easily, up to the configured bound, unless Temporal is away.
+// squeeze asks to start an event that the spool can't take. Unless Temporal is away, it allows
+// more starts than Temporal takes easily, up to max_inflight.
 func (a *admission) squeeze() (v *startVisit, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -76,14 +77,14 @@ func (a *admission) squeeze() (v *startVisit, ok bool) {
 	return a.begin(a.now()), true
 }
 
-// begin counts a start. The caller holds the lock.
+// begin counts a start as under way. The caller holds the lock.
 func (a *admission) begin(now time.Time) *startVisit {
 	a.underWay++
 	return &startVisit{admission: a, began: now, round: a.pace.Round()}
 }
 
-// late says that the start takes longer than its sender can wait. That counts as a
-// failure, and the start goes on. Of a start that has ended it says nothing.
+// late notes that the start takes longer than its sender can wait. That counts as a failure of
+// Temporal, while the start goes on. If the start has ended already, late does nothing.
 func (v *startVisit) late() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -95,8 +96,8 @@ func (v *startVisit) late() {
 	v.pace.Failed(v.round, v.now())
 }
 
-// leave says how the start ended; failure is nil where Temporal answered as it
-// should. A start that was late has been counted as a failure already.
+// leave notes how the start ended; failure is nil if Temporal answered as it should. A start that
+// was late has been counted as a failure already.
 func (v *startVisit) leave(failure error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -116,14 +117,14 @@ func (v *startVisit) leave(failure error) {
 	v.pace.Succeeded(v.round, now.Sub(v.began), full)
 }
 
-// back says that the drain has started an event.
+// back notes that the drain has started an event.
 func (a *admission) back() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.found()
 }
 
-// lost notes that Temporal takes no events now. The caller holds the lock.
+// lost notes that Temporal can't take events now. The caller holds the lock.
 func (a *admission) lost(cause error) {
 	if !a.away {
 		a.log.Warn("Temporal takes no events now; they are kept on disk until it does", zap.Error(cause))
@@ -131,7 +132,7 @@ func (a *admission) lost(cause error) {
 	a.away = true
 }
 
-// found notes that Temporal takes events. The caller holds the lock.
+// found notes that Temporal takes events again. The caller holds the lock.
 func (a *admission) found() {
 	if a.away {
 		a.log.Info("Temporal takes events again")

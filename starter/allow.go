@@ -21,14 +21,14 @@ import (
 	"github.com/grapnel/grapnel/internal/config"
 )
 
-// allowance says which clients may send to a source.
+// allowance says from which addresses events of a source may come.
 type allowance struct {
 	fixed *netipx.IPSet
-	// from is the list that is read from elsewhere; nil where there is none.
+	// from is a list that is read from elsewhere; nil if there is none.
 	from *addressList
 }
 
-// admit tells whether a client may send.
+// admit refuses a client whose address is not allowed.
 func (a *allowance) admit(o origin) error {
 	switch {
 	case a == nil:
@@ -50,8 +50,8 @@ func (a *allowance) admit(o origin) error {
 	return forbiddenIP()
 }
 
-// addressLists are the lists of addresses that are read from elsewhere. A list that is still
-// configured after a reload keeps what was read last.
+// addressLists holds the lists of addresses that are read from elsewhere. A list that a reload
+// does not change keeps what was read last.
 type addressLists struct {
 	mu    sync.Mutex
 	byKey map[listKey]*addressList
@@ -69,7 +69,7 @@ type listKey struct {
 // addressList is one list, read again and again in the background.
 type addressList struct {
 	listKey
-	// ranges are what was read last without a fault; nil before that.
+	// ranges are the addresses of the last reading that succeeded; nil before that.
 	ranges atomic.Pointer[netipx.IPSet]
 	// again asks to read the list now.
 	again chan struct{}
@@ -78,8 +78,8 @@ type addressList struct {
 	stop  context.CancelFunc
 }
 
-// allowances gives each source its allowance. It starts to read lists that are new, reads
-// the others again, and stops reading those that no source uses any more.
+// allowances makes the allowance of each source. It begins to read new lists, reads the others
+// again, and stops reading those that no source uses any more.
 func (l *addressLists) allowances(sources map[string]*config.Source) map[string]*allowance {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -112,12 +112,12 @@ func (l *addressLists) allowances(sources map[string]*config.Source) map[string]
 	return given
 }
 
-// keep finds a list or starts to read a new one.
+// keep finds a list or begins to read a new one.
 func (l *addressLists) keep(k listKey) *addressList {
 	if old, ok := l.byKey[k]; ok {
 		select {
 		case old.again <- struct{}{}:
-		default: // It is to be read already.
+		default: // It is about to be read anyway.
 		}
 		return old
 	}
@@ -136,8 +136,8 @@ func (l *addressLists) keep(k listKey) *addressList {
 // doubles with each failure, up to the list's refresh time.
 const firstRetry = 5 * time.Second
 
-// watch reads a list as long as a source uses it. When it can't be read, what was read
-// before stays in force.
+// watch reads a list again and again as long as a source uses it. When the list can't be read,
+// what was read before stays in force.
 func (l *addressLists) watch(it *addressList) {
 	retry, failing := firstRetry, false
 	for {
@@ -170,9 +170,9 @@ func (l *addressLists) watch(it *addressList) {
 }
 
 const (
-	// maxListBytes bounds a list; GitHub's /meta has some 200 KB.
+	// maxListBytes is the most bytes of a list. GitHub's /meta has some 200 KB.
 	maxListBytes = 4 << 20
-	// maxListed bounds the addresses of a list.
+	// maxListed is the most addresses in a list.
 	maxListed = 100_000
 	// listWithin bounds one reading of a list.
 	listWithin = 15 * time.Second
@@ -199,7 +199,7 @@ func listReader(transport http.RoundTripper) func(ctx context.Context, from, key
 }
 
 func readListFile(name string) ([]byte, error) {
-	// Asked first, because opening a pipe would wait for its writer.
+	// Stat comes first, because opening a pipe would wait for its writer.
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, fmt.Errorf("read the list: %w", err)
@@ -298,7 +298,7 @@ func entriesOf(text []byte, key string) (entries []string, err error) {
 	return entries, nil
 }
 
-// addressSet joins prefixes into a set that is searched by halves.
+// addressSet makes a set of prefixes in which an address is found quickly.
 func addressSet(prefixes []netip.Prefix) (*netipx.IPSet, error) {
 	var b netipx.IPSetBuilder
 	for _, p := range prefixes {

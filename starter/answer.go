@@ -21,20 +21,20 @@ import (
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
-// accept answers the sender of an event that is durable, or not wanted.
+// accept answers the sender of an event that is durable, or that the source does not take.
 func (s *Starter) accept(x *exchange, o Acceptance) error {
 	status, ack := x.acknowledgement()
 	defer s.observe(x, string(o), status, nil)
 	return x.acknowledge(status, ack, successOf(x.event, o))
 }
 
-// acknowledgement is what the sender expects as an answer, and its status.
+// acknowledgement gives the answer that the sender expects, and its status.
 func (x *exchange) acknowledgement() (int, verify.Ack) {
 	ack := x.door.verifier.Ack(&x.request)
 	return cmp.Or(ack.Status, x.door.source.AckStatus, fiber.StatusOK), ack
 }
 
-// acknowledge answers as the sender expects, else with what became of the request.
+// acknowledge answers as the sender expects; by default it says what became of the request.
 func (x *exchange) acknowledge(status int, ack verify.Ack, became any) error {
 	switch {
 	case ack.Empty || status == fiber.StatusNoContent:
@@ -57,7 +57,7 @@ func successOf(e *event.Event, o Acceptance) success {
 	}
 }
 
-// success is the answer to an event that was taken.
+// success is the answer to an accepted event.
 type success struct {
 	Success   bool   `json:"success"`
 	EventID   string `json:"eventId,omitempty"`
@@ -67,7 +67,7 @@ type success struct {
 	Queued    bool   `json:"queued,omitempty"`
 }
 
-// refuse answers a request that is not taken.
+// refuse answers a request that is refused.
 func (s *Starter) refuse(x *exchange, err error) error {
 	var r *refusal
 	if !errors.As(err, &r) {
@@ -84,8 +84,8 @@ func (s *Starter) refuse(x *exchange, err error) error {
 	return x.json(r.status, map[string]string{"error": r.message})
 }
 
-// fault answers what fails before or beside receive: no such path, a header that
-// is too large.
+// fault answers requests that do not come to receive: an unknown path, a header that is too
+// large.
 func (s *Starter) fault(c *fiber.Ctx, err error) error {
 	status := fiber.StatusInternalServerError
 	if f, ok := errors.AsType[*fiber.Error](err); ok {
@@ -95,7 +95,7 @@ func (s *Starter) fault(c *fiber.Ctx, err error) error {
 	x.framing, _ = readFraming(c.Context()) // For its fields; it is refused in any case.
 	r := &refusal{status: status, reason: "http-" + strconv.Itoa(status), message: fiber.NewError(status).Message}
 	if status != fiber.StatusNotFound {
-		// Not err: its text can quote what was sent.
+		// err itself is not logged, because its text can quote what was sent.
 		r.cause = errors.New("the request can't be read as HTTP: " + r.message)
 	}
 	return s.refuse(x, r)
@@ -194,12 +194,12 @@ func (s *Starter) logRefusal(x *exchange, outcome string, status int, r *refusal
 	s.log.Warn("request refused", fields...)
 }
 
-// refusalKind has as many values as there are sources and reasons: no stranger makes up
+// refusalKind has no more values than there are sources and reasons; strangers can't make up
 // others.
 type refusalKind struct{ source, reason string }
 
-// refusal is the answer to a request that is not taken, and why. The caller hears the
-// message only; the cause is for the log.
+// refusal is the answer to a refused request. The caller gets only the message; the cause is for
+// the log.
 type refusal struct {
 	status  int
 	reason  string // a metric label
@@ -210,7 +210,7 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.message }
 
-// This file is the table of refusals, in the order of the checks.
+// The rest of this file is the table of refusals, in the order of the checks.
 
 func overloaded(why string) *refusal {
 	return &refusal{
@@ -243,8 +243,8 @@ func forbiddenIP() *refusal {
 	return &refusal{status: fiber.StatusForbidden, reason: "ip", message: "Forbidden"}
 }
 
-// noList is the answer while the list of allow_ips has not been read yet. Nobody is let
-// in, but the trouble is ours, so the sender is told to try again.
+// noList is the answer while the list of allow_ips has not been read yet. Nobody is let in, but
+// the trouble is not the sender's, so it is told to try again.
 func noList() *refusal {
 	return &refusal{
 		status: fiber.StatusServiceUnavailable, reason: "ip-list", message: "Try again later",
@@ -290,7 +290,7 @@ func badCredentials(challenge string) *refusal {
 // basicChallenge asks a sender for a user name and a password (RFC 7617).
 const basicChallenge = `Basic realm="webhooks", charset="UTF-8"`
 
-// unverified is the answer of a source to a request whose signature does not hold.
+// unverified is the answer of a source to a request that is not verified.
 func (d *door) unverified(err error) *refusal {
 	r := badSignature(err, d.verifier.RejectStatus())
 	if d.profile.Algorithm == "basic" && r.status == fiber.StatusUnauthorized {
@@ -299,8 +299,8 @@ func (d *door) unverified(err error) *refusal {
 	return r
 }
 
-// badSignature is the answer to a request whose signature does not hold. reject is the status
-// with which the sender wants a wrong signature to be refused.
+// badSignature is the answer to a request that is not verified. reject is the status that the
+// sender expects for a wrong signature.
 func badSignature(err error, reject int) *refusal {
 	r := &refusal{status: reject, reason: "signature", message: "Invalid signature", cause: err}
 	var f *verify.Failure
@@ -340,7 +340,7 @@ func notJSON(why string) *refusal {
 	return &refusal{status: fiber.StatusBadRequest, reason: "json", message: "Invalid JSON body", cause: errors.New(why)}
 }
 
-// badEvent is the answer to a verified request whose event can't be told from others.
+// badEvent is the answer to a verified request of which the event can't be identified.
 func badEvent(err error) *refusal {
 	r := &refusal{status: fiber.StatusBadRequest, reason: "event", message: "Invalid event", cause: err}
 	if f, ok := errors.AsType[*verify.Failure](err); ok {
@@ -357,8 +357,8 @@ func unknownCoding() *refusal {
 	}
 }
 
-// whyNoJSON says why a body is no JSON, for the owner of the source: what its bytes are, what its
-// sender says it is, or where its JSON breaks. It quotes nothing of the body.
+// whyNoJSON tells the owner of the source why a body is not JSON: what its bytes look like, what
+// the sender says it is, or where the JSON breaks off. It quotes nothing of the body.
 func whyNoJSON(header fields, body []byte) string {
 	if header.first(fiber.HeaderContentEncoding) != "" {
 		return "the body is compressed, as Content-Encoding says; let the sender send it plain, or take it with body: bytes"
@@ -380,7 +380,8 @@ func whyNoJSON(header fields, body []byte) string {
 	return "the body is no JSON"
 }
 
-// whyNoUTF8 tells by a body's bytes that it is no text, or one in a coding that JSON does not have.
+// whyNoUTF8 tells by a body's bytes whether it is not text, or text in an encoding that JSON does
+// not allow.
 func whyNoUTF8(body []byte) string {
 	nul := []byte{0}
 	switch {
@@ -396,7 +397,8 @@ func whyNoUTF8(body []byte) string {
 	return ""
 }
 
-// otherType tells by a body's Content-Type, or by its look, that it is something else than JSON.
+// otherType tells by a body's Content-Type, or by its first bytes, whether it is something other
+// than JSON.
 func otherType(label string, body []byte) string {
 	kind, params, _ := mime.ParseMediaType(label)
 	form := bytes.HasPrefix(body, []byte("payload=")) || bytes.IndexByte(body, '=') > 0 && !bytes.ContainsAny(body, "{}[]\"<>\x00 \n")
@@ -416,8 +418,8 @@ func otherType(label string, body []byte) string {
 // retryAfter is how long senders are told to wait when the trouble is ours.
 const retryAfter = 5 * time.Second
 
-// notDurable is the answer when neither Temporal nor the spool has the event. It is
-// never a 4xx, because the sender must try again.
+// notDurable is the answer when neither Temporal nor the spool has taken the event. It is never a
+// 4xx, because the sender must try again.
 func notDurable(err error) *refusal {
 	return &refusal{
 		status: fiber.StatusServiceUnavailable, reason: "unavailable", message: "Try again later", cause: err,
@@ -425,7 +427,7 @@ func notDurable(err error) *refusal {
 	}
 }
 
-// wholeSeconds is a time as Retry-After gives it: whole seconds, rounded up.
+// wholeSeconds writes a time for Retry-After: in whole seconds, rounded up.
 func wholeSeconds(d time.Duration) string {
 	return strconv.Itoa(max(int((d+time.Second-1)/time.Second), 1))
 }

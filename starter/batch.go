@@ -16,8 +16,9 @@ type successes struct {
 	Events  []success `json:"events"`
 }
 
-// handAll makes the events of a batch durable and answers. The sender hears success when
-// all are. Else it sends the batch again, and what is durable by then is a repeat.
+// handAll makes the events of a batch durable and answers. The sender hears success only if all
+// of them are durable. Otherwise it sends the batch again, and the events that are durable
+// already are duplicates.
 func (s *Starter) handAll(x *exchange, t *doorTable, events []Incoming) error {
 	outcomes, collided, failure := s.makeAllDurable(x, t, events)
 	status, ack := x.acknowledgement()
@@ -25,7 +26,7 @@ func (s *Starter) handAll(x *exchange, t *doorTable, events []Incoming) error {
 		status = fiber.StatusServiceUnavailable
 	}
 	answer := successes{Success: true, Events: []success{}}
-	// Each event counts as a request of its own.
+	// Each event counts as a request.
 	more := failure != nil || len(events) == 0
 	for i, outcome := range outcomes {
 		if outcome == "" {
@@ -49,10 +50,10 @@ func (s *Starter) handAll(x *exchange, t *doorTable, events []Incoming) error {
 	return x.acknowledge(status, ack, answer)
 }
 
-// makeAllDurable makes the events of a batch durable that the source wants, several at
-// once, until one fails. What has no outcome was not tried, or failed. One that is in the
-// batch twice, byte for byte, costs Temporal nothing: whoever has captured an event that is signed
-// by itself could put it there a thousand times.
+// makeAllDurable makes those events of a batch durable that the source takes, several at once,
+// until one fails. An event without an outcome failed or was not tried. An event that the batch
+// holds twice, byte for byte, costs Temporal nothing the second time: whoever has captured an
+// event that is signed by itself could put it into a batch a thousand times.
 func (s *Starter) makeAllDurable(x *exchange, t *doorTable, events []Incoming) (outcomes []Acceptance, collided []bool, failure error) {
 	outcomes, collided = make([]Acceptance, len(events)), make([]bool, len(events))
 	g, ctx := errgroup.WithContext(s.alive)

@@ -8,34 +8,35 @@ import (
 	"time"
 )
 
-// crowd bounds what clients hold of us before anything that they sent is verified:
-// connections, or bodies and their bytes. It refuses nobody. When there is too much of it,
-// whoever holds the most gives way, and of that the idlest goes first. So a stranger who
-// fills the crowd cuts off its own, and a sender who holds little keeps it.
+// crowd bounds what clients hold before anything that they sent is verified: connections, or
+// bodies and their bytes. It refuses nobody. When there is too much, the client that holds the
+// most loses something, the idlest first. So a stranger who fills the crowd loses its own
+// connections, and a sender who holds little keeps them.
 type crowd struct {
-	// cut ends what gives way.
+	// cut ends a holding that gives way.
 	cut func(g *guest)
 
 	mu    sync.Mutex
 	most  int
 	bytes int64
-	// mostBytes bounds bytes; 0 is no bound.
+	// mostBytes is the bound of bytes; 0 is no bound.
 	mostBytes int64
 	held      map[*holding]struct{}
-	// freed is closed when something leaves; nil while nobody waits for it.
+	// freed is closed when a holding leaves; nil while nobody waits for that.
 	freed chan struct{}
 }
 
 // holding is one thing that a client holds: a connection or a body.
 type holding struct {
-	// client is who holds it; all of an IPv6 network of 64 bits is one client.
+	// client is the address of whoever holds it; a whole IPv6 network of 64 bits counts as one
+	// client.
 	client netip.Addr
 	conn   *guest
-	// The crowd's lock guards what follows.
+	// The crowd's lock guards the fields from here on.
 	bytes int64
-	// stays is set while it must not give way.
+	// stays is set while the holding must not give way.
 	stays bool
-	// gone is set when it has left or given way.
+	// gone is set when the holding has left or given way.
 	gone bool
 }
 
@@ -43,15 +44,15 @@ func newCrowd(most int, mostBytes int64, cut func(*guest)) *crowd {
 	return &crowd{cut: cut, most: most, mostBytes: mostBytes, held: map[*holding]struct{}{}}
 }
 
-// bound changes how many there may be.
+// bound changes the number of holdings that there may be.
 func (c *crowd) bound(most int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.most = most
 }
 
-// enter adds a holding, and makes others give way where there are too many. It tells
-// whether there was room.
+// enter adds a holding, and makes others give way if there are too many. It tells whether there
+// was room.
 func (c *crowd) enter(h *holding) bool {
 	c.mu.Lock()
 	c.held[h] = struct{}{}
@@ -59,7 +60,7 @@ func (c *crowd) enter(h *holding) bool {
 	var out []*holding
 	fits := len(c.held) <= c.most
 	if !fits {
-		// Several at once, as it takes a look at all of them to find one.
+		// Several give way at once, because finding one means looking at all.
 		out = c.giveWay(h, 1+c.most/128, func(*holding) int64 { return 1 })
 		fits = len(out) > 0
 	}
@@ -71,7 +72,7 @@ func (c *crowd) enter(h *holding) bool {
 	return fits
 }
 
-// leave takes a holding out. It may be called more than once.
+// leave removes a holding. It may be called more than once.
 func (c *crowd) leave(h *holding) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -95,8 +96,8 @@ func (c *crowd) evicted(h *holding) bool {
 // growWithin is how long a holding that needs more bytes waits for others to leave.
 const growWithin = 250 * time.Millisecond
 
-// grow adds bytes to a holding. It is false when there is no room for them, or the
-// holding itself had to give way.
+// grow adds bytes to a holding. It gives false if there is no room for them, or if the holding
+// itself had to give way.
 func (c *crowd) grow(h *holding, n int64) bool {
 	timer := time.NewTimer(growWithin)
 	defer timer.Stop()
@@ -114,8 +115,8 @@ func (c *crowd) grow(h *holding, n int64) bool {
 	}
 }
 
-// tryGrow adds bytes where there is room or somebody gives way. Otherwise freed is closed
-// when it is worth another try; it is nil when none is.
+// tryGrow adds bytes if there is room or another holding gives way. Otherwise freed is a channel
+// that is closed when another try may succeed; it is nil if none can.
 func (c *crowd) tryGrow(h *holding, n int64) (ok bool, freed <-chan struct{}, out []*holding) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -137,7 +138,7 @@ func (c *crowd) tryGrow(h *holding, n int64) (ok bool, freed <-chan struct{}, ou
 	return false, nil, out
 }
 
-// clientRank orders clients: those of a lower rank give way before all others.
+// clientRank is the rank of a client: clients of a lower rank give way before all others.
 type clientRank int
 
 const (
@@ -155,8 +156,8 @@ func (h *holding) holder() holder { return holder{h.conn.rank(), h.client} }
 
 func bytesOf(h *holding) int64 { return h.bytes }
 
-// giveWay takes up to n holdings out, all of one client, the idlest first. The caller
-// holds the lock and cuts them off.
+// giveWay removes up to n holdings of one client, the idlest first. The caller holds the lock,
+// and cuts them off.
 func (c *crowd) giveWay(newest *holding, n int, weight func(*holding) int64) []*holding {
 	worst, found := c.worst(newest, weight)
 	if !found {
@@ -176,9 +177,9 @@ func (c *crowd) giveWay(newest *holding, n int, weight func(*holding) int64) []*
 	return out
 }
 
-// worst finds the client that is to give way: of the lowest rank, and in that the one who
-// holds the most, but no less than the client of newest; of several, the one with the
-// idlest. The caller holds the lock.
+// worst finds the client that has to give way. It is one of the lowest rank, and among these the
+// one that holds the most, provided that this is no less than what the client of newest holds. If
+// several hold as much, it is the one with the idlest holding. The caller holds the lock.
 func (c *crowd) worst(newest *holding, weight func(*holding) int64) (worst holder, found bool) {
 	total, idlest := map[holder]int64{}, map[holder]int64{}
 	for h := range c.held {
@@ -201,7 +202,7 @@ func (c *crowd) worst(newest *holding, weight func(*holding) int64) (worst holde
 	return worst, found
 }
 
-// remove takes a holding out. The caller holds the lock.
+// remove removes a holding. The caller holds the lock.
 func (c *crowd) remove(h *holding) {
 	if h.gone {
 		return

@@ -17,7 +17,8 @@ import (
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
-// doorTable is everything that one configuration says of the door.
+// doorTable is what the receiver needs of one configuration: a door for each source, and what
+// they share.
 type doorTable struct {
 	config *config.Config
 	doors  map[string]*door
@@ -27,7 +28,7 @@ type doorTable struct {
 	masker *secret.Masker
 }
 
-// door is one source as the receiver sees it.
+// door is the receiver's side of one source.
 type door struct {
 	source   *config.Source
 	verifier *verify.Verifier
@@ -38,13 +39,14 @@ type door struct {
 	limits *limits
 	// unnamed warns of proxies that are not trusted.
 	unnamed *unnamedPeers
-	// trust is what samples of this machine are judged by; nil where none is taken.
+	// trust verifies samples that are signed with this machine's development key; nil if the
+	// source takes none.
 	trust *provider.Trust
-	// secretHeaders name the headers whose values are masked wherever refusals are shown.
+	// secretHeaders names the headers whose values are masked when a refusal is shown.
 	secretHeaders []string
 }
 
-// newTable makes the doors of a configuration. old is the table in force, nil at the
+// newTable makes the doors of a configuration. old is the table that is in force; nil at the
 // start.
 func (s *Starter) newTable(c *config.Config, old *doorTable) (*doorTable, error) {
 	fetch, err := newFetch(c, s.transport)
@@ -75,7 +77,7 @@ func (s *Starter) newTable(c *config.Config, old *doorTable) (*doorTable, error)
 	return t, nil
 }
 
-// admit makes the checks that need no body.
+// admit makes the checks for which the body is not needed.
 func (d *door) admit(x *exchange) error {
 	switch {
 	case !d.verifier.Allows(x.ctx.Method()):
@@ -95,9 +97,9 @@ func (d *door) admit(x *exchange) error {
 	return nil
 }
 
-// authenticate checks Basic and token credentials, where the source asks for them beside
-// the signature. Both sides are hashed first, so that the time it takes tells neither
-// their length nor whether a user exists.
+// authenticate checks Basic and token credentials, where the source asks for them in addition to
+// the signature. Both sides are hashed first, so that the time tells neither their length nor
+// whether a user exists.
 func (d *door) authenticate(x *exchange) error {
 	equal := func(got, want string) bool {
 		g, w := sha256.Sum256([]byte(got)), sha256.Sum256([]byte(want))
@@ -116,7 +118,7 @@ func (d *door) authenticate(x *exchange) error {
 	return nil
 }
 
-// singleValue is the value of a header that is there once, else empty.
+// singleValue gives the value of a header that comes exactly once, else an empty text.
 func singleValue(x *exchange, name string) string {
 	if values := x.framing.fields.Values(name); len(values) == 1 {
 		return values[0]
@@ -124,7 +126,7 @@ func singleValue(x *exchange, name string) string {
 	return ""
 }
 
-// limit takes a verified request from the source's rate.
+// limit counts a verified request against the source's rate.
 func (d *door) limit() error {
 	if r := d.source.RateLimit; r.Rate > 0 {
 		if g := d.limits.source(d.source.Name, r); !g.ok {
@@ -134,7 +136,7 @@ func (d *door) limit() error {
 	return nil
 }
 
-// publicURL is the address that was given to the sender, with the query that it sent.
+// publicURL gives the URL that the sender was given, with the query of the request.
 func (d *door) publicURL(x *exchange) string {
 	base, r := d.source.URL, x.ctx.Request()
 	if base == "" {

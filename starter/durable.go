@@ -23,21 +23,21 @@ const (
 	// leastForDisk is the time that a write to the spool is given, even when
 	// Temporal has used up the rest.
 	leastForDisk = 250 * time.Millisecond
-	// hedgeAfter is how long Temporal alone is waited for. Then the event is written to
-	// the spool too, and what is durable first answers the sender. Both may win: the
-	// drain's start is refused as one of an event that is known.
+	// hedgeAfter is how long Temporal alone is waited for. After that the event is also written
+	// to the spool, and the sender is answered as soon as either has it. If both have it,
+	// Temporal refuses the drain's start as that of an event that it knows.
 	hedgeAfter = 100 * time.Millisecond
-	// startTimeout ends a start that no request waits for any more. It goes on after
-	// the ack budget because Temporal may have taken the event and be about to
-	// answer, and the answer brings the workflow's first task. A call that is given
-	// up loses that task, and the event is handled only when the task times out,
-	// which takes Temporal this long.
+	// startTimeout ends a start for which no request waits any more. Such a start goes on after
+	// the ack budget, because Temporal may have taken the event and be about to answer, and its
+	// answer brings the workflow's first task. If the call were given up, that task would be
+	// lost, and the event would be handled only after the task has timed out, which takes
+	// Temporal this long.
 	startTimeout = 10 * time.Second
 )
 
 var (
-	// errBusy says that as many starts are under way as Temporal takes easily, or
-	// that Temporal has not answered lately.
+	// errBusy says that as many starts are under way as Temporal takes easily, or that its latest
+	// answer failed or came late.
 	errBusy = errors.New("Temporal is busy or away")
 	// errSlow says that Temporal has not answered within the ack budget.
 	errSlow = errors.New("Temporal has not answered in time")
@@ -45,8 +45,8 @@ var (
 	errNoSpool = errors.New("no spool: GRAPNEL_DATA_DIR is not set")
 )
 
-// makeDurable starts an event's workflow or keeps the event on disk. whole is when
-// the request was read to its end. It gives the ID under which the event is known.
+// makeDurable starts an event's workflow or keeps the event on disk. whole is the time at which
+// the request had been read to its end. It gives the ID under which the event is known.
 func (s *Starter) makeDurable(in Incoming, budget time.Duration, whole time.Time) (id string, o Acceptance, err error) {
 	if s.spool == nil {
 		return s.startOnly(in, budget)
@@ -81,8 +81,8 @@ func (s *Starter) makeDurable(in Incoming, budget time.Duration, whole time.Time
 	return s.hedge(in, whole, begun, rest.C)
 }
 
-// hedge writes an event to the spool whose start takes long, and gives what is durable
-// first. Where the disk fails, Temporal has the rest of the budget.
+// hedge writes an event whose start takes long to the spool as well, and returns as soon as
+// Temporal or the disk has it. If the disk fails, Temporal has the rest of the budget.
 func (s *Starter) hedge(in Incoming, whole time.Time, begun <-chan attempt, over <-chan time.Time) (id string, o Acceptance, err error) {
 	kept := make(chan error, 1)
 	go func() { kept <- s.keep(in, whole, errSlow) }()
@@ -125,8 +125,8 @@ type attempt struct {
 	err     error
 }
 
-// begin starts an event in the background. The start goes on when the request that
-// began it has been answered. leave hears how it ended.
+// begin starts an event in the background. The start goes on after the request that began it has
+// been answered. leave is told how it ended.
 func (s *Starter) begin(in Incoming, leave func(failure error)) <-chan attempt {
 	done, ended := make(chan attempt, 1), make(chan struct{})
 	s.underWay.Store(in.name(), ended)
@@ -147,8 +147,8 @@ func (s *Starter) begin(in Incoming, leave func(failure error)) <-chan attempt {
 	return done
 }
 
-// awaitStart waits until no request is starting this event any more. The drain calls
-// it, so that an event that went to disk meanwhile is not started twice at once.
+// awaitStart waits until no request is starting this event any more. The drain calls it so that
+// an event which has also gone to disk is not started twice at the same time.
 func (s *Starter) awaitStart(ctx context.Context, in Incoming) {
 	ended, ok := s.underWay.Load(in.name())
 	if !ok {
@@ -160,10 +160,10 @@ func (s *Starter) awaitStart(ctx context.Context, in Incoming) {
 	}
 }
 
-// name tells an event from all others, those that share its ID included.
+// name tells an event from all others, even from those that share its ID.
 func (in *Incoming) name() string { return in.Event.ID + in.Digest }
 
-// keep puts an event into the spool. cause is why Temporal has not taken it.
+// keep puts an event into the spool. cause says why Temporal has not taken it.
 func (s *Starter) keep(in Incoming, whole time.Time, cause error) error {
 	meta, err := json.Marshal(in.Event)
 	if err != nil {
@@ -180,15 +180,15 @@ func (s *Starter) keep(in Incoming, whole time.Time, cause error) error {
 	return nil
 }
 
-// Drain starts what the spool holds, the oldest first, as fast as Temporal takes it,
+// Drain starts the events that the spool holds, the oldest first, as fast as Temporal takes them,
 // until ctx is done.
 func (s *Starter) Drain(ctx context.Context) error {
 	if s.spool == nil {
 		<-ctx.Done()
 		return nil
 	}
-	// The drain may have more starts under way than requests may: nobody waits for
-	// it, and Temporal's store commits many of them together.
+	// The drain may have more starts under way than requests may: no sender waits for them, and
+	// Temporal's store commits many of them together.
 	p := pace.Options{First: firstStarts, Fast: drainFast, LastBackoff: lastBackoff}
 	if err := s.spool.Drain(ctx, s.drainOne, p); err != nil {
 		return fmt.Errorf("drain the spool: %w", err)
@@ -196,8 +196,8 @@ func (s *Starter) Drain(ctx context.Context) error {
 	return nil
 }
 
-// drainFast is how long a start from the spool may take before the drain has fewer
-// under way at once.
+// drainFast is how long a start from the spool may take; when starts take longer, the drain has
+// fewer of them under way.
 const drainFast = 250 * time.Millisecond
 
 func (s *Starter) drainOne(ctx context.Context, entry spool.Entry) spool.Outcome {

@@ -13,7 +13,7 @@ import (
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
-// exchange is one request, and what is known of it so far.
+// exchange is one request and what is known of it so far.
 type exchange struct {
 	ctx   *fiber.Ctx
 	table *doorTable
@@ -27,18 +27,18 @@ type exchange struct {
 	event   *event.Event
 	// coding is the content coding of the body; empty where it has none.
 	coding string
-	// sample is set where this machine has signed the request itself.
+	// sample is set if the request was signed with this machine's development key.
 	sample bool
-	// outcome is how it was answered; empty before.
+	// outcome says how the request was answered; empty before that.
 	outcome string
-	// collided is set where another event had the ID.
+	// collided is set if another event had the event's ID.
 	collided bool
-	// body is what the request holds in the crowd of bodies until it is verified; nil
-	// where it holds nothing.
+	// body is the request's place in the crowd of bodies, until the request is verified; nil if
+	// it has none.
 	body *holding
 }
 
-// exchange begins the exchange of a request.
+// exchange begins an exchange.
 func (s *Starter) exchange(c *fiber.Ctx, t *doorTable) *exchange {
 	if s.observer != nil {
 		s.observer.Began()
@@ -46,16 +46,16 @@ func (s *Starter) exchange(c *fiber.Ctx, t *doorTable) *exchange {
 	return &exchange{ctx: c, table: t, began: s.now(), origin: originOf(c, t.config.TrustedProxies)}
 }
 
-// firstBytes is the most memory that is taken for a body before its bytes are there, as
-// anybody can claim any length; firstChunked is that for a body of unknown length.
+// firstBytes is the most memory that is allocated for a body before its bytes have come, because
+// anybody can claim any length. firstChunked is the same for a body of unknown length.
 const (
 	firstBytes   = 64 << 10
 	firstChunked = 4 << 10
 )
 
-// read reads the body, and undoes its compression where the sender has signed what it has
-// compressed. A body that is longer than the source allows is refused and never cut. Until
-// the request is verified, it takes part in the crowd of bodies.
+// read reads the body and, for senders that compress a body after they have signed it,
+// decompresses it. A body that is longer than the source allows is refused and never cut. Until
+// the request is verified, its body has a place in the crowd of bodies.
 func (s *Starter) read(x *exchange) error {
 	if err := x.readCoding(); err != nil {
 		return err
@@ -89,7 +89,7 @@ func (s *Starter) read(x *exchange) error {
 	return s.decompress(x)
 }
 
-// readAll reads a stream to its end. The memory for it grows with what has come.
+// readAll reads a stream to its end. Its memory grows with the bytes that have come.
 func (s *Starter) readAll(x *exchange, stream io.Reader, limit int64) ([]byte, error) {
 	if x.framing.length > limit {
 		return nil, drainTooLarge(stream)
@@ -97,7 +97,7 @@ func (s *Starter) readAll(x *exchange, stream io.Reader, limit int64) ([]byte, e
 	if stream == nil {
 		return nil, nil
 	}
-	most := limit + 1 // One more, to see that it is too long.
+	most := limit + 1 // One byte more shows that the body is too long.
 	if !x.framing.chunked {
 		most = x.framing.length
 	}
@@ -132,11 +132,11 @@ func (s *Starter) release(x *exchange) {
 	}
 }
 
-// lingerBytes is how much is read of a body that is too large.
+// lingerBytes is how many bytes of a body that is too large are read.
 const lingerBytes = 8 << 20
 
-// drainTooLarge reads some of a body that is too large before it is refused. To close a
-// connection while bytes wait on it would reset it, and the sender would not see why.
+// drainTooLarge reads on in a body that is too large before it is refused. A connection that is
+// closed while bytes wait on it is reset, and the sender would not see the answer.
 func drainTooLarge(stream io.Reader) error {
 	if stream != nil {
 		_, _ = io.CopyN(io.Discard, stream, lingerBytes) // It is refused in any case.
@@ -144,8 +144,8 @@ func drainTooLarge(stream io.Reader) error {
 	return tooLarge()
 }
 
-// decompress undoes the compression of senders that compress a body after they have
-// signed it. What comes out is bounded as the body is, and counts as it does.
+// decompress decompresses the body of senders that compress after they have signed. The result
+// has the same bound as a body, and takes its place in the crowd of bodies.
 func (s *Starter) decompress(x *exchange) error {
 	limit := x.door.source.MaxBody
 	if x.door.profile.Gzip && x.framing.fields.first(fiber.HeaderContentEncoding) != "" && !s.bodies.grow(x.body, int64(limit)) {
@@ -165,14 +165,14 @@ func (s *Starter) decompress(x *exchange) error {
 	return nil
 }
 
-// knownCodings are the content codings that are known (IANA's registry, and the names that RFC
-// 9110, section 8.4.1, keeps for them).
+// knownCodings gives the known content codings: those of IANA's registry and the older names that
+// RFC 9110, section 8.4.1, still allows.
 func knownCodings() []string {
 	return []string{"gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress"}
 }
 
-// readCoding reads the content coding of a body: it goes on as it came. One that nobody
-// knows is refused.
+// readCoding reads the content coding of a body, which is passed on with the event. An unknown
+// coding is refused.
 func (x *exchange) readCoding() error {
 	var known []string
 	for _, line := range x.framing.fields.Values(fiber.HeaderContentEncoding) {

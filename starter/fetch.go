@@ -14,14 +14,13 @@ import (
 	"github.com/grapnel/grapnel/internal/verify/coded"
 )
 
-// dialWithin bounds connecting and the TLS handshake of a fetch.
+// dialWithin bounds the time for connecting and for the TLS handshake.
 const dialWithin = 5 * time.Second
 
-// newFetch makes the client for certificates and key sets. Some of their addresses come
-// with requests that nobody has verified yet. The verifiers check the host, and the dialer
-// refuses private addresses besides, whatever a name resolves to. Only hosts of key sets
-// that the configuration names may be private. given, where it is not nil, is used in
-// place of the network.
+// newFetch makes the client that fetches certificates and key sets. Some of their URLs come with
+// requests that are not verified yet. The verifiers check the host, and in addition the dialer
+// refuses private addresses, whatever a name resolves to. Only the hosts of key sets that the
+// configuration names may be private. given, if it is not nil, replaces the network.
 func newFetch(c *config.Config, given http.RoundTripper) (verify.Fetch, error) {
 	var named []string
 	for _, s := range c.Sources {
@@ -45,18 +44,18 @@ func newFetch(c *config.Config, given http.RoundTripper) (verify.Fetch, error) {
 		return nil, err
 	}
 	network := &http.Transport{
-		// A proxy from the environment is not used: it would resolve names itself.
+		// No proxy of the environment is used: it would resolve names itself, past the guard.
 		DialContext:         guard.DialContext(netguard.DialOptions{Timeout: dialWithin}),
 		TLSHandshakeTimeout: dialWithin,
-		// Fetches are rare, and a reload replaces the client.
+		// Connections are not kept: fetches are rare, and a reload replaces the client.
 		DisableKeepAlives: true,
 		ForceAttemptHTTP2: true,
 	}
 	return coded.HTTPFetch(&http.Client{Transport: httpsOnly{network, named}}), nil
 }
 
-// httpsOnly refuses plain HTTP but for hosts that the configuration names: a key set may
-// come from this machine.
+// httpsOnly refuses plain HTTP, except to hosts that the configuration names: a key set may come
+// from this machine.
 type httpsOnly struct {
 	next  http.RoundTripper
 	named []string

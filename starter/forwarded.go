@@ -8,8 +8,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// forwarded lists the hops of the Forwarded header, the nearest last. ok is false where
-// the header does not follow RFC 7239.
+// forwarded lists the hops of the Forwarded header, the nearest last. ok is false if the header
+// does not follow RFC 7239.
 func forwarded(h *fasthttp.RequestHeader) (hops []hop, ok bool) {
 	lines := h.PeekAll("Forwarded")
 	if len(lines) == 0 {
@@ -19,7 +19,7 @@ func forwarded(h *fasthttp.RequestHeader) (hops []hop, ok bool) {
 	for i, l := range lines {
 		text[i] = string(l)
 	}
-	// The lines of a list are one list (RFC 9110, section 5.3).
+	// Several lines of a list header make one list (RFC 9110, section 5.3).
 	return parseForwarded(strings.Join(text, ","))
 }
 
@@ -27,7 +27,7 @@ func forwarded(h *fasthttp.RequestHeader) (hops []hop, ok bool) {
 func parseForwarded(text string) (hops []hop, ok bool) {
 	r := &forwardedReader{text}
 	for {
-		for r.accept(',') { // A list may have empty elements.
+		for r.accept(',') { // A list may hold empty elements.
 		}
 		if r.rest == "" {
 			return hops, true
@@ -43,10 +43,10 @@ func parseForwarded(text string) (hops []hop, ok bool) {
 	}
 }
 
-// forwardedReader reads a value from left to right.
+// forwardedReader reads the value of a Forwarded header from left to right.
 type forwardedReader struct{ rest string }
 
-// accept takes one character, and white space around it.
+// accept reads one character and the white space around it, if the character comes next.
 func (r *forwardedReader) accept(c byte) bool {
 	r.rest = strings.TrimLeft(r.rest, " \t")
 	if r.rest == "" || r.rest[0] != c {
@@ -56,7 +56,7 @@ func (r *forwardedReader) accept(c byte) bool {
 	return true
 }
 
-// element reads what one proxy wrote: pairs of a name and a value, each name once.
+// element reads what one proxy wrote: pairs of a name and a value. Each name may come once.
 func (r *forwardedReader) element() (h hop, ok bool) {
 	seen := map[string]bool{}
 	for {
@@ -124,8 +124,8 @@ func (r *forwardedReader) quoted() (string, bool) {
 	return "", false
 }
 
-// nodeAddr is the address of a node (RFC 7239, section 6). It is invalid where the node
-// is unknown or obfuscated. Its port may be obfuscated too.
+// nodeAddr gives the address of a node (RFC 7239, section 6). It is invalid if the node is
+// unknown or obfuscated. Its port may be obfuscated.
 func nodeAddr(text string) netip.Addr {
 	if a, ok := readAddr(text); ok {
 		return a

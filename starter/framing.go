@@ -13,26 +13,26 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// framing is where a request ends and whom it is for, as its header says, with the header
-// itself.
+// framing is a request's header, with what it says of where the request ends.
 type framing struct {
 	fields  fields
 	chunked bool
-	// length is the length of the body in bytes; 0 where none is given.
+	// length is the Content-Length; 0 if there is none.
 	length int64
 }
 
-// readFraming reads a request's header as it came. It refuses a request that two readers
-// may read differently: where it ends, or what its header says. If a proxy in front of us
-// reads it otherwise, one request can hide another (RFC 9112, sections 5, 6 and 11.2).
-// fasthttp takes more than it should, so its own reading counts for nothing here.
+// readFraming reads a request's header from its bytes. It refuses a request that two servers
+// could read differently, as to where it ends or what its header says: if a proxy in front of us
+// reads it otherwise, one request can hide another (RFC 9112, sections 5, 6 and 11.2). fasthttp
+// accepts more than it should, so what it has read does not count here.
 func readFraming(c *fasthttp.RequestCtx) (framing, error) {
 	h := &c.Request.Header
 	switch p := string(h.Protocol()); {
 	case p != "HTTP/1.1" && p != "HTTP/1.0":
 		return framing{}, errors.New("the protocol is neither HTTP/1.1 nor HTTP/1.0")
 	case p == "HTTP/1.0" && c.ConnRequestNum() > 1:
-		// Not the first line of its connection, so its version can't be told from none.
+		// Only in the first request line of a connection can HTTP/1.0 be told from a missing
+		// version.
 		return framing{}, errors.New("a connection of HTTP/1.0 is for one request")
 	}
 	if g := guestOf(c.Conn()); g != nil && g.line.done && !g.line.versioned {
@@ -47,7 +47,7 @@ func readFraming(c *fasthttp.RequestCtx) (framing, error) {
 	return f.framing, f.judge(h)
 }
 
-// judge refuses what two readers may read differently.
+// judge refuses what two servers could read differently.
 func (f *frameFields) judge(h *fasthttp.RequestHeader) error {
 	switch {
 	case f.lengths > 1 || f.codings > 1 || f.lengths+f.codings > 1:
@@ -62,7 +62,7 @@ func (f *frameFields) judge(h *fasthttp.RequestHeader) error {
 	return nil
 }
 
-// frameFields counts the fields that say where a request ends and whom it is for.
+// frameFields counts the header fields that say where a request ends and which host it is for.
 type frameFields struct {
 	framing
 	lengths, codings, hosts int
@@ -114,8 +114,8 @@ func headerField(line string) (name, value string, err error) {
 	return name, strings.Trim(value, " \t"), nil
 }
 
-// fields are the lines of a header as they came, without those that came behind the body:
-// a trailer is not a header.
+// fields are the lines of a header as they came. Lines behind the body, the trailer, are not
+// among them.
 type fields []field
 
 type field struct{ name, value string }
@@ -141,7 +141,7 @@ func (f fields) Names() []string {
 	return names
 }
 
-// first is the first value of a name; empty where there is none.
+// first gives the first value of a name; empty if there is none.
 func (f fields) first(name string) string {
 	for _, l := range f {
 		if strings.EqualFold(l.name, name) {
@@ -151,18 +151,18 @@ func (f fields) first(name string) string {
 	return ""
 }
 
-// takeOver makes fasthttp hand a request over with its first byte, so that we read the
-// body ourselves: it would wait for 8 KiB, take line feeds within chunks for nothing, and
-// put trailers among the headers. It is told that the body has one byte. body tells it,
-// when it has read that, that there is no end.
+// takeOver makes fasthttp hand a request over as soon as its body begins, so that the body is
+// read here. Left to itself, fasthttp would wait for 8 KiB, ignore line feeds within chunks and
+// put trailers among the headers. So it is told that the body has one byte; once that byte is
+// read, the method body tells it that the body has no end.
 func takeOver(h *fasthttp.RequestHeader) {
 	if n := h.ContentLength(); n > 1 || n == -1 {
 		h.SetContentLength(1)
 	}
 }
 
-// body gives the body that takeOver has kept from fasthttp; nil where there is none.
-// Nothing behind its end is read.
+// body gives the body that takeOver has kept from fasthttp; nil if there is none. Nothing behind
+// its end is read.
 func (f *framing) body(r *fasthttp.Request) io.Reader {
 	stream := r.BodyStream()
 	if stream == nil {
@@ -175,11 +175,11 @@ func (f *framing) body(r *fasthttp.Request) io.Reader {
 	return io.LimitReader(stream, f.length)
 }
 
-// chunks reads a chunked body (RFC 9112, section 7.1). What another reader may read
+// chunks reads a chunked body (RFC 9112, section 7.1). Whatever another server could read
 // differently is an error.
 type chunks struct {
 	from io.Reader
-	// left is how much of the chunk is still to come.
+	// left is how many bytes of the chunk are still to come.
 	left  int64
 	begun bool
 	ended bool
@@ -187,12 +187,12 @@ type chunks struct {
 }
 
 const (
-	// maxChunkLine bounds the line before a chunk, maxTrailer the lines behind the last.
+	// maxChunkLine bounds the line before a chunk, maxTrailer the lines behind the last chunk.
 	maxChunkLine = 256
 	maxTrailer   = 8 << 10
 )
 
-// Read reads what is in the chunks.
+// Read reads the contents of the chunks.
 func (c *chunks) Read(p []byte) (int, error) {
 	if c.left == 0 && !c.ended {
 		if err := c.next(); err != nil {
@@ -210,7 +210,7 @@ func (c *chunks) Read(p []byte) (int, error) {
 	return n, err //nolint:wrapcheck // It is judged by what it is.
 }
 
-// next reads the end of a chunk and the line before the next; behind the last chunk, the
+// next reads the end of a chunk and the line before the next one, or, behind the last chunk, the
 // trailer.
 func (c *chunks) next() error {
 	if c.begun {
@@ -244,7 +244,7 @@ func (c *chunks) next() error {
 	}
 }
 
-// line reads a line of at most so many bytes that ends with CRLF, and gives it without.
+// line reads a line of at most most bytes that ends with CRLF, and gives it without the CRLF.
 func (c *chunks) line(most int) (string, error) {
 	line := make([]byte, 0, 16)
 	for {

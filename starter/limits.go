@@ -20,18 +20,18 @@ import (
 	"github.com/grapnel/grapnel/internal/config"
 )
 
-// limits are the token buckets of all sources. They outlive a reload.
+// limits holds the token buckets of all sources. They survive a reload.
 type limits struct {
-	// bySource holds a bucket for each source, byClient one for each client of each
-	// source. They are apart so that strangers can't push a source's bucket out.
+	// bySource holds a bucket for each source, byClient one for each client of each source. They
+	// are separate so that strangers can't push a source's bucket out.
 	bySource, byClient *buckets
-	// shared holds the buckets that all replicas use; nil without a rate_store.
+	// shared holds the buckets that all replicas share; nil without rate_store.
 	shared *sharedBuckets
 	now    func() time.Time
 }
 
-// maxClients bounds the buckets of clients to some 20 MB. A bucket that makes room for
-// another is full again by then, unless somebody commands that many addresses.
+// maxClients bounds the memory for the buckets of clients to some 20 MB. A bucket that has to
+// make room would usually be full again by then, unless somebody commands that many addresses.
 const maxClients = 1 << 16
 
 // maxSources is more sources than any configuration has.
@@ -44,19 +44,19 @@ func newLimits(shared *sharedBuckets, now func() time.Time) *limits {
 // grant is a bucket's answer to a request for a token.
 type grant struct {
 	ok bool
-	// limit is what a full bucket holds, remaining what is in it.
+	// limit is how many tokens a full bucket holds, remaining how many this one holds.
 	limit, remaining int
-	// retry is when the next token is there, reset when the bucket is full.
+	// retry is the time until the next token, reset the time until the bucket is full.
 	retry, reset time.Duration
 }
 
-// source takes a token of a source.
+// source takes a token from a source's bucket.
 func (l *limits) source(name string, r config.Rate) grant {
 	return l.take(l.bySource, "source:"+name, r)
 }
 
-// client takes a token of one client of a source. All of an IPv6 network of 64 bits is
-// one client: nobody is given less.
+// client takes a token from the bucket of one client of a source. A whole IPv6 network of 64 bits
+// is one client, because nobody is given a smaller one.
 func (l *limits) client(name string, a netip.Addr, r config.Rate) grant {
 	who := a.String()
 	if a.Is6() {
@@ -65,8 +65,8 @@ func (l *limits) client(name string, a netip.Addr, r config.Rate) grant {
 	return l.take(l.byClient, "client:"+name+":"+who, r)
 }
 
-// networkOf is the smallest network that anybody is given: an IPv4 address itself, and
-// the first 64 bits of an IPv6 one.
+// networkOf gives the smallest network that anybody is given: an IPv4 address itself, the first
+// 64 bits of an IPv6 address.
 func networkOf(a netip.Addr) netip.Addr {
 	if p, err := a.Prefix(64); a.Is6() && err == nil {
 		return p.Addr()
@@ -74,8 +74,8 @@ func networkOf(a netip.Addr) netip.Addr {
 	return a
 }
 
-// take takes a token of the shared bucket of a key, or of the local one where there is
-// no shared one now.
+// take takes a token from the shared bucket of a key, or from the local one while there is no
+// shared one.
 func (l *limits) take(local *buckets, key string, r config.Rate) grant {
 	if l.shared != nil {
 		if g, ok := l.shared.take(key, r); ok {
@@ -85,7 +85,7 @@ func (l *limits) take(local *buckets, key string, r config.Rate) grant {
 	return takeToken(local.get(key, r, l.now()), l.now())
 }
 
-// takeToken takes a token of a bucket, if there is one.
+// takeToken takes a token from a bucket, if it holds one.
 func takeToken(b *rate.Limiter, now time.Time) grant {
 	ok := b.AllowN(now, 1)
 	tokens, perSecond, burst := b.TokensAt(now), float64(b.Limit()), b.Burst()
@@ -96,7 +96,7 @@ func takeToken(b *rate.Limiter, now time.Time) grant {
 	return g
 }
 
-// burstOf is what a full bucket of a rate holds.
+// burstOf gives the number of tokens in a full bucket of a rate.
 func burstOf(r config.Rate) int {
 	if r.Burst > 0 {
 		return r.Burst
@@ -104,7 +104,7 @@ func burstOf(r config.Rate) int {
 	return max(int(math.Ceil(r.Rate)), 1)
 }
 
-// maxWait bounds what is said of a wait: at a rate of next to nothing it has no end.
+// maxWait is the longest wait that an answer names: at a rate of nearly 0 it would have no end.
 const maxWait = 24 * time.Hour
 
 func boundedSeconds(s float64) time.Duration {
@@ -114,8 +114,8 @@ func boundedSeconds(s float64) time.Duration {
 	return time.Duration(max(s, 0) * float64(time.Second))
 }
 
-// buckets are token buckets by key. The one that was not used for the longest time
-// makes room for a new one.
+// buckets holds token buckets by key. When it is full, the bucket that was not used for the
+// longest time makes room for a new one.
 type buckets struct {
 	mu    sync.Mutex
 	byKey *lru.LRU[string, *rate.Limiter]
@@ -126,8 +126,8 @@ func newBuckets(size int) *buckets {
 	return &buckets{byKey: byKey}
 }
 
-// get gives the bucket of a key; a new one is full. When the rate has changed, what is
-// in the bucket stays, as far as there is room for it.
+// get gives the bucket of a key; a new bucket is full. When the rate has changed, the bucket
+// keeps its tokens, as far as it has room for them.
 func (b *buckets) get(key string, r config.Rate, now time.Time) *rate.Limiter {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -145,20 +145,20 @@ func (b *buckets) get(key string, r config.Rate, now time.Time) *rate.Limiter {
 	return l
 }
 
-// sharedBuckets are token buckets in Redis, which all replicas use. While Redis is away
-// each replica counts for itself, so that no event waits or is refused because of it.
+// sharedBuckets holds token buckets in Redis, which all replicas share. While Redis is away each
+// replica counts for itself, so that no event waits or is refused because of it.
 type sharedBuckets struct {
 	client  *redis.Client
 	limiter *redis_rate.Limiter
 	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
-	// away is set from a failure until a probe finds Redis well.
+	// away is set from a failure until a probe succeeds.
 	away  atomic.Bool
 	alive context.Context //nolint:containedctx // Ends the probing with the receiver.
 	log   *zap.Logger
 }
 
 const (
-	// sharedWithin is the most that a request waits for Redis.
+	// sharedWithin is the longest time that a request waits for Redis.
 	sharedWithin = 50 * time.Millisecond
 	// probeEvery is how often a Redis that is away is probed, probeWithin how long a
 	// probe may take.
@@ -166,12 +166,12 @@ const (
 	probeWithin = time.Second
 )
 
-// newSharedBuckets connects to the Redis of a URL. Where Redis is away it says so and
-// probes it until alive ends.
+// newSharedBuckets connects to the Redis of a URL. If Redis is away it logs that, and probes
+// Redis until alive ends.
 func newSharedBuckets(alive context.Context, url string, log *zap.Logger) (*sharedBuckets, error) {
 	o, err := redis.ParseURL(url)
 	if err != nil {
-		// Its message may hold the URL, and that a password.
+		// The parser's message may hold the URL, and with it a password.
 		return nil, errors.New("rate_store: the URL can't be used, write it as redis://host:6379/0")
 	}
 	o.MaxRetries, o.DialerRetries = -1, 1
@@ -206,12 +206,12 @@ func (s *sharedBuckets) take(key string, r config.Rate) (g grant, ok bool) {
 	}, true
 }
 
-// tokenPeriod is the time in which one token comes in.
+// tokenPeriod gives the time in which a bucket gains one token.
 func tokenPeriod(r config.Rate) time.Duration {
 	return time.Duration(math.Min(float64(time.Second)/r.Rate, float64(maxWait)))
 }
 
-// lost notes that Redis does not answer, and begins to probe it.
+// lost notes that Redis does not answer, and begins to probe Redis.
 func (s *sharedBuckets) lost(alive context.Context, err error) {
 	if alive.Err() != nil || !s.away.CompareAndSwap(false, true) {
 		return
@@ -238,8 +238,8 @@ func (s *sharedBuckets) find(alive context.Context) {
 	}
 }
 
-// probe takes a token of a bucket of its own. It connects by itself first, because the
-// client writes about each failure to the standard error.
+// probe takes a token from a bucket of its own. It first opens a connection itself, because the
+// Redis client writes each failure to the standard error.
 func (s *sharedBuckets) probe(alive context.Context) error {
 	ctx, cancel := context.WithTimeout(alive, probeWithin)
 	defer cancel()
@@ -249,7 +249,7 @@ func (s *sharedBuckets) probe(alive context.Context) error {
 		return err //nolint:wrapcheck // The log line says what it was for.
 	}
 	_ = conn.Close()
-	// A ping would not do: a Redis that takes no writes answers it too.
+	// A ping would not do: a Redis that can't be written to answers it too.
 	_, err = s.limiter.Allow(ctx, "grapnel:probe", redis_rate.PerSecond(1))
 	return err //nolint:wrapcheck // As above.
 }

@@ -20,20 +20,20 @@ import (
 	"github.com/grapnel/grapnel/internal/config"
 )
 
-// connectionsPerRequest is how many connections may be open for each request that may
-// be in hand. Most connections wait for their next request.
+// connectionsPerRequest is how many connections may be open for each request that max_requests
+// allows. Most connections only wait for their next request.
 const connectionsPerRequest = 4
 
-// boundedListener is a listener whose connections are bounded together.
+// boundedListener is a listener with a bound for the number of its connections.
 type boundedListener struct {
 	net.Listener
 	conns *crowd
-	// trusts tells whether a peer is a proxy that we trust.
+	// trusts tells whether a peer is a trusted proxy.
 	trusts func(netip.Addr) bool
 }
 
-// Accept waits for a connection. The crowd of connections makes room for it. Where it
-// can't, because a verified request is in hand on each of them, the new one is closed.
+// Accept waits for a connection. The crowd of connections makes room for it. If it can't, because
+// each of them has a verified request in hand, the new connection is closed.
 func (b *boundedListener) Accept() (net.Conn, error) {
 	for {
 		c, err := b.Listener.Accept()
@@ -53,34 +53,34 @@ func (b *boundedListener) Accept() (net.Conn, error) {
 	}
 }
 
-// guest is a connection. It knows since when nothing has come by it, and it sees to it
-// that a body comes fast enough.
+// guest is a connection. It notes when something last came over it, and it makes sure that a body
+// comes fast enough.
 type guest struct {
 	net.Conn
 	conns   *crowd
 	held    *holding
 	proxied bool
-	// active is when something came by it last, in nanoseconds since 1970.
+	// active is when something last came over the connection, in nanoseconds since 1970.
 	active  atomic.Int64
 	vouched atomic.Bool
-	// answered is set from the answer to a verified request until the next request is
-	// read, which is after the answer was written.
+	// answered is set from the answer to a verified request until the next request begins to
+	// come.
 	answered atomic.Bool
 	line     firstLine
 
 	mu sync.Mutex
-	// deadline is the server's own for reading.
+	// deadline is the deadline for reading that the server has set.
 	deadline time.Time
-	// began and got are the beginning of the body that is being read, and how much of it
-	// has come; began is zero when none is being read.
+	// began is when the body that is being read began, got how many of its bytes have come. began
+	// is zero while no body is being read.
 	began time.Time
 	got   int64
 	ended bool
 }
 
 const (
-	// leastRate is how many bytes of a body must come a second, counted from its first
-	// one; patience is the time that it may lag behind.
+	// leastRate is how many bytes of a body must come each second, from its first byte on;
+	// patience is how far it may fall behind that.
 	leastRate = 1 << 10
 	patience  = 3 * time.Second
 )
@@ -97,7 +97,7 @@ func newGuest(c net.Conn, conns *crowd, trusts func(netip.Addr) bool) *guest {
 	return g
 }
 
-// guestOf finds the connection of a request; nil where it is none of ours.
+// guestOf finds the guest of a request's connection; nil if it has none.
 func guestOf(c net.Conn) *guest {
 	switch c := c.(type) {
 	case *guest:
@@ -118,7 +118,7 @@ func (g *guest) rank() clientRank {
 	return stranger
 }
 
-// Read reads what comes by the connection.
+// Read reads from the connection.
 func (g *guest) Read(p []byte) (int, error) {
 	if g.answered.CompareAndSwap(true, false) {
 		g.active.Store(time.Now().UnixNano())
@@ -136,8 +136,8 @@ func (g *guest) Read(p []byte) (int, error) {
 	return n, err //nolint:wrapcheck // As the connection gives it.
 }
 
-// SetReadDeadline sets when reading fails at the latest. It never fails itself: fasthttp
-// panics then, and on a closed connection reading fails anyway.
+// SetReadDeadline sets when reading fails at the latest. It never fails itself: fasthttp would
+// panic, and on a closed connection reading fails anyway.
 func (g *guest) SetReadDeadline(t time.Time) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -146,7 +146,7 @@ func (g *guest) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
-// SetWriteDeadline sets when writing fails. It never fails itself, as SetReadDeadline.
+// SetWriteDeadline sets when writing fails. Like SetReadDeadline it never fails itself.
 func (g *guest) SetWriteDeadline(t time.Time) error {
 	_ = g.Conn.SetWriteDeadline(t)
 	return nil
@@ -157,7 +157,7 @@ func (g *guest) SetDeadline(t time.Time) error {
 	return errors.Join(g.SetWriteDeadline(t), g.SetReadDeadline(t))
 }
 
-// body says that a body is being read from now on, or that it is no more.
+// body notes that a body is being read from now on, or no longer.
 func (g *guest) body(reading bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -168,7 +168,7 @@ func (g *guest) body(reading bool) {
 	g.apply()
 }
 
-// hurry moves the deadline of a body with what has come of it.
+// hurry moves the deadline of a body on, by the bytes that have come.
 func (g *guest) hurry() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -215,7 +215,7 @@ func (g *guest) Close() error {
 	return g.Conn.Close() //nolint:wrapcheck // As the connection gives it.
 }
 
-// guestTLS is a guest by TLS. The server knows such a connection by these methods.
+// guestTLS is a guest over TLS. By these methods the server recognises such a connection.
 type guestTLS struct {
 	*guest
 	tls *tls.Conn
@@ -226,15 +226,14 @@ func (g *guestTLS) Handshake() error {
 	return g.tls.Handshake() //nolint:wrapcheck,noctx // As the connection gives it; its deadline bounds it.
 }
 
-// ConnectionState tells what was agreed on.
+// ConnectionState gives what the TLS handshake agreed on.
 func (g *guestTLS) ConnectionState() tls.ConnectionState { return g.tls.ConnectionState() }
 
-// firstLine reads the first line of a connection that is not empty, which is its first
-// request line.
+// firstLine reads the first line of a connection that is not empty: the line of its first
+// request.
 type firstLine struct {
 	tail []byte
-	// done is set when the line has ended, versioned where it ends as " HTTP/1.x" and
-	// CRLF.
+	// done is set when the line has ended, versioned if it ended with " HTTP/1.x" and CRLF.
 	done, versioned bool
 }
 
@@ -263,9 +262,9 @@ func (l *firstLine) read(p []byte) {
 	}
 }
 
-// Listen listens on host:port, by TLS where files for it are given. The files are read
-// again when they change. Files that can't be used are logged, and the old ones stay in
-// force. A connection keeps the certificate it was made with.
+// Listen listens on host:port, with TLS if files for it are given. The files are read again when
+// they change. New files that can't be used are logged, and the old ones stay in force. A
+// connection keeps the certificate with which it began.
 func Listen(ctx context.Context, addr string, files *config.TLS, log *zap.Logger) (net.Listener, error) {
 	var shown *certificates
 	if files != nil {
@@ -284,11 +283,11 @@ func Listen(ctx context.Context, addr string, files *config.TLS, log *zap.Logger
 	return l, nil
 }
 
-// lookEvery is how often the files are read at most.
+// lookEvery is the least time between two readings of the files.
 const lookEvery = time.Second
 
-// certificates are the certificate, key and client authorities of the listener, as the
-// files say now.
+// certificates holds the certificate, key and client authorities of the listener, as the files
+// have them now.
 type certificates struct {
 	files config.TLS
 	log   *zap.Logger
@@ -304,7 +303,7 @@ func newCertificates(files config.TLS, log *zap.Logger) *certificates {
 	return &certificates{files: files, log: log}
 }
 
-// config gives the configuration of a connection.
+// config gives the TLS configuration of a new connection.
 func (i *certificates) config(*tls.ClientHelloInfo) (*tls.Config, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -323,8 +322,8 @@ func (i *certificates) config(*tls.ClientHelloInfo) (*tls.Config, error) {
 	return i.current, nil
 }
 
-// look uses the files' contents where they have changed. It compares contents, because a
-// link that was changed to another file may show an older time.
+// look takes the files' contents over if they have changed. It compares contents and not times,
+// because a link that is changed to another file may show an older time.
 func (i *certificates) look() error {
 	read, err := i.readFiles()
 	if err != nil || i.current != nil && equalFiles(read, i.read) {

@@ -9,12 +9,12 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// maxSummaryBytes is just below the longest summary that Temporal takes.
+// maxSummaryBytes is just below the bytes of the longest summary that Temporal takes.
 const maxSummaryBytes = 390
 
-// searchAttributes are the search attributes of an event. PostgreSQL's visibility store loses a
-// record, without a word, when a value is not as it should be, so values that are empty
-// or unreadable are left out.
+// searchAttributes gives the search attributes of an event. PostgreSQL's visibility store
+// silently loses a record with a value that it can't hold, so empty and unreadable values are
+// left out.
 func searchAttributes(e event.Event) temporal.SearchAttributes {
 	set := make([]temporal.SearchAttributeUpdate, 0, 4)
 	keyword := func(key, value string) {
@@ -31,7 +31,7 @@ func searchAttributes(e event.Event) temporal.SearchAttributes {
 	return temporal.NewSearchAttributes(set...)
 }
 
-// staticDetails are what the Web UI shows of an event, in Markdown.
+// staticDetails gives what the Web UI shows of an event, in Markdown.
 func staticDetails(e event.Event) string {
 	var b strings.Builder
 	b.Grow(detailsBytes)
@@ -54,14 +54,14 @@ func staticDetails(e event.Event) string {
 	return b.String()
 }
 
-// detailsBytes is the usual length of details.
+// detailsBytes is the usual length of these details.
 const detailsBytes = 512
 
-// maxText is how many bytes an event holds of each of its sender's texts. They travel
-// beside the body, and Temporal bounds both together.
+// maxText is how many bytes an event keeps of each text of its sender. The texts travel with the
+// body, and Temporal bounds both together.
 const maxText = 4 << 10
 
-// writableTime is a time that JSON can hold; else the zero time, as a sender may write any.
+// writableTime gives a time if JSON can hold it, else the zero time: a sender may write any time.
 func writableTime(t time.Time) time.Time {
 	if t = t.UTC(); t.Year() < 1 || t.Year() > 9999 {
 		return time.Time{}

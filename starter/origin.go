@@ -13,38 +13,36 @@ import (
 	"github.com/grapnel/grapnel/internal/config"
 )
 
-// origin is where a request came from and how it was sent, as far as the request can be
-// believed.
+// origin is where a request came from and how it was sent, as far as its headers can be believed.
 type origin struct {
-	// client is the sender's address. Where known is unset, it is that of the last proxy
-	// which could be followed.
+	// client is the client's address. If known is not set, it is the address of the last proxy
+	// that could be traced.
 	client netip.Addr
 	known  bool
 	// peer is the address at the other end of the connection.
 	peer netip.Addr
-	// trusted is set where the peer is a proxy that we trust.
+	// trusted is set if the peer is a trusted proxy.
 	trusted bool
-	// https is set where the sender used TLS, to us or to a proxy that we trust.
+	// https is set if the client used TLS, to this receiver or to a trusted proxy.
 	https bool
-	// host is the name by which the sender called us.
+	// host is the host name that the client called.
 	host string
 }
 
-// hop is what one proxy wrote of whoever sent it the request. The address is invalid
-// where the proxy gave none.
+// hop is what one proxy wrote about the client that sent it the request. The address is invalid
+// if the proxy gave none.
 type hop struct {
 	address     netip.Addr
 	proto, host string
 }
 
-// originOf reads where a request came from. Forwarding headers count only where the peer
-// is a proxy that we trust. Of the addresses in them it takes the right-most one that is
-// no such proxy: anybody may have written what stands left of it.
+// originOf reads where a request came from. Forwarding headers count only if the peer is a
+// trusted proxy. Of the addresses in them it takes the right-most one that is not a trusted
+// proxy: anybody may have written what stands to the left of it.
 //
-// X-Forwarded-For and Forwarded are both read. A proxy writes one of them and passes the
-// other on as the client wrote it, and we can't tell which. So where both are there and
-// name different clients, the client is not known, and no list of allowed addresses lets
-// it in.
+// X-Forwarded-For and Forwarded are both read. A proxy writes one of them and passes the other on
+// as the client wrote it; nothing tells which. So if both are there and name different clients,
+// the client is unknown, and no list of allowed addresses lets it in.
 func originOf(c *fiber.Ctx, trusted []netip.Prefix) origin {
 	h := &c.Request().Header
 	o := origin{https: c.Context().IsTLS(), host: string(h.Host())}
@@ -77,8 +75,8 @@ func originOf(c *fiber.Ctx, trusted []netip.Prefix) origin {
 	return o
 }
 
-// trace follows the hops from the peer towards the sender, up to the first that is no
-// proxy of ours. noted is that hop, as our last proxy wrote it.
+// trace follows the hops from the peer towards the client, up to the first that is not a trusted
+// proxy. noted is that hop, as the last trusted proxy wrote it.
 func (o origin) trace(hops []hop, readable bool, trusted []netip.Prefix) (client netip.Addr, noted hop, known bool) {
 	client = o.client
 	if !readable {
@@ -96,8 +94,8 @@ func (o origin) trace(hops []hop, readable bool, trusted []netip.Prefix) (client
 	return client, noted, true
 }
 
-// usedTLS tells whether the sender used TLS. Where no proxy says so or otherwise, it
-// counts how the request came to us. Where they disagree, the sender did not.
+// usedTLS tells whether the client used TLS. If no proxy says anything about it, what counts is
+// how the request came to this receiver. If proxies disagree, the answer is no.
 func usedTLS(tls bool, protos ...string) bool {
 	told := false
 	for _, p := range protos {
@@ -125,7 +123,7 @@ func xForwarded(h *fasthttp.RequestHeader) (hops []hop, ok bool) {
 	return hops, true
 }
 
-// lastElement is the right-most element of a header that is a list.
+// lastElement gives the right-most element of a header that holds a list.
 func lastElement(h *fasthttp.RequestHeader, name string) string {
 	lines := h.PeekAll(name)
 	if len(lines) == 0 {
@@ -147,34 +145,33 @@ func readAddr(s string) (netip.Addr, bool) {
 	return plainAddr(a), err == nil
 }
 
-// plainAddr is an address in the form in which addresses are compared: an IPv4 address
-// that is written as an IPv6 one becomes IPv4, and a zone, which means something on its
-// own machine only, is dropped.
+// plainAddr gives an address in the form in which addresses are compared: an IPv4 address that is
+// written as an IPv6 one becomes IPv4, and a zone, which means something only on its own machine,
+// is dropped.
 func plainAddr(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
 func inAnyOf(a netip.Addr, prefixes []netip.Prefix) bool {
 	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// unnamedPeers warns of peers that send the headers of a proxy and that trusted_proxies
-// does not name. All requests through such a proxy count as one client, which matters to
-// sources that judge clients by their addresses. Anybody can send these headers, so each
-// peer is warned of once, and no more than maxUnnamed of them until the configuration is
-// read again.
+// unnamedPeers warns of peers that send the headers of a proxy but are not among trusted_proxies.
+// All requests through such a proxy count as one client, which matters to sources that judge
+// clients by their addresses. Anybody can send these headers, so there is one warning for a peer,
+// and no more than maxUnnamed until the configuration is read again.
 type unnamedPeers struct {
 	mu   sync.Mutex
 	told map[netip.Addr]bool
 	log  *zap.Logger
 }
 
-// maxUnnamed bounds the warnings: nobody forgets to name that many proxies.
+// maxUnnamed bounds the number of warnings: nobody forgets to name that many proxies.
 const maxUnnamed = 16
 
 func newUnnamedPeers(log *zap.Logger) *unnamedPeers {
 	return &unnamedPeers{told: map[netip.Addr]bool{}, log: log}
 }
 
-// look warns of the peer of a request, where the source judges requests by their clients.
+// look warns of the peer of a request, if the source judges requests by their clients' addresses.
 func (u *unnamedPeers) look(x *exchange, s *config.Source) {
 	setting := originSetting(s)
 	if setting == "" || x.origin.trusted || !x.origin.client.IsValid() {
@@ -198,8 +195,8 @@ func (u *unnamedPeers) look(x *exchange, s *config.Source) {
 	}
 }
 
-// note remembers a peer, an IPv6 one by its network as limits do. first is set where the
-// peer is to be warned of, last where no other will be.
+// note remembers a peer, an IPv6 peer by its network as the rate limits do. first is set if there
+// is to be a warning of the peer, last if it is the last one.
 func (u *unnamedPeers) note(peer netip.Addr) (last, first bool) {
 	peer = networkOf(peer)
 	u.mu.Lock()
@@ -211,8 +208,8 @@ func (u *unnamedPeers) note(peer netip.Addr) (last, first bool) {
 	return len(u.told) == maxUnnamed, true
 }
 
-// originSetting names the setting by which a source judges where requests come from;
-// empty where it has none.
+// originSetting names the setting by which a source judges where requests come from; empty if it
+// has none.
 func originSetting(s *config.Source) string {
 	switch {
 	case s.AllowIPs.Given():
@@ -224,8 +221,8 @@ func originSetting(s *config.Source) string {
 	}
 }
 
-// forwardingHeader is the header that shows that a request was forwarded; empty where
-// there is none.
+// forwardingHeader names the header that shows that a request was forwarded; empty if there is
+// none.
 func forwardingHeader(h *fasthttp.RequestHeader) string {
 	for _, name := range []string{fiber.HeaderXForwardedFor, "Forwarded"} {
 		if len(h.Peek(name)) > 0 {

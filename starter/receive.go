@@ -13,9 +13,10 @@ import (
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
-// receive is the path of one event, from the request to its answer. Each check has its own answer,
-// and the first that fails ends the path. The sender hears success only once its event is durable.
-// Up to here the request may be a stranger's; receiveVerified goes on with one that is not.
+// receive is the path of one event, from the request to its answer. Each check has its own
+// answer, and the first that fails ends the path. The sender hears success only once its event is
+// durable. In this function the request may still be a stranger's; receiveVerified goes on when
+// it is known to be the sender's.
 func (s *Starter) receive(c *fiber.Ctx) error {
 	t := s.table.Load()
 	x := s.exchange(c, t)
@@ -52,7 +53,8 @@ func (s *Starter) receive(c *fiber.Ctx) error {
 	return s.receiveVerified(x, t, o)
 }
 
-// receiveVerified is the rest of the path, of a request that the source's sender has signed.
+// receiveVerified is the second part of the path, for a request that the source's sender has
+// signed.
 func (s *Starter) receiveVerified(x *exchange, t *doorTable, o verify.Options) error {
 	d := x.door
 	if err := d.limit(); err != nil {
@@ -81,8 +83,8 @@ func (s *Starter) receiveVerified(x *exchange, t *doorTable, o verify.Options) e
 	return s.hand(x, t, events[0])
 }
 
-// temporalShare is the part of the ack budget that is left for Temporal, whatever
-// the checks before it have taken: one in so many.
+// temporalShare says how much of the ack budget is kept for Temporal, however long the checks
+// before it take: this fraction of it, one sixth.
 const temporalShare = 6
 
 // verify judges the signature. Where a certificate or key has to be fetched first,
@@ -100,8 +102,8 @@ func (s *Starter) verify(x *exchange, t *doorTable, o verify.Options) error {
 	return x.door.verifier.Verify(&x.request, x.door.secrets, o) //nolint:wrapcheck // It is judged by its type.
 }
 
-// vouch says that the request was verified: neither it nor its connection gives way to
-// strangers from now on. It fails where the connection had to before.
+// vouch notes that the request was verified: from now on neither the request nor its connection
+// gives way to strangers. It fails if the connection has had to give way already.
 func (s *Starter) vouch(x *exchange, t *doorTable) error {
 	s.release(x)
 	g := x.body.conn
@@ -116,7 +118,7 @@ func (s *Starter) vouch(x *exchange, t *doorTable) error {
 	return nil
 }
 
-// answered says that a request that vouch has heard of is answered.
+// answered ends what vouch began, when the verified request is answered.
 func (s *Starter) answered(x *exchange) {
 	s.verified.Add(-1)
 	x.body.conn.answered.Store(true)
@@ -143,7 +145,7 @@ func (d *door) identify(x *exchange, t *doorTable) ([]Incoming, error) {
 	return events, nil
 }
 
-// incoming is the event of a request, or of a part of it.
+// incoming makes the event of a request, or of one part of a batch.
 func (d *door) incoming(x *exchange, r *verify.Request) Incoming {
 	read := d.verifier.Identify(r)
 	in := Incoming{Body: r.Body, Live: d.source.Revive, Again: d.profile.Again, Event: event.Event{
@@ -166,8 +168,7 @@ func (d *door) wants(e *event.Event) bool {
 	return len(d.source.Events) == 0 || event.MatchAny(d.source.Events, e.Type)
 }
 
-// hand makes the event durable, in Temporal or on disk, within the ack budget, and
-// answers.
+// hand makes the event durable, in Temporal or on disk, within the ack budget, and then answers.
 func (s *Starter) hand(x *exchange, t *doorTable, in Incoming) error {
 	id, outcome, err := s.makeDurable(in, s.budget(x, t), x.whole)
 	if err != nil {
@@ -178,16 +179,15 @@ func (s *Starter) hand(x *exchange, t *doorTable, in Incoming) error {
 	return s.accept(x, outcome)
 }
 
-// budget is the time that is left for Temporal.
+// budget gives the time that is left for Temporal.
 func (s *Starter) budget(x *exchange, t *doorTable) time.Duration {
 	return max(t.config.Ack.Budget-s.now().Sub(x.whole), t.config.Ack.Budget/temporalShare)
 }
 
-// maxNote is how many characters of a note are logged: a stranger may have written
-// it.
+// maxNote is how many characters of a note are logged. A stranger may have written the note.
 const maxNote = 300
 
-// handshake answers a sender that tries the door before it sends events.
+// handshake answers a request by which a sender tries the receiver out before it sends events.
 func (s *Starter) handshake(x *exchange, a *verify.Answer, err error) error {
 	if err != nil {
 		return s.refuse(x, badHandshake(err))

@@ -30,32 +30,34 @@ import (
 type Options struct {
 	// Config names the sources.
 	Config *config.Config
-	// Temporal takes the events, in Namespace, on TaskQueue.
+	// Temporal takes the events: their workflows run in Namespace and on TaskQueue.
 	Temporal  Temporal
 	Namespace string
 	TaskQueue string
-	// Spool keeps what Temporal can't take now; without one it is refused with 503.
+	// Spool keeps events that Temporal can't take now. Without a Spool such events are refused
+	// with 503.
 	Spool *spool.Spool
-	// Observer hears of every request; may be nil.
+	// Observer is told of every request; may be nil.
 	Observer Observer
-	// Tracer makes the receiver's spans; nil where traces are not exported.
+	// Tracer makes the receiver's spans; nil if traces are not exported.
 	Tracer trace.Tracer
-	// Development gives the key of this machine, for sources that take samples signed with
-	// it. Nil refuses such sources: the receiver is not for this machine alone.
+	// Development gives the development key of this machine, for sources that take samples signed
+	// with it. It is nil if others than this machine reach the receiver; such sources are then
+	// refused.
 	Development func() (*provider.Development, error)
 	Log         *zap.Logger
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
-	// Transport fetches lists of addresses, certificates and key sets; nil is the
-	// network, without the private addresses that the configuration does not name.
+	// Transport fetches lists of addresses, certificates and key sets. Nil uses the network, but
+	// no private addresses other than those that the configuration names.
 	Transport http.RoundTripper
 }
 
-// Observer hears of every request.
+// Observer is told of every request.
 type Observer interface {
-	// Began hears of a request whose header is read.
+	// Began tells of a request whose header has been read.
 	Began()
-	// Answered hears of it again when it is answered.
+	// Answered tells of the same request when it is answered.
 	Answered(Answer)
 }
 
@@ -63,26 +65,25 @@ type Observer interface {
 type Answer struct {
 	// Source is the name of the source; empty where the request names none of ours.
 	Source string
-	// Outcome is a metric label: started, duplicate and so on, or why the request was
-	// refused.
+	// Outcome is a label of metrics: started, duplicate and so on, or the reason of a refusal.
 	Outcome string
-	// Refused is set where Outcome says why the request was refused.
+	// Refused is set when Outcome is the reason of a refusal.
 	Refused bool
-	// Collided is set where another event had the ID that this one would have.
+	// Collided is set when another event had the ID that this event would have.
 	Collided bool
 	Status   int
 	// Took is the time from the request's header to its answer.
 	Took time.Duration
-	// Client is the sender's address, as far as the request can be believed.
+	// Client is the client's address, as far as the forwarding headers can be believed.
 	Client string
-	// Detail says more of a refusal, for the owner of the source.
+	// Detail explains a refusal to the owner of the source.
 	Detail string
-	// Method, Path, Header and Body are the request's, and valid during the call only.
+	// Method, Path, Header and Body are the request's. They are valid only during the call.
 	Method string
 	Path   string
 	Header func(yield func(name, value string) bool)
 	Body   []byte
-	// Secret names the headers that hold what must not be shown.
+	// Secret names the headers whose values must not be shown.
 	Secret []string
 }
 
@@ -93,32 +94,32 @@ type Starter struct {
 	intake *intake
 	limits *limits
 	lists  *addressLists
-	// transport and development are those of Options.
+	// transport and development come from Options.
 	transport   http.RoundTripper
 	development func() (*provider.Development, error)
-	// conns and bodies bound what is held by clients of whom nothing is verified.
+	// conns and bodies bound what clients hold that have sent nothing verified yet.
 	conns, bodies *crowd
-	// verified counts the requests that are verified and not answered yet.
+	// verified counts the verified requests that are not answered yet.
 	verified atomic.Int64
 	// admission bounds the starts under way where there is a spool.
 	admission *admission
-	// underWay holds the starts that requests have begun: by the event's name, a
-	// channel that is closed when the start ends.
+	// underWay holds the starts that requests have begun: for the name of each event a channel
+	// that is closed when its start ends.
 	underWay sync.Map
 	spool    *spool.Spool
 	observer Observer
 	tracer   trace.Tracer
 	log      *zap.Logger
-	// refusals chooses which refusals are logged.
+	// refusals decides which refusals are logged.
 	refusals *telemetry.Sample[refusalKind]
 	now      func() time.Time
-	// alive ends with the receiver. Contexts of requests derive from it, because
-	// fasthttp has none that outlives the connection.
+	// alive ends when the receiver ends. The contexts of requests derive from it, because those
+	// of fasthttp end with the connection.
 	alive context.Context //nolint:containedctx // See above.
 	kill  context.CancelFunc
 }
 
-// headerBytes is the longest header that is taken. Some hold long tokens.
+// headerBytes is the most bytes of a request's header. Some headers hold long tokens.
 const headerBytes = 16 << 10
 
 // unverifiedBytes is the memory for all bodies that are not verified yet.
@@ -152,17 +153,18 @@ func New(o Options) (*Starter, error) {
 		DisableStartupMessage: true,
 		// We read the body ourselves, after the checks that need none.
 		StreamRequestBody: true,
-		// Otherwise fasthttp reads a form into files before those checks, and the bytes that
-		// the signature covers are lost.
+		// Otherwise fasthttp would read a form into files before those checks, and the signed
+		// bytes would be lost.
 		DisablePreParseMultipartForm: true,
 		ReadBufferSize:               headerBytes,
 		ReadTimeout:                  t.Header, // The body has its own time, see below.
 		WriteTimeout:                 t.Write,
 		IdleTimeout:                  t.Idle,
-		// The crowd of connections is the bound; those that gave way end a little later.
+		// The crowd of connections sets the bound. fasthttp's own would also count connections
+		// that have given way and are just ending.
 		Concurrency: math.MaxInt32,
-		// ReduceMemoryUsage must stay off: with StreamRequestBody, fasthttp 1.51 gives the
-		// buffer away from which the body is still to be read.
+		// ReduceMemoryUsage must stay off: with StreamRequestBody, fasthttp 1.51 gives away the
+		// buffer from which the body is still to be read.
 		ErrorHandler: s.fault,
 	})
 	s.app.Server().SecureErrorLogMessage = true // Else an error quotes the header.
@@ -175,7 +177,7 @@ func New(o Options) (*Starter, error) {
 	return s, nil
 }
 
-// guard makes the rate limits, the lists of addresses, and the doors.
+// guard makes the rate limits, the lists of addresses and the doors of the sources.
 func (s *Starter) guard(c *config.Config) error {
 	var shared *sharedBuckets
 	if c.RateStore.IsSet() {
@@ -190,9 +192,9 @@ func (s *Starter) guard(c *config.Config) error {
 	return s.Reload(c)
 }
 
-// Reload puts another configuration in force. Requests in hand are finished under the
-// one they began with. What the listener was made with stays: time-outs, the bound on
-// connections, and the rate store.
+// Reload puts another configuration into force. Requests in hand are finished under the
+// configuration with which they began. What the listener was made with stays: the time-outs and
+// the rate store.
 func (s *Starter) Reload(c *config.Config) error {
 	t, err := s.newTable(c, s.table.Load())
 	if err != nil {
@@ -205,7 +207,7 @@ func (s *Starter) Reload(c *config.Config) error {
 
 // Serve answers requests until Shutdown. Its error is nil after that.
 func (s *Starter) Serve(l net.Listener) error {
-	// The server's own Shutdown closes a listener only once the server serves it.
+	// The server's own Shutdown closes a listener only if the server already serves it.
 	defer context.AfterFunc(s.alive, func() { _ = l.Close() })()
 	b := &boundedListener{
 		Listener: l, conns: s.conns,
@@ -217,8 +219,7 @@ func (s *Starter) Serve(l net.Listener) error {
 	return nil
 }
 
-// Shutdown stops accepting and waits for the requests in hand, as long as ctx
-// allows.
+// Shutdown stops accepting connections and waits for the requests in hand, as long as ctx allows.
 func (s *Starter) Shutdown(ctx context.Context) error {
 	defer s.kill()
 	if err := s.app.ShutdownWithContext(ctx); err != nil {
@@ -227,9 +228,9 @@ func (s *Starter) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// anyMethod answers a method that Fiber does not know as it answers every method that a source
-// does not take. Fiber would answer it by itself: the observer would not hear of it, and the rest
-// of its body would be read as the next request.
+// anyMethod gives methods that Fiber does not know the same answer as methods that a source does
+// not take. Fiber would answer them itself: the observer would not be told, and the rest of the
+// body would be read as the next request.
 func (s *Starter) anyMethod(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(r *fasthttp.RequestCtx) {
 		if slices.Contains(fiber.DefaultMethods, string(r.Method())) {

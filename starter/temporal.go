@@ -32,26 +32,25 @@ type Temporal interface {
 // Incoming is a verified event on its way to Temporal.
 type Incoming struct {
 	Event event.Event
-	// Digest tells events apart that share an ID; empty where the ID alone does.
+	// Digest tells apart events that share an ID; empty if the ID alone does.
 	Digest string
 	Body   []byte
-	// Live is set for a request from the sender, and unset for what the spool
-	// drains: only a live request replays a dead letter.
+	// Live is set for an event that comes from a sender's request, and not set for one from the
+	// spool: only a live request replays a dead letter.
 	Live bool
-	// Again is after how long a handled event that comes again is handled once more;
-	// zero is never. It is for senders that say no more than that something has
-	// changed.
+	// Again is the time after which a handled event that comes again is handled once more; zero
+	// is never. It is for senders that say only that something has changed.
 	Again time.Duration
 }
 
 // numbered tells whether the sender's ID alone identifies the event, whatever the body.
 func (in *Incoming) numbered() bool { return in.Digest == "" && in.Event.SenderID != "" }
 
-// Acceptance is what became of an event that was not refused. The sender hears success
-// for each of them.
+// Acceptance says what became of an event that was not refused. The sender hears success in every
+// case.
 type Acceptance string
 
-// The acceptances.
+// The values of Acceptance.
 const (
 	Started   Acceptance = "started"
 	Duplicate Acceptance = "duplicate"
@@ -65,15 +64,15 @@ const (
 // ErrRefused says that Temporal will never take the event.
 var ErrRefused = errors.New("temporal refuses the event for good")
 
-// errAgain says that the event was handled so long ago that it counts once more.
+// errAgain says that the event was handled so long ago that it now counts as a new one.
 var errAgain = errors.New("the event was handled, and has happened again")
 
-// errCollision says that another event has the ID.
+// errCollision says that another event has the same ID.
 var errCollision = errors.New("another event has this ID")
 
-// largeBody is the size in bytes from which Temporal is asked for the event before it
-// is started: a start that is refused as a duplicate costs as much as one that is not,
-// and leaves its body in Temporal's history store for weeks.
+// largeBody is the size in bytes from which Temporal is asked whether it knows the event before
+// the event is started. A start that is refused as a duplicate costs as much as any other, and
+// leaves its body in Temporal's history store for weeks.
 const largeBody = 32 << 10
 
 // intake hands events to Temporal, each at most once.
@@ -85,9 +84,8 @@ type intake struct {
 	now       func() time.Time
 }
 
-// start starts the workflow of an event, or finds that it was started before. It
-// gives the ID under which the event is known. That differs from the event's own ID
-// where another event has the same one.
+// start starts the workflow of an event, or finds that it was started before. It gives the ID
+// under which the event is known, which is not the event's own ID if another event has that one.
 func (s *intake) start(ctx context.Context, in Incoming) (id string, o Acceptance, err error) {
 	o, err = s.startAs(ctx, in.Event.ID, in)
 	if errors.Is(err, errCollision) {
@@ -126,8 +124,8 @@ func (s *intake) startAs(ctx context.Context, id string, in Incoming) (Acceptanc
 	return Started, nil
 }
 
-// startAgain starts an event that was handled before. One that is under way by now is
-// a duplicate.
+// startAgain starts an event that was handled before. If the event is under way by now, this is a
+// duplicate.
 func (s *intake) startAgain(ctx context.Context, in Incoming) (Acceptance, error) {
 	err := s.execute(ctx, in, enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE)
 	if _, already := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); already {
@@ -139,8 +137,8 @@ func (s *intake) startAgain(ctx context.Context, in Incoming) (Acceptance, error
 	return Started, nil
 }
 
-// execute starts the workflow. What Temporal calls invalid is tried once more without
-// the metadata, so that metadata never costs an event.
+// execute starts the workflow. A start that Temporal calls invalid is tried once more without
+// metadata, so that no event is lost because of its metadata.
 func (s *intake) execute(ctx context.Context, in Incoming, reuse enums.WorkflowIdReusePolicy) error {
 	ctx = tracing.Context(ctx, in.Event)
 	o := s.options(in)
@@ -178,7 +176,8 @@ func (s *intake) options(in Incoming) client.StartWorkflowOptions {
 	}
 }
 
-// judge says what the repeat of a known ID is.
+// judge says what an event is whose ID Temporal knows: a duplicate, a dead letter to be replayed,
+// or another event.
 func (s *intake) judge(ctx context.Context, id string, in Incoming) (Acceptance, error) {
 	d, err := s.temporal.DescribeWorkflowExecution(ctx, id, "")
 	if err != nil {
@@ -209,13 +208,14 @@ func (s *intake) judge(ctx context.Context, id string, in Incoming) (Acceptance,
 	return Duplicate, nil
 }
 
-// changed tells a sender's number that came before with another body.
+// changed tells whether the event came before under the same ID of the sender, but with another
+// body.
 func (in *Incoming) changed(m *common.Memo) bool {
 	before := payload.Memo[string](m, event.MemoBody)
 	return in.numbered() && before != "" && before != event.IDByBody(in.Event.Source, in.Body)
 }
 
-// reviveEvery is how often at most a sender's repeats replay a dead letter.
+// reviveEvery is the least time between two replays of a dead letter by a sender's repeats.
 const reviveEvery = 5 * time.Minute
 
 func (s *intake) mayRevive(id string, m *common.Memo) bool {
@@ -224,9 +224,9 @@ func (s *intake) mayRevive(id string, m *common.Memo) bool {
 	return s.now().Sub(last).Abs() >= reviveEvery && s.seen.revive(id, reviveEvery)
 }
 
-// firstTask is the ID of the event that ends the first workflow task of a dead
-// letter, where a reset goes to. A letter of an earlier version does not tell; it
-// has nothing after that event but its failure.
+// firstTask gives the ID of the history event that ends the first workflow task of a dead letter,
+// to which a reset goes. A letter of an earlier version does not tell it; such a letter has
+// nothing but its failure after that event.
 func firstTask(info *workflowpb.WorkflowExecutionInfo) int64 {
 	if task := payload.Memo[event.Outline](info.GetMemo(), event.MemoOutline).Task; task > 0 {
 		return task
@@ -254,10 +254,9 @@ func (s *intake) revive(ctx context.Context, id, run string, task int64) (Accept
 	return Replayed, nil
 }
 
-// seenEvents remembers events that Temporal is known to have. It is a help and not the
-// truth: an event that it has forgotten costs one call more, and an event that it
-// knows is looked up before it is called a duplicate, unless the same event is
-// repeated so often that the looking up would do harm.
+// seenEvents remembers events that Temporal has. It only saves calls: an event that it has
+// forgotten costs one call more, and an event that it remembers is looked up in Temporal before
+// it is called a duplicate, unless it is repeated so often that looking it up would do harm.
 type seenEvents struct {
 	mu   sync.Mutex
 	now  func() time.Time
@@ -285,7 +284,8 @@ type sighting struct {
 const (
 	// seenSize bounds the memory to some 10 MB.
 	seenSize = 1 << 16
-	// repeatsPerMinute of one ID are looked up; more are called duplicates without.
+	// repeatsPerMinute is how many repeats of one ID are looked up in a minute; further ones are
+	// called duplicates without asking.
 	repeatsPerMinute = 10
 )
 
@@ -294,8 +294,8 @@ func newSeenEvents(now func() time.Time) *seenEvents {
 	return &seenEvents{now: now, byID: byID}
 }
 
-// note counts a request for an ID. known says that Temporal had the event lately,
-// often that the same event was repeated too often to be looked up again.
+// note counts a request for an ID. known tells whether Temporal had the event lately, often
+// whether the same event was repeated too often to be looked up again.
 func (s *seenEvents) note(id, digest string) (known, often bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -319,8 +319,8 @@ func (s *seenEvents) add(id, digest string) {
 	}
 }
 
-// revive tells whether the dead letter of an ID may be replayed: at most once in so
-// long a time.
+// revive tells whether the dead letter of an ID may be replayed now, which is at most once in the
+// given time.
 func (s *seenEvents) revive(id string, every time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -336,7 +336,7 @@ func (s *seenEvents) revive(id string, every time.Duration) bool {
 	return true
 }
 
-// unrevive takes back that a dead letter was replayed, when the replay has failed.
+// unrevive forgets that a dead letter was replayed, because the replay has failed.
 func (s *seenEvents) unrevive(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

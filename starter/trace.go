@@ -8,9 +8,9 @@ import (
 	"github.com/grapnel/grapnel/internal/tracing"
 )
 
-// span begins the receiver's span of a verified event, where traces are exported, and
-// gives what ends it. It is a child of the sender's, from the request's beginning on, and
-// the event's place in the trace from now on. Strangers' requests have none.
+// span begins the receiver's span of a verified event, if traces are exported, and gives the
+// function that ends it. The span begins with the request. It is a child of the sender's span,
+// and the parent of all later spans of the event. Requests of strangers have no span.
 func (s *Starter) span(x *exchange, in *Incoming) (end func(outcome string)) {
 	if s.tracer == nil {
 		return func(string) {}

@@ -14,33 +14,33 @@ import (
 
 // Options say what a worker runs.
 type Options struct {
-	// TaskQueue is where it takes its work from.
+	// TaskQueue is the task queue that the worker polls.
 	TaskQueue string
-	// Activities does the work.
+	// Activities are the activities that it runs.
 	Activities *activities.Activities
-	// Observer hears of every event that is settled; may be nil.
+	// Observer is told of every event that is settled; may be nil.
 	Observer Observer
-	// Interceptors see every activity and workflow; the first of them the outermost.
+	// Interceptors are called around every activity and workflow; the first one is the outermost.
 	Interceptors []interceptor.WorkerInterceptor
-	// OnFatal hears of an error that the worker can't recover from.
+	// OnFatal is called with an error from which the worker can't recover.
 	OnFatal func(error)
 }
 
-// stopTimeout is how long a stopping worker waits for attempts under way: ten
-// seconds is what a workflow task may take.
+// stopTimeout is how long a stopping worker waits for attempts under way. Ten seconds is as long
+// as a workflow task may take.
 const stopTimeout = 10 * time.Second
 
-// pollerBehavior lets Temporal say how many calls wait for work. Two, as the SDK has it,
-// bring no more than two events in the time of a call to a worker that takes no
-// part in eager starts; many would burden an idle Temporal for nothing.
+// pollerBehavior lets Temporal decide how many calls of the worker wait for work. A worker
+// without eager starts gets one event with each call: with two such calls, the SDK's default, it
+// would get two events at a time. Many calls would burden an idle Temporal for nothing.
 func pollerBehavior() sdkworker.PollerBehavior {
 	return sdkworker.NewPollerBehaviorAutoscaling(sdkworker.PollerBehaviorAutoscalingOptions{
 		InitialNumberOfPollers: 4, MinimumNumberOfPollers: 2, MaximumNumberOfPollers: 32,
 	})
 }
 
-// New makes a worker with everything registered. It takes part in eager starts
-// of the same client once it is started.
+// New makes a worker with all workflows and activities registered. Once it is started, it takes
+// part in the eager starts of the same client.
 func New(c client.Client, o Options) sdkworker.Worker {
 	w := sdkworker.New(c, o.TaskQueue, sdkworker.Options{
 		WorkerStopTimeout:           stopTimeout,

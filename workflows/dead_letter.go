@@ -9,15 +9,15 @@ import (
 	"github.com/grapnel/grapnel/internal/payload"
 )
 
-// DeadLetter is an event that could not be handled. It fails in its first task,
-// with what went wrong as its text, and so is found as a Failed workflow. A reset
-// of it, by whatever tool, is a replay: the reset run removes the run it came
-// from and continues as ProcessEvent with what is left to do.
+// DeadLetter is the workflow of an event that could not be handled. It fails in its first task,
+// with the reason as the text of its failure, and so is found as a workflow in status Failed. A
+// reset of it, by whatever tool, is a replay: the run that the reset makes removes the run it
+// came from, and continues as ProcessEvent with what is left to do.
 //
-// Lists are behind the truth for some seconds, so the same dead letter may be
-// reset twice. The run of the second reset finds that the letter was replayed
-// since, repeats nothing, and ends as what the event is now. corrected is the
-// body that an operator put in the place of the sender's; mostly there is none.
+// Temporal's lists are some seconds behind, so the same dead letter may be reset twice. The run
+// of the second reset finds that the letter was replayed since, repeats nothing, and ends in the
+// same state as the event. corrected is a body with which an operator replaced the sender's;
+// usually there is none.
 func DeadLetter(ctx workflow.Context, e event.Event, body converter.RawValue, letter event.Letter, corrected converter.RawValue) error {
 	info := workflow.GetInfo(ctx)
 	from := info.OriginalRunID
@@ -36,17 +36,17 @@ func DeadLetter(ctx workflow.Context, e event.Event, body converter.RawValue, le
 	case event.SinceInterrupted:
 		past = *since.Past
 	}
-	// Receivers read here when it was last replayed, so that a sender's repeats do
-	// not replay it again and again.
+	// Receivers read from the memo when the letter was last replayed, so that a sender's repeats
+	// do not replay it too often.
 	if err := workflow.UpsertMemo(ctx, map[string]any{event.MemoReplayed: workflow.Now(ctx)}); err != nil {
 		workflow.GetLogger(ctx).Warn("could not note the time of the replay", "error", err)
 	}
 	return workflow.NewContinueAsNewError(ctx, event.ProcessEvent, inputOf(e, body, past, corrected)...)
 }
 
-// upsertOutline makes the dead letter one that can be found by why it failed. An attribute
-// that the namespace does not have would keep the task from ever completing, so
-// the worker says which there are.
+// upsertOutline writes memo and search attributes by which the dead letter is found by its
+// reason. A search attribute that the namespace lacks would keep the workflow task from ever
+// completing, so the worker says first which ones there are.
 func upsertOutline(ctx workflow.Context, e event.Event, letter event.Letter) {
 	if letter.Form < event.LetterForm {
 		return
@@ -69,8 +69,8 @@ func upsertOutline(ctx workflow.Context, e event.Event, letter event.Letter) {
 	workflow.SetCurrentDetails(ctx, staticDetails(letter))
 }
 
-// outlineAttributes are reason and first route as search attributes, of those
-// that the namespace has.
+// outlineAttributes gives reason and first route as search attributes, as far as the namespace
+// has them.
 func outlineAttributes(o event.Outline, found []string) []temporal.SearchAttributeUpdate {
 	var set []temporal.SearchAttributeUpdate
 	for _, name := range found {
@@ -88,8 +88,8 @@ func outlineAttributes(o event.Outline, found []string) []temporal.SearchAttribu
 	return set
 }
 
-// standIn continues this run as a copy of the newer dead letter that since tells of: the reset
-// has made this run the event's latest, and the latest run is the one that is listed.
+// standIn continues this run as a copy of the newer dead letter that since tells of. The reset
+// has made this run the event's latest, and lists show the latest run.
 func standIn(ctx workflow.Context, e event.Event, body converter.RawValue, since event.Since) error {
 	letter := *since.Letter
 	letter.Form = event.LetterForm
@@ -97,8 +97,8 @@ func standIn(ctx workflow.Context, e event.Event, body converter.RawValue, since
 	var corrected converter.RawValue
 	if letter.Correction != nil {
 		corrected = payload.Body(since.Corrected)
-		// This task has already sent the corrected body to history, as the result of an
-		// activity. The new run's input, which holds it again, is sent by the next task.
+		// This task has already written the corrected body to history, as the result of an
+		// activity. The input of the new run holds it again, so the next task has to write it.
 		var b budget
 		b.sent = len(since.Corrected)
 		b.task = workflow.GetInfo(ctx).GetCurrentHistoryLength()
@@ -107,7 +107,7 @@ func standIn(ctx workflow.Context, e event.Event, body converter.RawValue, since
 	return workflow.NewContinueAsNewError(ctx, event.DeadLetter, inputOf(e, body, letter, corrected)...)
 }
 
-// inputOf are those of both workflows. The last one is left out where the body
+// inputOf gives the arguments of ProcessEvent or DeadLetter. The last one is left out if the body
 // is the sender's.
 func inputOf(e event.Event, body converter.RawValue, third any, corrected converter.RawValue) []any {
 	args := []any{e, body, third}
@@ -117,14 +117,14 @@ func inputOf(e event.Event, body converter.RawValue, third any, corrected conver
 	return args
 }
 
-// replayOf is what ProcessEvent needs to know of a dead letter.
+// replayOf gives what ProcessEvent needs to know of a dead letter that is replayed.
 func replayOf(ctx workflow.Context, letter event.Letter) event.Past {
 	return letter.Past(event.Replay{At: workflow.Now(ctx)})
 }
 
-// Discarded is an event that an operator gave up on. It completes at once: its ID
-// stays taken, so that a sender's repeat is a duplicate, and no batch over dead
-// letters finds it. Its input keeps the letter and who discarded it, and why.
+// Discarded is the workflow of an event that an operator gave up on. It completes at once. The
+// event's ID stays taken, so that a sender's repeat is a duplicate, and no batch over dead
+// letters finds it. Its input keeps the letter, and who discarded it and why.
 func Discarded( //nolint:revive // argument-limit: they are those of a dead letter, and why.
 	_ workflow.Context, _ event.Event, _ converter.RawValue, _ event.Letter, _ converter.RawValue, why event.Discard,
 ) (event.Discard, error) {

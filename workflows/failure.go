@@ -14,8 +14,8 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// failure is what a dead letter says of a route. attempts is the number it had;
-// the error knows better where it was not tried to the end.
+// failure makes what a dead letter says of a route. attempts is the number of attempts, unless
+// the error itself tells it.
 func (r *run) failure(ctx workflow.Context, rt event.Route, attempts int, err error) event.Failure {
 	now := workflow.Now(ctx)
 	f := event.Failure{
@@ -37,7 +37,7 @@ func (r *run) failure(ctx workflow.Context, rt event.Route, attempts int, err er
 	return f
 }
 
-// innermostMessage is the text of the innermost error: Temporal's own wrapping says
+// innermostMessage gives the text of the innermost error. What Temporal wraps around it says
 // nothing that the dead letter does not say elsewhere.
 func innermostMessage(err error) string {
 	var app *temporal.ApplicationError
@@ -54,8 +54,8 @@ func innermostMessage(err error) string {
 	}
 }
 
-// attemptsOf are the attempts that an error tells of: of one that hung or whose worker
-// died, those before it.
+// attemptsOf gives the attempts of which an error tells. If the last attempt hung or its worker
+// died, these are the ones before it.
 func attemptsOf(err error) (all []event.Attempt) {
 	var app *temporal.ApplicationError
 	var timeout *temporal.TimeoutError
@@ -67,19 +67,19 @@ func attemptsOf(err error) (all []event.Attempt) {
 		}
 	case errors.As(err, &timeout) && timeout.HasLastHeartbeatDetails():
 		if timeout.LastHeartbeatDetails(&all) != nil {
-			return nil // A handler keeps something of its own there.
+			return nil // The heartbeat holds something of the handler's own.
 		}
 	}
 	return all
 }
 
-// isPermanent tells whether no further attempt can mend the error.
+// isPermanent tells whether no further attempt can succeed.
 func isPermanent(err error) bool {
 	var app *temporal.ApplicationError
 	return errors.As(err, &app) && app.NonRetryable()
 }
 
-// deferralOf is until when an event has to wait, if that is what an error says.
+// deferralOf gives until when an event has to wait, if an error says so.
 func deferralOf(err error) (d event.Detail, ok bool) {
 	var app *temporal.ApplicationError
 	if !errors.As(err, &app) || app.Type() != event.FailureDeferred || !app.HasDetails() {
@@ -88,8 +88,8 @@ func deferralOf(err error) (d event.Detail, ok bool) {
 	return d, app.Details(&d) == nil
 }
 
-// nextRetry is the retry delay after the attempts made so far: what the last one
-// asks for, else the route's own.
+// nextRetry gives the retry delay after the attempts made so far: the one that the last error
+// asks for, else the route's.
 func nextRetry(err error, t event.Task) time.Duration {
 	var app *temporal.ApplicationError
 	if errors.As(err, &app) && app.NextRetryDelay() > 0 {
@@ -98,23 +98,23 @@ func nextRetry(err error, t event.Task) time.Duration {
 	return t.Route.Retry.Wait(t.Before)
 }
 
-// maxErrors is what a dead letter carries of errors. It carries them twice, in
-// its input and as the text it fails with; 256 KiB in all.
+// maxErrors is the most bytes of errors in a dead letter. It holds them twice, in its input and
+// in the text of its failure, which makes 256 KiB.
 const maxErrors = 128 << 10
 
-// maxTried is what of that is for the attempts.
+// maxTried is how many of these bytes the attempts may take.
 const maxTried = 16 << 10
 
 // boundedTried shortens the errors of a route's attempts to n bytes in all.
 func boundedTried(tried []event.Attempt, n int) []event.Attempt {
-	all := slices.Clone(tried) // The run itself may still go on with them.
+	all := slices.Clone(tried) // The run may still need them in full.
 	for i := range all {
 		all[i].Error = event.Cut(all[i].Error, n/len(all))
 	}
 	return all
 }
 
-// boundFailures cuts messages and stacks so that all of them fit.
+// boundFailures shortens messages and stacks so that all of them together fit.
 func boundFailures(failures []event.Failure) []event.Failure {
 	for i := range failures {
 		failures[i].Tried = boundedTried(failures[i].Tried, maxTried/len(failures))
@@ -134,7 +134,7 @@ func boundFailures(failures []event.Failure) []event.Failure {
 	return failures
 }
 
-// staticDetails are what the Web UI shows of a dead letter, in Markdown.
+// staticDetails gives what the Web UI shows of a dead letter, in Markdown.
 func staticDetails(letter event.Letter) string {
 	var b strings.Builder
 	for _, f := range letter.Failures {
@@ -151,10 +151,10 @@ func staticDetails(letter event.Letter) string {
 	return b.String()
 }
 
-// maxDetails is the length in characters of an error in them.
+// maxDetails is the most characters of an error in these details.
 const maxDetails = 1000
 
-// letterText is what a dead letter fails with: the event in one line, then each
+// letterText gives the text with which a dead letter fails: the event in one line, then each
 // failure.
 func letterText(e event.Event, letter event.Letter) string {
 	var b strings.Builder

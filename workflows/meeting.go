@@ -11,10 +11,10 @@ import (
 	"github.com/grapnel/grapnel/internal/meeting"
 )
 
-// Meeting holds the ledger of one meeting. Handlers signal it with facts, and
-// the first fact starts it. It ends when the meeting is over and has been quiet
-// for a while, and gives its ledger as its result. A fact that comes later (a
-// recording, hours after the end) starts another run, which goes on from there.
+// Meeting holds the ledger of one meeting. Handlers signal it with facts, and the first fact
+// starts it. It ends when the meeting is over and no fact has come for a while; its result is the
+// ledger. A fact that comes later, such as a recording hours after the end, starts another run,
+// which continues that ledger.
 func Meeting(ctx workflow.Context, start meeting.Start) (meeting.Ledger, error) {
 	ledger := start.Ledger
 	if err := workflow.SetQueryHandler(ctx, meeting.Query, func() (meeting.View, error) {
@@ -31,10 +31,9 @@ func Meeting(ctx workflow.Context, start meeting.Start) (meeting.Ledger, error) 
 	ledger.Abandoned = false
 	facts := workflow.GetSignalChannel(ctx, meeting.Signal)
 	for {
-		// Every way out of this function leads past this line with nothing in
-		// between that lets another signal in, so that none is lost. Should one
-		// reach Temporal all the same, it refuses to close the run and hands
-		// the signal over first.
+		// Every way out of this function passes this line, and nothing after it lets another
+		// signal in, so no signal is lost. If a signal reaches Temporal at that moment, Temporal
+		// refuses to close the run and hands the signal over first.
 		drainFacts(ctx, facts, &ledger)
 		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
 			return ledger, workflow.NewContinueAsNewError(ctx, meeting.Workflow, meeting.Start{
@@ -43,7 +42,8 @@ func Meeting(ctx workflow.Context, start meeting.Start) (meeting.Ledger, error) 
 		}
 		more, err := workflow.AwaitWithOptions(ctx, untilQuiet(&ledger, start), func() bool { return facts.Len() > 0 })
 		if err != nil {
-			// Cancelled: the ledger ends as it stands, and the next fact goes on.
+			// The run was cancelled. The ledger ends as it is, and the next fact starts a run
+			// that continues it.
 			drainFacts(ctx, facts, &ledger)
 			return ledger, nil
 		}
@@ -54,7 +54,7 @@ func Meeting(ctx workflow.Context, start meeting.Start) (meeting.Ledger, error) 
 	}
 }
 
-// drainFacts applies the facts that have arrived, and shows the outcome in the Web UI.
+// drainFacts applies the facts that have arrived, and shows the ledger in the Web UI.
 func drainFacts(ctx workflow.Context, facts workflow.ReceiveChannel, ledger *meeting.Ledger) {
 	var f meeting.Fact
 	for facts.ReceiveAsync(&f) {
@@ -78,9 +78,9 @@ func untilQuiet(ledger *meeting.Ledger, start meeting.Start) workflow.AwaitOptio
 	}
 }
 
-// lastLedger reads what an earlier run of this workflow ended with. Without it
-// this run would end with less than is known, so it is tried until it succeeds,
-// and a cancelled run reads it too.
+// lastLedger reads the ledger with which an earlier run of this workflow ended. Without it this
+// run would end with less than is known, so it is tried until it succeeds, even if the run is
+// cancelled.
 func lastLedger(ctx workflow.Context, runID string) (ledger meeting.Ledger, err error) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	ctx = workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{

@@ -10,12 +10,11 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// Operation does one thing to many dead letters. First its set is frozen, in
-// pages that are workflows of their own; then it works through them in batches, at
-// a rate that grows to the one asked for; at last it waits for what is still being
-// handled. So it outlives workers and the operator's laptop, and its history stays
-// short: what became of each item is kept by the pages. from is zero but for a run
-// that continues another.
+// Operation does one thing to many dead letters. First it freezes the set, in pages that are
+// workflows of their own. Then it works through the pages in batches, at a rate that grows up to
+// the one asked for. At last it waits for events that are still being handled. As a workflow it
+// outlives workers and the operator's laptop. Its history stays short, because the pages keep
+// what became of each item. from is zero, except in a run that continues another.
 func Operation(ctx workflow.Context, op event.Operation, from event.Progress) (event.Progress, error) {
 	o := &operation{op: op, now: from}
 	if o.now.Counts == nil {
@@ -57,7 +56,7 @@ type operation struct {
 	cancelled bool
 }
 
-// listen takes what operators say while the operation is under way.
+// listen receives the operators' signals while the operation is under way.
 func (o *operation) listen(ctx workflow.Context) {
 	said := workflow.GetSignalChannel(ctx, event.SignalControl)
 	for {
@@ -84,7 +83,7 @@ func (o *operation) control(c event.Control) {
 	}
 }
 
-// batch does the next items and takes in what became of them.
+// batch runs the next items and counts what became of them.
 func (o *operation) batch(ctx workflow.Context) error {
 	rate := o.rate()
 	done, err := workBatch(ctx, event.Work{
@@ -115,7 +114,7 @@ func (o *operation) count(counts map[event.Became]int) {
 	}
 }
 
-// rate is that of the next batch: 1, 2, 5, 10 and so on up to the operation's.
+// rate gives the rate of the next batch: 1, 2, 5, 10 and so on, up to that of the operation.
 func (o *operation) rate() float64 {
 	top := o.op.Rate
 	if top <= 0 {
@@ -135,11 +134,12 @@ func nextStep(step float64) float64 {
 	}
 }
 
-// batchSize is how many items a batch has: about two seconds of them, after which what
-// an operator has said is heard.
+// batchSize gives the number of items in a batch: as many as take about two seconds. Between
+// batches an operator's signals are heeded.
 func batchSize(rate float64) int { return max(1, int(2*rate)) }
 
-// finish notes what has no turn any more, and waits for what is being handled.
+// finish notes the items that will not have their turn, and waits for those that are being
+// handled.
 func (o *operation) finish(ctx workflow.Context) (event.Progress, error) {
 	if o.cancelled && o.now.Page < o.now.Pages {
 		counts, err := cancelRest(ctx, event.Work{Operation: o.op, Page: o.now.Page, From: o.now.From})
@@ -194,13 +194,13 @@ func (o *operation) settle(ctx workflow.Context) error {
 	return nil
 }
 
-// mayContinue tells whether history is long enough for a new run.
+// mayContinue tells whether history is so long that the operation should continue as new.
 func (o *operation) mayContinue(ctx workflow.Context) bool {
 	return workflow.GetInfo(ctx).GetContinueAsNewSuggested() && !o.cancelled
 }
 
 func (o *operation) continued(ctx workflow.Context) error {
-	// What was said and not heard yet would be lost with this run.
+	// A signal that is not read yet would be lost with this run.
 	said := workflow.GetSignalChannel(ctx, event.SignalControl)
 	for {
 		var c event.Control
@@ -212,8 +212,8 @@ func (o *operation) continued(ctx workflow.Context) error {
 	return workflow.NewContinueAsNewError(ctx, event.WorkflowOperation, o.op, o.now)
 }
 
-// OperationPage keeps some items of an operation's frozen set, and ends with what
-// became of each.
+// OperationPage keeps some items of an operation's frozen set. It ends, with what became of each,
+// when that is known of all.
 func OperationPage(ctx workflow.Context, _ event.Operation, items []event.Item) ([]event.ItemOutcome, error) {
 	outcomes := make([]event.ItemOutcome, len(items))
 	heard := workflow.GetSignalChannel(ctx, event.SignalOutcomes)
@@ -235,7 +235,7 @@ func OperationPage(ctx workflow.Context, _ event.Operation, items []event.Item) 
 	return outcomes, nil
 }
 
-// Sweep asks a sender again for what it could not deliver. A schedule starts it.
+// Sweep asks a sender again for events that it could not deliver. A schedule starts it.
 func Sweep(ctx workflow.Context, s event.Sweep) (event.Swept, error) {
 	return sweep(ctx, s)
 }

@@ -9,8 +9,8 @@ import (
 // maxPauseHistory is the length of history at which Pauses continues as new.
 const maxPauseHistory = 500
 
-// Pauses holds what is paused, for all processes and over their restarts. Its memo
-// is what they read; a signal changes it. It never ends.
+// Pauses holds what is paused, for all processes and over their restarts. The processes read it
+// from its memo; signals change it. It never ends.
 func Pauses(ctx workflow.Context, state event.PauseState) error {
 	if state == nil {
 		state = event.PauseState{}

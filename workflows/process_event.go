@@ -1,7 +1,6 @@
-// Package workflows is the rule by which an event is handled: make its plan, run
-// every route of the plan, and keep what failed as a dead letter. Workflow code
-// is deterministic; whatever touches the world is an activity, called through a
-// typed function in calls.go.
+// Package workflows is the rule by which an event is handled: make a plan, run every route of the
+// plan, and keep what failed as a dead letter. Workflow code is deterministic. Everything that
+// touches the outside world is an activity, and is called by a typed function in calls.go.
 package workflows
 
 import (
@@ -13,13 +12,12 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// ProcessEvent handles one event: it asks for the plan, which history records,
-// runs all routes at once, and is done when all of them are. If any route
-// failed for good, the run continues as a DeadLetter with only what failed. The
-// body is a raw payload, so that its bytes are those the sender signed. past is
-// zero but for an event that is replayed, or that has waited so long that its run
-// continued as new; corrected is zero but for an event whose body an operator
-// replaced.
+// ProcessEvent handles one event. It asks for the plan, which history records, runs all routes at
+// once, and is done when all of them are. If a route has failed for good, the run continues as a
+// DeadLetter with only what failed. The body is a raw payload, so that its bytes stay as the
+// sender signed them. past is zero, except for an event that is replayed, or that has waited so
+// long that its run continued as new. corrected is zero, except for an event whose body an
+// operator replaced.
 func ProcessEvent(ctx workflow.Context, e event.Event, body converter.RawValue, past event.Past, corrected converter.RawValue) error {
 	r := newRun(ctx, e, body)
 	r.correct(past, corrected)
@@ -29,7 +27,7 @@ func ProcessEvent(ctx workflow.Context, e event.Event, body converter.RawValue, 
 	pending, failures, done, err := r.plan(ctx, past)
 	switch {
 	case ctx.Err() != nil:
-		return ctx.Err() // cancelled by hand: given up on, no dead letter
+		return ctx.Err() // Somebody cancelled the run: the event is given up and becomes no dead letter.
 	case r.renew:
 		return r.again(ctx, past)
 	case err != nil:
@@ -53,9 +51,9 @@ func ProcessEvent(ctx workflow.Context, e event.Event, body converter.RawValue, 
 	return deadLetter(ctx, r, failures, past)
 }
 
-// plan is what there is to do: what a run that continued as new has left, else
-// what the table of routes says. failures are routes that can't be run. done is
-// set when the event is to be ignored.
+// plan gives the routes to run: those that an earlier run has left, if this run continues it,
+// else those of the table of routes. failures are routes that can't be run. done is set when the
+// event is to be ignored.
 func (r *run) plan(ctx workflow.Context, past event.Past) (
 	pending []event.Pending, failures []event.Failure, done bool, err error,
 ) {
@@ -89,12 +87,12 @@ func (r *run) plan(ctx workflow.Context, past event.Past) (
 	return r.begin(ctx, plan.Routes), failures, plan.Ignore, nil
 }
 
-// again ends a run whose history has grown long, and goes on with what is left.
+// again ends a run whose history has grown long; a new run goes on with what is left.
 func (r *run) again(ctx workflow.Context, past event.Past) error {
 	return workflow.NewContinueAsNewError(ctx, event.ProcessEvent, inputOf(r.sent, r.original, past, r.corrected)...)
 }
 
-// deadLetter ends the run and goes on as a dead letter.
+// deadLetter ends the run; a run of DeadLetter follows it.
 func deadLetter(ctx workflow.Context, r *run, failures []event.Failure, past event.Past) error {
 	letter := event.Letter{
 		Failures: boundFailures(failures), Done: past.Done, Replays: past.Replays,

@@ -8,8 +8,8 @@ import (
 	"github.com/grapnel/grapnel/internal/meeting"
 )
 
-// Register makes the workflows known to a worker, each under the name that runs
-// in flight refer to it by.
+// Register registers the workflows with a worker, each under the name by which runs under way
+// refer to it.
 func Register(r worker.WorkflowRegistry) {
 	r.RegisterWorkflowWithOptions(ProcessEvent, workflow.RegisterOptions{Name: event.ProcessEvent})
 	r.RegisterWorkflowWithOptions(DeadLetter, workflow.RegisterOptions{Name: event.DeadLetter})

@@ -11,46 +11,45 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// localTimeout is the longest time-out of a route that may make an attempt within
-// a workflow task. Temporal gives a task ten seconds; an attempt that outlived it
-// would run twice at once.
+// localTimeout is the longest time-out with which a route may make an attempt within a workflow
+// task. Temporal gives a task ten seconds; an attempt that took longer than its task would run
+// twice at once.
 const localTimeout = 5 * time.Second
 
-// firstTaskLength is the length of history up to which the first workflow task is in
-// its first try: started, scheduled, started.
+// firstTaskLength is the length of history during the first try of the first workflow task: the
+// workflow was started, the task scheduled, and the task started.
 const firstTaskLength = 3
 
 // run is one run of ProcessEvent.
 type run struct {
-	// event and body are what the routes get.
+	// event and body are handed to the routes.
 	event event.Event
 	body  converter.RawValue
-	// sent and original are what the sender sent; they differ where the body was
-	// corrected.
+	// sent and original are the event and the body as the sender sent them. They differ from
+	// event and body if the body was corrected.
 	sent                event.Event
 	original, corrected converter.RawValue
-	// routes are those of the plan once it is known, succeeded those that are done.
+	// routes are the routes of the plan, once it is known; succeeded names those that are done.
 	routes    []event.Pending
 	succeeded []string
-	// unplanned are routes that failed before they could be run.
+	// unplanned holds the failures of routes that could not be run.
 	unplanned []event.Failure
-	// local tells whether this is the first try of the first workflow task. In
-	// any later one a worker may have died of a handler, so no handler is tried
-	// within the task again.
+	// local tells whether this is the first try of the first workflow task. In a later try a
+	// handler may have killed the worker of the one before, so no handler is tried within a task
+	// any more.
 	local bool
-	// later is set when the plan came in a later task than the first. Were that task lost with
-	// its worker, nothing would tell, so no handler is tried within it.
+	// later is set when the plan came in a later task than the first. If that task were lost with
+	// its worker, nothing would show it, so no handler is tried within it.
 	later bool
-	// lost is the number of attempts that may have been made in a task that was
-	// lost with its worker.
+	// lost is the number of attempts that may have been made in a workflow task that was lost
+	// with its worker.
 	lost   int
 	budget budget
 
-	// open counts the routes that have not settled, waiting those of them that wait
-	// by deferral.
+	// open counts the routes that are not settled, waiting those of them that are deferred.
 	open, waiting int
-	// renew is set when the run is to continue as new: all open routes wait, and
-	// the history has grown long.
+	// renew is set when the run is to continue as new: all open routes wait, and the history has
+	// grown long.
 	renew bool
 }
 
@@ -63,8 +62,8 @@ func newRun(ctx workflow.Context, e event.Event, body converter.RawValue) *run {
 	return r
 }
 
-// correct puts a corrected body in the place of the sender's for the routes, and
-// marks the event.
+// correct hands the routes a corrected body instead of the sender's, and marks the event as
+// corrected.
 func (r *run) correct(past event.Past, corrected converter.RawValue) {
 	if past.Correction != nil && corrected.Payload() != nil {
 		r.body, r.corrected = corrected, corrected
@@ -72,7 +71,7 @@ func (r *run) correct(past event.Past, corrected converter.RawValue) {
 	}
 }
 
-// answerPast answers the query for what a replay of this run would have to know.
+// answerPast sets the handler of the query for what a replay of this run would have to know.
 func (r *run) answerPast(ctx workflow.Context, past event.Past) error {
 	return workflow.SetQueryHandler(ctx, event.QueryPast, func() (event.Past, error) {
 		now := past
@@ -96,23 +95,23 @@ func (r *run) answerPast(ctx workflow.Context, past event.Past) error {
 	})
 }
 
-// begin makes the pending routes of a fresh plan: what is tried first within the task, and what has
-// been tried already.
+// begin makes the pending routes of a new plan, with the attempts that may have been made
+// already.
 func (r *run) begin(ctx workflow.Context, routes []event.Route) []event.Pending {
 	pending := make([]event.Pending, len(routes))
 	for i, rt := range routes {
 		pending[i] = event.Pending{Route: rt, First: workflow.Now(ctx)}
 		if mayTryLocally(rt) {
-			// An attempt whose worker was lost counts, or a handler that kills its process
-			// would get one attempt too many.
+			// An attempt that was lost with its worker counts: otherwise a handler that kills its
+			// process would get one attempt too many.
 			pending[i].Before = min(r.lost, rt.Retry.Attempts-1)
 		}
 	}
 	return pending
 }
 
-// all runs the routes at once. It gives the failures in the order of the plan, and
-// what is still to do where the run has to continue as new.
+// all runs the routes at once. It gives the failures in the order of the plan, and the routes
+// still to run if the run has to continue as new.
 func (r *run) all(ctx workflow.Context, routes []event.Pending) (failures []event.Failure, left []event.Pending) {
 	settled := make([]*event.Failure, len(routes))
 	r.routes, r.open = routes, len(routes)
@@ -141,10 +140,9 @@ func (r *run) all(ctx workflow.Context, routes []event.Pending) (failures []even
 	return failures, left
 }
 
-// one runs a route until it is done, has failed for good, or waits while the run
-// continues as new. The first attempt is made within the workflow task, which
-// costs Temporal nothing; the others are made by a regular activity, which people
-// can watch.
+// one runs a route until it is done, has failed for good, or has to wait while the run continues
+// as new. The first attempt is made within the workflow task, which costs Temporal nothing. The
+// others are made by a regular activity, which people can watch.
 func (r *run) one(ctx workflow.Context, p *event.Pending) *event.Failure {
 	rt := p.Route
 	local := r.local && mayTryLocally(rt) && (!r.later || mayWakeLocally(rt))
@@ -171,8 +169,8 @@ func (r *run) one(ctx workflow.Context, p *event.Pending) *event.Failure {
 	}
 }
 
-// attempts makes the attempts at a route that are left. The error is that of the
-// last one, or says until when the event has to wait.
+// attempts makes the remaining attempts at a route. The error is that of the last attempt, or
+// says until when the event has to wait.
 func (r *run) attempts(ctx workflow.Context, p *event.Pending, local bool) error {
 	t := event.Task{Event: r.event, Route: p.Route, Before: p.Before, Shut: p.Shut, Tried: p.Tried}
 	if p.Slot {
@@ -217,15 +215,14 @@ func mayTryLocally(rt event.Route) bool {
 	return rt.Timeout <= localTimeout && rt.TaskQueue == ""
 }
 
-// mayWakeLocally tells whether an event that was deferred may make its attempt
-// within the workflow task that wakes it: at a destination, where it can't take the
-// worker down.
+// mayWakeLocally tells whether a deferred event may make its attempt within the workflow task
+// that wakes it. It may at a destination, because that can't take the worker down.
 func mayWakeLocally(rt event.Route) bool {
 	return mayTryLocally(rt) && rt.Activity == event.ActivityDeliver
 }
 
 // From these lengths of history on, a waiting event asks more rarely. Temporal ends a workflow
-// of 51,200 events; one round of waiting takes up to twelve.
+// with 51,200 history events; one round of waiting writes up to twelve.
 const (
 	longHistory     = 2_000
 	veryLongHistory = 10_000
@@ -234,10 +231,9 @@ const (
 // maxDeferral is the longest that an event waits before it asks again.
 const maxDeferral = 24 * time.Hour
 
-// wait waits until a deferred route may ask again. A timer does it, whose summary
-// says who is waited for and why; no worker is kept busy. It gives false when the
-// run is to continue as new, which it does when the history has grown long and
-// nothing but waiting goes on.
+// wait waits until a deferred route may ask again. It uses a timer, whose summary says what is
+// waited for and why; no worker is kept busy. It gives false when the run is to continue as new:
+// when the history has grown long and all open routes wait.
 func (r *run) wait(ctx workflow.Context, p *event.Pending) bool {
 	p.Waits = true
 	r.waiting++
@@ -266,28 +262,27 @@ func (r *run) wait(ctx workflow.Context, p *event.Pending) bool {
 	return true
 }
 
-// retryDelay waits for the backoff after an attempt within the workflow task. Its
-// summary is what the Web UI shows of it.
+// retryDelay waits for the retry delay after an attempt within the workflow task. The Web UI
+// shows the timer's summary.
 func retryDelay(ctx workflow.Context, t event.Task, err error) {
 	d := nextRetry(err, t)
 	until := workflow.Now(ctx).Add(d).UTC().Format(time.DateTime)
 	summary := event.Clean(fmt.Sprintf("%s goes on at %s, attempt %d of %d failed: %s",
 		t.Route.Name, until, t.Before, t.Route.Retry.Attempts, innermostMessage(err)), maxSummary)
 	workflow.SetCurrentDetails(ctx, summary)
-	// A timer fails only when its context is cancelled, which then also ends
-	// the activity that follows.
+	// A timer fails only when its context is cancelled, and then the activity that follows ends
+	// too.
 	_ = workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{Summary: summary}).Get(ctx, nil)
 }
 
-// maxSummary is the length in characters of what people read in one line;
-// Temporal takes at most 400 bytes.
+// maxSummary is the most characters of a summary. Temporal takes at most 400 bytes.
 const maxSummary = 200
 
-// budget keeps what one workflow task sends under Temporal's limit of 4 MiB a
-// message: a task over it fails for ever, unseen.
+// budget keeps what one workflow task sends below Temporal's limit of 4 MiB for a message. A task
+// above the limit would fail for ever, and nobody would see it.
 type budget struct {
-	task int // length of history when the present task began
-	sent int // bytes of bodies in the present task
+	task int // length of history when the current task began
+	sent int // bytes of bodies in the current task
 }
 
 const maxTaskBytes = 3 << 20
@@ -303,7 +298,7 @@ func (b *budget) take(ctx workflow.Context, n int) {
 			b.sent += n + overhead
 			return
 		}
-		// A timer of no length is what ends a workflow task and begins another.
+		// A timer, however short, ends this workflow task and begins another.
 		_ = workflow.Sleep(ctx, time.Millisecond)
 	}
 }

@@ -29,13 +29,13 @@ func ProcessEvent(ctx workflow.Context, e event.Event, body converter.RawValue, 
 	case ctx.Err() != nil:
 		return ctx.Err() // Somebody cancelled the run: the event is given up and becomes no dead letter.
 	case r.renew:
-		return r.again(ctx, past)
+		return r.continueAsNew(ctx, past)
 	case err != nil:
 		return deadLetter(ctx, r, []event.Failure{r.failure(ctx, event.Route{}, 0, err)}, past)
 	case done:
 		return nil
 	}
-	failed, left := r.all(ctx, pending)
+	failed, left := r.runRoutes(ctx, pending)
 	failures = append(failures, failed...)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -43,7 +43,7 @@ func ProcessEvent(ctx workflow.Context, e event.Event, body converter.RawValue, 
 	past.Done = append(past.Done, succeeded(pending, failures)...)
 	if len(left) > 0 {
 		past.Pending, past.Failed = left, boundFailures(failures)
-		return r.again(ctx, past)
+		return r.continueAsNew(ctx, past)
 	}
 	if len(failures) == 0 {
 		return nil
@@ -87,8 +87,8 @@ func (r *run) plan(ctx workflow.Context, past event.Past) (
 	return r.begin(ctx, plan.Routes), failures, plan.Ignore, nil
 }
 
-// again ends a run whose history has grown long; a new run goes on with what is left.
-func (r *run) again(ctx workflow.Context, past event.Past) error {
+// continueAsNew ends a run whose history has grown long; a new run goes on with what is left.
+func (r *run) continueAsNew(ctx workflow.Context, past event.Past) error {
 	return workflow.NewContinueAsNewError(ctx, event.ProcessEvent, inputOf(r.sent, r.original, past, r.corrected)...)
 }
 

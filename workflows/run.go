@@ -110,9 +110,9 @@ func (r *run) begin(ctx workflow.Context, routes []event.Route) []event.Pending 
 	return pending
 }
 
-// all runs the routes at once. It gives the failures in the order of the plan, and the routes
+// runRoutes runs the routes at once. It gives the failures in the order of the plan, and the routes
 // still to run if the run has to continue as new.
-func (r *run) all(ctx workflow.Context, routes []event.Pending) (failures []event.Failure, left []event.Pending) {
+func (r *run) runRoutes(ctx workflow.Context, routes []event.Pending) (failures []event.Failure, left []event.Pending) {
 	settled := make([]*event.Failure, len(routes))
 	r.routes, r.open = routes, len(routes)
 	wg := workflow.NewWaitGroup(ctx)
@@ -120,7 +120,7 @@ func (r *run) all(ctx workflow.Context, routes []event.Pending) (failures []even
 		wg.Add(1)
 		workflow.GoNamed(ctx, routes[i].Route.Name, func(ctx workflow.Context) {
 			defer wg.Done()
-			if settled[i] = r.one(ctx, &routes[i]); settled[i] == nil && !routes[i].Waits && ctx.Err() == nil {
+			if settled[i] = r.runRoute(ctx, &routes[i]); settled[i] == nil && !routes[i].Waits && ctx.Err() == nil {
 				r.succeeded = append(r.succeeded, routes[i].Route.Name)
 			}
 			if !routes[i].Waits {
@@ -140,10 +140,10 @@ func (r *run) all(ctx workflow.Context, routes []event.Pending) (failures []even
 	return failures, left
 }
 
-// one runs a route until it is done, has failed for good, or has to wait while the run continues
-// as new. The first attempt is made within the workflow task, which costs Temporal nothing. The
-// others are made by a regular activity, which people can watch.
-func (r *run) one(ctx workflow.Context, p *event.Pending) *event.Failure {
+// runRoute runs a route until it is done, has failed for good, or has to wait while the run
+// continues as new. The first attempt is made within the workflow task, which costs Temporal
+// nothing. The others are made by a regular activity, which people can watch.
+func (r *run) runRoute(ctx workflow.Context, p *event.Pending) *event.Failure {
 	rt := p.Route
 	local := r.local && mayTryLocally(rt) && (!r.later || mayWakeLocally(rt))
 	if p.Waits {

@@ -33,11 +33,11 @@ func (r *fileReading) decode(v reflect.Value, n *yamlNode, path string) {
 		c.decodeNode(r, n, path)
 		return
 	}
-	r.plain(v, n, path)
+	r.decodePlain(v, n, path)
 }
 
-// plain decodes as the Go type says, without a decodeNode.
-func (r *fileReading) plain(v reflect.Value, n *yamlNode, path string) {
+// decodePlain decodes as the Go type says, without a decodeNode.
+func (r *fileReading) decodePlain(v reflect.Value, n *yamlNode, path string) {
 	if isScalar(v.Type()) {
 		r.scalar(v, n, path)
 		return
@@ -79,17 +79,17 @@ func (r *fileReading) structure(v reflect.Value, n *yamlNode, path string) {
 		p := joinPath(path, m.key)
 		field, ok := fieldByKey(v, m.key)
 		if !ok {
-			r.unknown(v.Type(), m, p)
+			r.reportUnknown(v.Type(), m, p)
 			continue
 		}
-		r.enter(m, p)
+		r.notePlace(m, p)
 		r.decode(field, m.value, p)
 	}
 }
 
-// enter notes where a setting stands in the file: for a single value the place of the value, else
-// that of its key.
-func (r *fileReading) enter(m yamlMember, path string) {
+// notePlace notes where a setting stands in the file: for a single value the place of the value,
+// else that of its key.
+func (r *fileReading) notePlace(m yamlMember, path string) {
 	r.places[path] = m.at
 	if m.value.kind == kindScalar {
 		r.places[path] = m.value.at
@@ -108,7 +108,7 @@ func (r *fileReading) table(v reflect.Value, n *yamlNode, path string) {
 	v.Set(reflect.MakeMapWithSize(v.Type(), len(n.members)))
 	for _, m := range n.members {
 		p := joinPath(path, m.key)
-		r.enter(m, p)
+		r.notePlace(m, p)
 		value := reflect.New(v.Type().Elem()).Elem()
 		r.decode(value, m.value, p)
 		v.SetMapIndex(reflect.ValueOf(m.key).Convert(v.Type().Key()), value)
@@ -208,8 +208,8 @@ func (r *fileReading) content(f *secret.File, name, path string) {
 	r.contents[path] = f.Content
 }
 
-// unknown reports a key that does not exist, and suggests similar ones.
-func (r *fileReading) unknown(t reflect.Type, m yamlMember, path string) {
+// reportUnknown reports a key that does not exist, and suggests similar ones.
+func (r *fileReading) reportUnknown(t reflect.Type, m yamlMember, path string) {
 	known := keysOf(t)
 	message := "there is no such setting; here are " + strings.Join(known, ", ")
 	if near := Nearest(m.key, known); len(near) > 0 {

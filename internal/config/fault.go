@@ -106,7 +106,7 @@ func (r *fileReading) fault(path, message string) {
 			return
 		}
 	}
-	r.faultAt(r.find(path), path, message)
+	r.faultAt(r.placeOf(path), path, message)
 }
 
 // misshape reports a value of the wrong shape, for example a list instead of a mapping. Keys that
@@ -131,8 +131,8 @@ func (r *fileReading) at(at position, path, message string) Fault {
 	return Fault{File: r.file, Line: at.line, Column: at.column, Path: path, Message: message}
 }
 
-// find gives the place of a setting, else of the nearest setting around it.
-func (r *fileReading) find(path string) position {
+// placeOf gives the place of a setting, else of the nearest setting around it.
+func (r *fileReading) placeOf(path string) position {
 	for path != "" {
 		if at, ok := r.places[path]; ok {
 			return at

@@ -257,7 +257,7 @@ func (c *Config) CheckDevelopment(listen string) error {
 	var faults Faults
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
 		if path := joinPath(joinPath("sources", name), "development"); c.Sources[name].Development {
-			faults = append(faults, c.read.at(c.read.find(path), path,
+			faults = append(faults, c.read.at(c.read.placeOf(path), path,
 				"takes samples that this machine has signed, and is refused unless GRAPNEL_LISTEN is an address of loopback, as 127.0.0.1:8080"))
 		}
 	}

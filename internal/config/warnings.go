@@ -49,7 +49,7 @@ type warnings struct {
 }
 
 func (w *warnings) warn(path, message string) {
-	w.found = append(w.found, w.read.at(w.read.find(path), path, message))
+	w.found = append(w.found, w.read.at(w.read.placeOf(path), path, message))
 }
 
 func (w *warnings) source(s *Source, path string) {

@@ -114,7 +114,7 @@ func (h *HTTP) open(s *Spec, d Deps) (Kind, error) {
 	fixed, errFixed := h.fixedCredentials()
 	success, errSuccess := parseStatuses(h.SuccessOn)
 	failure, errFailure := parseStatuses(h.FailureOn)
-	w, errWay := h.way(s, d)
+	w, errWay := h.clientPath(s, d)
 	if err := errors.Join(errURL, errKeys, errHeader, errFixed, errSuccess, errFailure, errWay); err != nil {
 		return nil, err
 	}
@@ -140,8 +140,9 @@ func (h *HTTP) open(s *Spec, d Deps) (Kind, error) {
 	return e, nil
 }
 
-// way gives the dialer and the proxy by which the destination and its token endpoint are reached.
-func (h *HTTP) way(s *Spec, d Deps) (w clientPath, err error) {
+// clientPath gives the dialer and the proxy by which the destination and its token endpoint are
+// reached.
+func (h *HTTP) clientPath(s *Spec, d Deps) (w clientPath, err error) {
 	if w.timeout = h.Timeout; w.timeout <= 0 {
 		w.timeout = DefaultTimeout
 	}
@@ -221,7 +222,7 @@ func (h *httpDestination) post(ctx context.Context, header http.Header, body []b
 	if err != nil || res.StatusCode != http.StatusUnauthorized {
 		return res, err
 	}
-	other, err := h.tokens.instead(ctx, t)
+	other, err := h.tokens.replacement(ctx, t)
 	if err == nil && other == t {
 		return res, nil
 	}

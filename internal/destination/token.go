@@ -104,9 +104,9 @@ func (t *tokens) get(ctx context.Context) (*token, error) {
 	}
 }
 
-// instead gives a token to replace one that the destination refused. A token that was fetched
+// replacement gives a token to replace one that the destination refused. A token that was fetched
 // only just now is given again.
-func (t *tokens) instead(ctx context.Context, refused *token) (*token, error) {
+func (t *tokens) replacement(ctx context.Context, refused *token) (*token, error) {
 	t.mu.Lock()
 	if t.current == refused {
 		if t.now().Sub(refused.fetched) < fresh {

@@ -190,7 +190,7 @@ func (f *workflowDestination) closed(ctx context.Context, c *workflowCall) error
 		return &Error{Destination: f.name, URL: f.Target(), Doing: f.doing(c), Err: err}
 	}
 	x := info.GetWorkflowExecutionInfo()
-	took, err := f.took(ctx, c, x.GetExecution())
+	took, err := f.hasTaken(ctx, c, x.GetExecution())
 	switch {
 	case err != nil:
 		return &Error{Destination: f.name, URL: f.Target(), Doing: f.doing(c), Err: err}
@@ -215,9 +215,9 @@ func (f *workflowDestination) refusal(c *workflowCall, permanent bool, sort stri
 // maxPages is how many pages of a history are searched.
 const maxPages = 50
 
-// took tells whether a run of the workflow, or an earlier one that it continues, has taken the
+// hasTaken tells whether a run of the workflow, or an earlier one that it continues, has taken the
 // delivery.
-func (f *workflowDestination) took(ctx context.Context, c *workflowCall, x *commonpb.WorkflowExecution) (bool, error) {
+func (f *workflowDestination) hasTaken(ctx context.Context, c *workflowCall, x *commonpb.WorkflowExecution) (bool, error) {
 	var page []byte
 	for range maxPages {
 		res, err := f.deps.Temporal.GetWorkflowExecutionHistory(ctx, &workflowservice.GetWorkflowExecutionHistoryRequest{
@@ -240,7 +240,7 @@ func (f *workflowDestination) took(ctx context.Context, c *workflowCall, x *comm
 			}
 		}
 		if before != "" {
-			if took, err := f.took(ctx, c, &commonpb.WorkflowExecution{WorkflowId: c.id, RunId: before}); took || err != nil {
+			if took, err := f.hasTaken(ctx, c, &commonpb.WorkflowExecution{WorkflowId: c.id, RunId: before}); took || err != nil {
 				return took, err
 			}
 		}

@@ -199,7 +199,7 @@ func (q *reading) checkToken(secrets []Secret, o *Options) *Failure {
 		return Refuse(MalformedSignature, "the credentials are not written as this sender writes them").at(StepCredentials)
 	}
 	for i := range q.sigs {
-		text, ok := q.shown(q.sigs[i].text)
+		text, ok := q.credentials(q.sigs[i].text)
 		if !ok {
 			return Refuse(MalformedSignature, "the credentials are not written as this sender writes them").at(StepCredentials)
 		}
@@ -231,8 +231,8 @@ func isOneOf(text string, secrets []Secret, now time.Time) bool {
 	return match == 1
 }
 
-// shown reads the credentials from an Authorization header (RFC 7617 and 6750).
-func (q *reading) shown(text string) (string, bool) {
+// credentials reads the credentials from an Authorization header (RFC 7617 and 6750).
+func (q *reading) credentials(text string) (string, bool) {
 	if q.v.p.Algorithm == algToken || q.fromBody && q.v.p.Algorithm == algBearer {
 		return text, text != ""
 	}

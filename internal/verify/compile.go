@@ -62,10 +62,10 @@ func (p Profile) Compile(coded Schemes) (*Verifier, error) {
 	c.v.p = c.p
 	c.params()
 	c.algorithm()
-	c.describe()
+	c.noteTraits()
 	c.batch()
-	c.apart()
-	c.kinds()
+	c.chooseDedupe()
+	c.checkWords()
 	c.guards()
 	c.identity()
 	c.handshakes()
@@ -196,8 +196,8 @@ func (c *compiler) codedNames() string {
 	return b.String()
 }
 
-// describe derives the traits of a scheme from its content template.
-func (c *compiler) describe() {
+// noteTraits derives the traits of a scheme from its content template.
+func (c *compiler) noteTraits() {
 	if c.v.coded != nil {
 		return
 	}
@@ -211,9 +211,9 @@ func (c *compiler) describe() {
 	}
 }
 
-// apart chooses how events are told apart where the profile does not say: by the body, or by what
-// is signed where the body is not signed.
-func (c *compiler) apart() {
+// chooseDedupe chooses how events are told apart where the profile does not say: by the body, or
+// by what is signed where the body is not signed.
+func (c *compiler) chooseDedupe() {
 	t := c.v.traits
 	if c.p.Dedupe == "" {
 		c.p.Dedupe = dedupeBody
@@ -224,8 +224,8 @@ func (c *compiler) apart() {
 	c.v.p.Dedupe = c.p.Dedupe
 }
 
-// kinds checks the fields that take one of a few values.
-func (c *compiler) kinds() {
+// checkWords checks the fields that take one of a few values.
+func (c *compiler) checkWords() {
 	c.oneOf("key", c.p.Key, keyRaw, keyHex, keyBase64, keyBase64URL, keyWhsec, keyWhpk, keySPKI, keyQQBot)
 	c.oneOf("body", c.p.Body, bodyJSON, bodyForm, bodyMulti, bodyBytes)
 	c.oneOf("dedupe", c.p.Dedupe, dedupeID, dedupeFields, dedupeBody, dedupeSigned, dedupeNone)

@@ -47,7 +47,7 @@ func (c *compiler) law() {
 	if c.v.content == nil || len(c.faults) > 0 {
 		return
 	}
-	f, fixed := c.fix()
+	f, fixed := c.fixBoundaries()
 	if !fixed && c.p.Dedupe != dedupeSigned && c.p.Dedupe != dedupeNone {
 		c.fault("content", "two parts of any length stand side by side, so that one signature fits many requests; "+
 			"put a literal between them, say body: json where the body is JSON, or dedupe: signed, "+
@@ -127,8 +127,8 @@ func (c *compiler) hasForeignLiteral() bool {
 	return false
 }
 
-// fix looks for the least strict forms under which all boundaries are fixed.
-func (c *compiler) fix() (f contentForms, fixed bool) {
+// fixBoundaries looks for the least strict forms under which all boundaries are fixed.
+func (c *compiler) fixBoundaries() (f contentForms, fixed bool) {
 	stamps := []bool{false}
 	if c.signs(partTimestamp) && stampHasForm(c.p.Timestamp.Format) {
 		stamps = append(stamps, true)

@@ -1,6 +1,6 @@
-// Package activities does the work of events: it makes the plan of an event
-// from the table of handlers and the configured destinations, runs one attempt
-// of a route, and holds the handlers themselves. handlers.go is the list to edit.
+// Package activities holds the activities that handle events: one makes the plan of an event,
+// from the table of handlers and the configured destinations, another makes one attempt at a
+// route. It also holds the handlers of a fork; handlers.go is the list to edit.
 package activities
 
 import (
@@ -22,25 +22,25 @@ import (
 	"github.com/grapnel/grapnel/internal/sweep"
 )
 
-// Activities is what the worker does. Make one with New.
+// Activities holds all activities of the worker. Make one with New.
 type Activities struct {
-	// Deps is what the handlers work with.
+	// Deps are what grapnel lends to handlers.
 	handler.Deps
-	// Paused is until when an event of a paused source waits, and why; nil is never.
-	// Set it before the activities are registered.
+	// Paused tells whether a source is paused, why, and until when its events wait; nil means
+	// that none ever is. Set it before the activities are registered.
 	Paused func(source string) (until time.Time, why string, paused bool)
-	// Senders opens the API of a sender that is to be swept; nil is none.
+	// Senders opens the API of a sender for a sweep; nil if there is none.
 	Senders func(event.Sweep) (sweep.Sender, error)
 
 	client   client.Client
 	handlers *handler.Table
 	table    atomic.Pointer[routeTable]
-	// attributes are those of dead letters that the namespace has.
+	// attributes remembers which search attributes of dead letters the namespace has.
 	attributes rememberedNames
 }
 
-// New makes activities with the handlers of the list and no destinations. Their
-// log is the standard one until Log is set.
+// New makes activities with the handlers of the list and without destinations. They log to slog's
+// default logger until Log is set.
 func New(c client.Client, taskQueue string) *Activities {
 	a := &Activities{
 		Deps:   handler.Deps{Temporal: c, TaskQueue: taskQueue, Log: slog.Default()},
@@ -49,15 +49,15 @@ func New(c client.Client, taskQueue string) *Activities {
 	return a.WithHandlers(a.Handlers())
 }
 
-// WithHandlers replaces the handlers, before the activities are registered.
+// WithHandlers replaces the handlers. Call it before the activities are registered.
 func (a *Activities) WithHandlers(t *handler.Table) *Activities {
 	a.handlers = t
 	a.Configure(Configuration{})
 	return a
 }
 
-// Bind adds handlers to those of the list, before the activities are configured
-// and registered. Its error names every binding that can't be used.
+// Bind adds handlers to those of the list. Call it before the activities are configured and
+// registered. Its error names every binding that can't be used.
 func (a *Activities) Bind(binds ...handler.Bind) error {
 	for _, bind := range binds {
 		bind(a.handlers, a.Deps)
@@ -65,22 +65,22 @@ func (a *Activities) Bind(binds ...handler.Bind) error {
 	return a.handlers.Err()
 }
 
-// Configuration is what the configuration file says of the worker.
+// Configuration holds the settings of grapnel.yaml that concern the worker.
 type Configuration struct {
-	// Destinations are the targets beside the handlers.
+	// Destinations are the configured targets.
 	Destinations []*destination.Destination
-	// Ignores tells whether an event of a source that no route takes is dropped
-	// rather than kept as a dead letter. Nil is never.
+	// Ignores tells whether events of a source are dropped, and not kept as dead letters, if no
+	// route takes them. Nil means never.
 	Ignores func(source string) bool
 	// Examples names the worked examples whose handlers take events too: Meetings.
 	Examples []string
 }
 
-// routeTable is every route there is now.
+// routeTable holds every route of one configuration.
 type routeTable struct {
 	targets []routeTarget
 	ignores func(source string) bool
-	// since is when it came into force.
+	// since is when the table came into force.
 	since time.Time
 }
 
@@ -88,14 +88,15 @@ type routeTable struct {
 type routeTarget struct {
 	route   event.Route
 	matches func(event.Event) bool
-	// wants tells whether the route's condition holds; nil is a route without one.
+	// wants tells whether the route's condition holds; nil if the route has none.
 	wants func(context.Context, *expression.Input) (bool, error)
-	// admit lets an event through to a route on another task queue; nil is always.
+	// admit asks whether an event may go now to a route on another task queue; nil if it always
+	// may.
 	admit func(slot time.Time) error
 	run   func(ctx context.Context, t event.Task, attempt int, body []byte) error
 }
 
-// Configure takes another configuration. Plans made before it stay as they are.
+// Configure puts another configuration into force. Plans that were made before stay as they are.
 func (a *Activities) Configure(c Configuration) {
 	t := &routeTable{ignores: c.Ignores, since: time.Now()}
 	for _, b := range a.Bindings(c.Examples) {
@@ -117,8 +118,8 @@ func (a *Activities) Configure(c Configuration) {
 	a.table.Store(t)
 }
 
-// Bindings lists the handlers, with those of the examples named. A handler takes
-// the place of an example's handler of the same name.
+// Bindings lists the handlers, and those of the named examples. A handler replaces an example's
+// handler of the same name.
 func (a *Activities) Bindings(examples []string) []handler.Binding {
 	all := slices.Clone(a.handlers.All())
 	if !slices.Contains(examples, Meetings) {
@@ -132,8 +133,8 @@ func (a *Activities) Bindings(examples []string) []handler.Binding {
 	return all
 }
 
-// Register makes the activities known to a worker: each handler under its own
-// name, so that the Web UI shows it by that.
+// Register registers the activities with a worker. Each handler has an activity under its own
+// name, which the Web UI shows.
 func (a *Activities) Register(r worker.ActivityRegistry) {
 	register := func(name string, fn any) {
 		r.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
@@ -150,7 +151,8 @@ func (a *Activities) Register(r worker.ActivityRegistry) {
 	register(event.ActivityCancel, a.OperationCancel)
 	register(event.ActivitySweep, a.Sweep)
 	register(meeting.ActivityLastLedger, a.LastLedger)
-	// An example that is switched off may still have events under way.
+	// Examples are registered even when they are switched off: they may still have events under
+	// way.
 	for _, b := range a.Bindings([]string{Meetings}) {
 		register(b.Name, a.Try)
 	}

@@ -16,10 +16,10 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// DeleteRun removes the run that a reset of a dead letter came from, so that the
-// list of dead letters shows what is dead, and tells what became of the letter
-// since that run ended. What can't be found out or removed is logged and counted
-// and blocks nothing: the event is replayed then, as it was asked for.
+// DeleteRun removes the run from which a reset of a dead letter came, so that the list of dead
+// letters no longer shows it, and tells what became of the letter since that run ended. If it
+// can't find that out, or can't remove the run, it logs and counts that and blocks nothing: the
+// event is then replayed, as was asked.
 func (a *Activities) DeleteRun(ctx context.Context, runID string) (event.Since, error) {
 	info := activity.GetInfo(ctx)
 	id, self := info.WorkflowExecution.ID, info.WorkflowExecution.RunID
@@ -37,8 +37,8 @@ func (a *Activities) DeleteRun(ctx context.Context, runID string) (event.Since, 
 	return since, nil
 }
 
-// Index tells which search attributes of a dead letter the namespace has, and
-// removes the run in whose place this one stands, if one is named.
+// Index tells which search attributes of a dead letter the namespace has. If a run is named in
+// instead, which this run replaces, it removes that run.
 func (a *Activities) Index(ctx context.Context, instead string) ([]string, error) {
 	info := activity.GetInfo(ctx)
 	if instead != "" && instead != info.WorkflowExecution.RunID {
@@ -58,7 +58,7 @@ func (a *Activities) letters(namespace string) *deadletter.Store {
 	return deadletter.New(a.client, namespace, a.TaskQueue)
 }
 
-// find asks the namespace for the search attributes of a dead letter. Who may not
+// find asks the namespace for the search attributes of a dead letter. An API key that may not
 // list them may still query by them.
 func (a *Activities) find(ctx context.Context) (names []string, err error) {
 	namespace := activity.GetInfo(ctx).Namespace
@@ -80,15 +80,15 @@ func (a *Activities) find(ctx context.Context) (names []string, err error) {
 	return names, nil
 }
 
-// rememberedNames remembers an answer for some time: a namespace gets attributes once in its
-// life.
+// rememberedNames remembers the answer for some time: a namespace gets its search attributes only
+// once.
 type rememberedNames struct {
 	mu    sync.Mutex
 	names []string
 	until time.Time
 }
 
-// How long what is there, and what is missing, is believed to stay so.
+// How long an answer is remembered: that attributes are there, and that some are missing.
 const (
 	knownFor   = 10 * time.Minute
 	unknownFor = time.Minute

@@ -9,8 +9,8 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// deliverTo makes what takes an event to a destination and says of a failure what
-// a handler would: whether another attempt can mend it, and when.
+// deliverTo makes the function that delivers to a destination. It reports a failure as a handler
+// does: whether there is to be another attempt, and when.
 func deliverTo(d *destination.Destination) func(context.Context, event.Task, int, []byte) error {
 	return func(ctx context.Context, t event.Task, attempt int, body []byte) error {
 		err := d.Deliver(ctx, destination.Delivery{Event: t.Event, Body: body, Attempt: attempt, Slot: t.Slot, Shut: t.Shut})

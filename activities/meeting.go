@@ -14,11 +14,11 @@ import (
 	"github.com/grapnel/grapnel/internal/meeting"
 )
 
-// tell sends a fact to the workflow of its meeting, which it starts if it does
-// not run. Telling a fact twice does no harm.
+// tell sends a fact to the workflow of its meeting, and starts that workflow if it does not run.
+// Telling a fact twice does no harm.
 func (a *Activities) tell(ctx context.Context, f meeting.Fact) error {
 	id := meeting.WorkflowID(f.About.ID)
-	// Nearly all facts are of a meeting whose workflow runs: they cost one call.
+	// For nearly all facts the meeting's workflow runs already: then one call is enough.
 	if err := a.Temporal.SignalWorkflow(ctx, id, "", meeting.Signal, f); err == nil || !notFound(err) {
 		return whatFailed(f, err)
 	}
@@ -26,9 +26,9 @@ func (a *Activities) tell(ctx context.Context, f meeting.Fact) error {
 	if err != nil {
 		return err
 	}
-	// The options and the argument count only when a run is started. In between
-	// a run may have ended, and is then the one before the new run. For another
-	// one to have come and gone takes longer than this attempt may.
+	// Options and argument count only if a run is started. A run that ended meanwhile is then the
+	// latest one before the new run. There is no time for yet another run to begin and end within
+	// this attempt.
 	_, err = a.Temporal.SignalWithStartWorkflow(ctx, id, meeting.Signal, f, client.StartWorkflowOptions{
 		TaskQueue:     a.TaskQueue,
 		StaticSummary: event.Clean(f.About.Topic, maxSummary),
@@ -36,7 +36,7 @@ func (a *Activities) tell(ctx context.Context, f meeting.Fact) error {
 	return whatFailed(f, err)
 }
 
-// whatFailed says what could not be told.
+// whatFailed adds to an error which fact could not be sent.
 func whatFailed(f meeting.Fact, err error) error {
 	if err != nil {
 		return fmt.Errorf("telling meeting %s that it %s: %w", f.About.ID, f.Kind, err)
@@ -44,12 +44,11 @@ func whatFailed(f meeting.Fact, err error) error {
 	return nil
 }
 
-// maxSummary is the length in characters of what people read in one line;
-// Temporal takes at most 400 bytes.
+// maxSummary is the most characters of a workflow's summary. Temporal takes at most 400 bytes.
 const maxSummary = 100
 
-// latestRun is the latest run of a workflow ID, running or not; empty when
-// there is none.
+// latestRun gives the ID of a workflow's latest run, whether it runs or not; empty if there is
+// none.
 func (a *Activities) latestRun(ctx context.Context, id string) (string, error) {
 	answer, err := a.Temporal.DescribeWorkflowExecution(ctx, id, "")
 	if notFound(err) {
@@ -61,8 +60,8 @@ func (a *Activities) latestRun(ctx context.Context, id string) (string, error) {
 	return answer.GetWorkflowExecutionInfo().GetExecution().GetRunId(), nil
 }
 
-// LastLedger gives the ledger that a run of Meeting ended with. It is empty when
-// the run is no longer kept, or ended without one because it was terminated.
+// LastLedger gives the ledger with which a run of Meeting ended. It is empty if Temporal no
+// longer keeps the run, or if the run was terminated and so has none.
 func (a *Activities) LastLedger(ctx context.Context, run meeting.Run) (meeting.Ledger, error) {
 	var ledger meeting.Ledger
 	err := a.Temporal.GetWorkflow(ctx, run.WorkflowID, run.RunID).Get(ctx, &ledger)
@@ -81,11 +80,11 @@ func notFound(err error) bool {
 	return errors.As(err, &missing)
 }
 
-// Meetings is the name of the worked example: it keeps a ledger of every Zoom
-// meeting in a workflow of its own.
+// Meetings is the name of the worked example, which keeps a ledger of every Zoom meeting, each in
+// a workflow of its own.
 const Meetings = meeting.Example
 
-// MeetingHandlers are the handlers of the worked example.
+// MeetingHandlers gives the handlers of the worked example.
 func (a *Activities) MeetingHandlers() *handler.Table {
 	t := &handler.Table{}
 
@@ -95,7 +94,7 @@ func (a *Activities) MeetingHandlers() *handler.Table {
 	handler.On(t, "zoom", "meeting.participant_left", a.ParticipantLeft)
 	handler.On(t, "zoom", "recording.completed", a.RecordingCompleted)
 
-	// The names that Zoom's events had before.
+	// Earlier names of Zoom's events.
 	handler.On(t, "zoom", "meeting_started", a.MeetingStarted)
 	handler.On(t, "zoom", "meeting_ended", a.MeetingEnded)
 	handler.On(t, "zoom", "participant_joined", a.ParticipantJoined)

@@ -21,7 +21,7 @@ type ZoomRecording struct {
 	FileType      string `json:"file_type"`
 	FileSize      int64  `json:"file_size"`
 	RecordingType string `json:"recording_type"`
-	// PlayURL is for people. Chats and transcripts have none.
+	// PlayURL is a link for people. Chats and transcripts have none.
 	PlayURL     string `json:"play_url"`
 	DownloadURL string `json:"download_url"`
 }

@@ -12,15 +12,14 @@ import (
 	"github.com/grapnel/grapnel/internal/expression"
 )
 
-// Route makes the plan of an event from today's table. On replay only what is
-// left to do is planned; of the names that no table knows any more, the first
-// calls in the routes that take the event now and have not succeeded, so that a
-// renamed handler is found. An event of a paused source waits: that and a worker
-// that stops are the only errors.
+// Route makes the plan of an event from the table that is now in force. For a replay it plans
+// only what is left to do. If a route that is left is no longer in the table, the routes that
+// take the event now and have not succeeded replace it, so that a renamed handler is found. There
+// are only two errors: the source is paused, so the event waits, or the worker is stopping.
 //
-// Whether a condition holds is decided here, once, and history records it. A replay
-// asks again only where there was no answer: what a destination failed to take stays
-// its to take.
+// Whether a condition holds is decided here, once, and history records it. A replay evaluates a
+// condition again only if that failed before: a route whose condition held, and which then
+// failed, stays in the plan.
 func (a *Activities) Route(ctx context.Context, ask event.Ask, body converter.RawValue) (event.Plan, error) {
 	t := a.table.Load()
 	if until, why, paused := a.pausedSource(ask.Event.Source); paused {
@@ -44,12 +43,12 @@ type planning struct {
 	table *routeTable
 	event event.Event
 	body  converter.RawValue
-	// input is the event as conditions see it; nil until one asks.
+	// input is the event as conditions see it; nil until the first one is evaluated.
 	input *expression.Input
 	plan  event.Plan
 }
 
-// match plans the routes that take the event, but for those that are done.
+// match plans the routes that take the event, except those that are done.
 func (p *planning) match(ctx context.Context, done []string) {
 	taken := false
 	for _, to := range p.table.targets {
@@ -64,7 +63,7 @@ func (p *planning) match(ctx context.Context, done []string) {
 	p.plan.Ignore = !taken && p.table.dropped(p.event)
 }
 
-// resume plans what is left to do of an event that is replayed.
+// resume plans what is left to do for an event that is replayed.
 func (p *planning) resume(ctx context.Context, ask event.Ask) {
 	var gone []string
 	for _, name := range ask.Left {
@@ -90,7 +89,8 @@ func (p *planning) resume(ctx context.Context, ask event.Ask) {
 	}
 }
 
-// heirs plans the routes that take the event now and are neither done nor left.
+// heirs plans the routes that take the event now and are neither done nor among those left to do.
+// They replace routes that are gone.
 func (p *planning) heirs(ctx context.Context, known []string) {
 	for _, to := range p.table.targets {
 		if to.matches(p.event) && !slices.Contains(known, to.route.Name) {
@@ -99,7 +99,7 @@ func (p *planning) heirs(ctx context.Context, known []string) {
 	}
 }
 
-// add plans a route if its condition holds. It gives false where that does not hold.
+// add plans a route if its condition holds. It gives false if the condition does not hold.
 func (p *planning) add(ctx context.Context, to routeTarget) bool {
 	holds, err := true, error(nil)
 	if to.wants != nil {

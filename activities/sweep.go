@@ -16,11 +16,11 @@ import (
 // Temporal waits, which holds no worker.
 const longestWait = 20 * time.Second
 
-// refusedSweep is the type of the error of a sweep that can't be made here at all.
+// refusedSweep is the type of the error that says that this worker can't make a sweep at all.
 const refusedSweep = "Refused"
 
-// Sweep asks a sender again for the events that it could not deliver, each the less
-// often the longer it has failed.
+// Sweep asks a sender again for the events that it could not deliver. The longer an event has
+// failed, the more rarely it is asked for.
 func (a *Activities) Sweep(ctx context.Context, s event.Sweep) (event.Swept, error) {
 	if a.Senders == nil {
 		return event.Swept{}, temporal.NewNonRetryableApplicationError("this worker asks no senders", refusedSweep, nil)

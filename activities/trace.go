@@ -13,8 +13,8 @@ import (
 	"github.com/grapnel/grapnel/internal/tracing"
 )
 
-// follow gives an attempt at a route what tells it apart from all others: a span of its
-// own within the event's trace, and a log whose lines name the event. end ends the span.
+// follow gives an attempt at a route a span of its own within the event's trace, and a log whose
+// lines name the event, the route and the attempt. end ends the span.
 func (a *Activities) follow(ctx context.Context, t event.Task, attempt int) (with context.Context, end func(error)) {
 	e := t.Event
 	ctx, span := tracing.Start(tracing.Context(ctx, e), "route "+t.Route.Name, trace.WithSpanKind(trace.SpanKindConsumer))

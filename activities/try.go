@@ -18,14 +18,13 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// Try makes one attempt at a route, whichever it is. The error it ends with
-// names its attempt and when the next one is due, or says until when the event has
-// to wait without an attempt used up.
+// Try makes one attempt at any route. Its error holds the number of the attempt and when the next
+// one is due, or says until when the event has to wait without using up an attempt.
 func (a *Activities) Try(ctx context.Context, t event.Task, body converter.RawValue) error {
 	nth := int(activity.GetInfo(ctx).Attempt)
 	attempt := t.Before + nth
 	if nth > 1 {
-		t.Slot, t.Shut = time.Time{}, time.Time{} // They were for the first of these attempts.
+		t.Slot, t.Shut = time.Time{}, time.Time{} // They counted only for the first of these attempts.
 	}
 	now := a.table.Load()
 	target, ok := now.target(t.Route.Name)
@@ -43,10 +42,10 @@ func (a *Activities) Try(ctx context.Context, t event.Task, body converter.RawVa
 	return err
 }
 
-// recallAttempts adds to a task what earlier attempts of this activity have left in its
-// heartbeat: Temporal itself keeps the last failure alone. What it gives leaves a
-// failure for the attempt after it, which costs a call; where a handler keeps
-// something else there it does nothing.
+// recallAttempts adds to a task the failures that earlier attempts of this activity have left in
+// its heartbeat, because Temporal itself keeps only the last one. The function that it gives
+// leaves a failure there for the next attempt, which costs a call. If a handler keeps something
+// of its own in the heartbeat, both do nothing.
 func recallAttempts(ctx context.Context, t *event.Task) (remember func(err error, attempt int)) {
 	info := activity.GetInfo(ctx)
 	forget := func(error, int) {}
@@ -72,8 +71,8 @@ func recallAttempts(ctx context.Context, t *event.Task) (remember func(err error
 	}
 }
 
-// Admit lets an event through to a route on another task queue, whose worker knows
-// nothing of pauses and rates. The error says until when it waits, or that the
+// Admit asks whether an event may go now to a route on another task queue, because the worker
+// there knows nothing of pauses and rates. The error says until when the event waits, or that the
 // route is gone.
 func (a *Activities) Admit(_ context.Context, t event.Task) error {
 	now := a.table.Load()
@@ -87,12 +86,13 @@ func (a *Activities) Admit(_ context.Context, t event.Task) error {
 	return now.failed(t, t.Before+1, target.admit(t.Slot))
 }
 
-// goneAfter is how long a configuration has to be in force before a route that it
-// does not have counts as gone: other workers may have read it a little earlier.
+// goneAfter is how long a configuration has to be in force before a route that it lacks counts as
+// gone. Other workers may have read a newer configuration a little earlier.
 const goneAfter = 30 * time.Second
 
-// missing is why a route can't be run here. Shortly after a change the event waits
-// and may find a worker that knows the route; later it becomes a dead letter.
+// missing gives the error of a route that this worker lacks. Shortly after a change of the
+// configuration the event waits, and may find a worker that has the route; later it becomes a
+// dead letter.
 func (t *routeTable) missing(name string) error {
 	if left := goneAfter - time.Since(t.since); left > 0 {
 		return handler.Defer(left, fmt.Errorf("this worker has no route %s yet, or no more", name))
@@ -100,14 +100,14 @@ func (t *routeTable) missing(name string) error {
 	return &goneError{name}
 }
 
-// goneError is a route that was planned and is not there any more.
+// goneError says that a planned route does not exist any more.
 type goneError struct{ route string }
 
 func (g *goneError) Error() string {
 	return "there is no route " + g.route + " any more: it was removed while the event waited for it"
 }
 
-// panicked is a handler's panic as an error.
+// panicked is the error that a handler's panic becomes.
 type panicked struct {
 	value any
 	stack string
@@ -125,21 +125,21 @@ func safely(fn func() error) (err error) {
 }
 
 const (
-	// maxText is the length in bytes of a message or a stack, of which a workflow
-	// task may have to carry one for each route.
+	// maxText is the most bytes of a message or a stack. A workflow task may have to hold one for
+	// each route.
 	maxText = 8 << 10
-	// maxAnswers is what all answers of one event's destinations may have together
+	// maxAnswers is how many bytes the answers of all destinations of an event may have together
 	// in one workflow task.
 	maxAnswers = 1 << 20
 )
 
-// reasoned is an error that names its kind, by which dead letters are grouped.
+// reasoned is an error that names its kind. Dead letters are grouped by it.
 type reasoned interface {
 	error
 	Reason() string
 }
 
-// failed is the error of an attempt as Temporal takes it.
+// failed turns the error of an attempt into one for Temporal.
 func (t *routeTable) failed(task event.Task, attempt int, err error) error {
 	if err == nil {
 		return nil
@@ -154,7 +154,7 @@ func (t *routeTable) failed(task event.Task, attempt int, err error) error {
 		detail.Reason = r.Reason()
 	}
 	if _, ok := errors.AsType[*destination.GivenUpError](err); ok {
-		detail.Attempt-- // None was made.
+		detail.Attempt-- // No attempt was made.
 	}
 	if p, ok := errors.AsType[*panicked](err); ok {
 		detail.Stack = event.Cut(p.stack, maxText)
@@ -167,13 +167,14 @@ func (t *routeTable) failed(task event.Task, attempt int, err error) error {
 	return temporal.NewApplicationErrorWithOptions(event.Cut(err.Error(), maxText), typeOf(err),
 		temporal.ApplicationErrorOptions{
 			NonRetryable: gone || handler.IsPermanent(err),
-			// What the other side asks for is the least, so jitter takes nothing off it.
+			// The delay that the other side asks for is the least one, so jitter must not shorten
+			// it.
 			NextRetryDelay: max(jitter(retry.Wait(attempt), retry.Jitter), handler.Hint(err)),
 			Details:        []any{detail},
 		})
 }
 
-// deferral says until when an event waits, if that is what err means.
+// deferral gives until when an event waits, if err is a deferral.
 func deferral(err error, attempt int) (d event.Detail, ok bool) {
 	d.Attempt = attempt - 1
 	if wait, ok := errors.AsType[*destination.Deferred](err); ok {
@@ -181,7 +182,8 @@ func deferral(err error, attempt int) (d event.Detail, ok bool) {
 		return d, true
 	}
 	if by, ok := handler.Deferral(err); ok {
-		// A tenth more at random: what was deferred together comes back spread out.
+		// Up to a tenth is added at random, so that events that were deferred together come back
+		// spread out.
 		by += time.Duration(float64(by) / 10 * rand.Float64()) //nolint:gosec // G404: nobody gains by guessing it.
 		d.Until = time.Now().Add(by)
 		return d, true
@@ -189,13 +191,12 @@ func deferral(err error, attempt int) (d event.Detail, ok bool) {
 	return d, false
 }
 
-// jitter spreads d evenly over a part of it to either side.
+// jitter makes d longer or shorter at random, by up to the given part of it.
 func jitter(d time.Duration, part float64) time.Duration {
 	return max(d+time.Duration(float64(d)*part*(2*rand.Float64()-1)), time.Millisecond) //nolint:gosec // G404: nobody gains by guessing it.
 }
 
-// typeOf names the kind of an error for people: its Go type, where that says
-// anything.
+// typeOf names the kind of an error for people: its Go type, if that says anything.
 func typeOf(err error) string {
 	var p *panicked
 	var g *goneError

@@ -12,12 +12,11 @@ import (
 	"github.com/grapnel/grapnel/internal/meeting"
 )
 
-// Zoom is the envelope of Zoom's events, after Zoom's Meetings webhook
-// reference (developers.zoom.us/docs/api/meetings/events). Only what the
-// handlers read is named.
+// Zoom is the envelope of Zoom's events, after Zoom's Meetings webhook reference
+// (developers.zoom.us/docs/api/meetings/events). It has only the fields that the handlers read.
 type Zoom[T any] struct {
 	Event string `json:"event"`
-	// EventTS is when it happened, in milliseconds since 1970.
+	// EventTS is when the event happened, in milliseconds since 1970.
 	EventTS int64 `json:"event_ts"`
 	Payload struct {
 		AccountID string `json:"account_id"`
@@ -25,12 +24,12 @@ type Zoom[T any] struct {
 	} `json:"payload"`
 }
 
-// ZoomMeeting is what every object of a meeting's events holds. Its duration is
-// left out: it is the scheduled one.
+// ZoomMeeting is what the object of every meeting event holds. Zoom's duration is left out,
+// because it is the scheduled one.
 type ZoomMeeting struct {
-	// UUID is the meeting instance, in base64.
+	// UUID identifies one instance of the meeting, in base64.
 	UUID ZoomText `json:"uuid"`
-	// ID is the meeting number, which instances of a series share.
+	// ID is the meeting number, which all instances of a series share.
 	ID        ZoomText `json:"id"`
 	HostID    ZoomText `json:"host_id"`
 	Topic     string   `json:"topic"`
@@ -40,20 +39,20 @@ type ZoomMeeting struct {
 
 // ZoomPerson is the participant of an event.
 type ZoomPerson struct {
-	// UserID is the participant's within the meeting, another one each visit.
+	// UserID identifies the participant within the meeting; it is another one for each visit.
 	UserID   ZoomText `json:"user_id"`
 	UserName string   `json:"user_name"`
-	// ID is the Zoom user; empty for guests.
+	// ID identifies the Zoom user; empty for guests.
 	ID        ZoomText `json:"id"`
 	Email     string   `json:"email"`
 	JoinTime  ZoomTime `json:"join_time"`
 	LeaveTime ZoomTime `json:"leave_time"`
 }
 
-// ZoomText is a string that Zoom sends as a number in some events.
+// ZoomText is a text that Zoom sends as a number in some events.
 type ZoomText string
 
-// UnmarshalJSON takes a string, a number as it is written, or null.
+// UnmarshalJSON reads a string, a number as it is written, or null.
 func (t *ZoomText) UnmarshalJSON(b []byte) error {
 	if len(b) > 0 && (b[0] == '-' || b[0] >= '0' && b[0] <= '9') {
 		*t = ZoomText(b)
@@ -65,7 +64,7 @@ func (t *ZoomText) UnmarshalJSON(b []byte) error {
 // ZoomTime is a time in RFC 3339; Zoom leaves some empty.
 type ZoomTime struct{ time.Time }
 
-// UnmarshalJSON takes a time, or an empty string or null for none.
+// UnmarshalJSON reads a time; an empty string or null is the zero time.
 func (t *ZoomTime) UnmarshalJSON(b []byte) error {
 	if bytes.Equal(b, []byte(`""`)) || bytes.Equal(b, []byte(`null`)) {
 		t.Time = time.Time{}
@@ -73,7 +72,7 @@ func (t *ZoomTime) UnmarshalJSON(b []byte) error {
 	}
 	err := t.Time.UnmarshalJSON(b)
 	t.Time = t.UTC()
-	// In another zone the year may have been one that JSON can write.
+	// The year may be one that JSON can't write, which was not so in the time's own zone.
 	if y := t.Year(); err == nil && (y < 0 || y > 9999) {
 		err = errors.New("its year does not have four digits")
 	}
@@ -83,8 +82,8 @@ func (t *ZoomTime) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// newFact begins a fact: which event tells it of which meeting, and when that was,
-// by the first time of those given that is set, else by the event's own.
+// newFact begins a fact: which event tells it, about which meeting, and when it happened. The
+// time is the first of those given that is set, else the event's own.
 func newFact[T any](e handler.Event[Zoom[T]], m ZoomMeeting, k meeting.Kind, at ...ZoomTime) (meeting.Fact, error) {
 	f := meeting.Fact{
 		Event: e.ID,
@@ -103,7 +102,7 @@ func newFact[T any](e handler.Event[Zoom[T]], m ZoomMeeting, k meeting.Kind, at 
 	return f, nil
 }
 
-// latestZoomTime is the last moment whose year JSON can write, in milliseconds.
+// latestZoomTime is the last moment whose year JSON can write, in milliseconds since 1970.
 const latestZoomTime = 253402300799999
 
 func timeOfFact[T any](e handler.Event[Zoom[T]], at []ZoomTime) time.Time {
@@ -122,7 +121,7 @@ func timeOfFact[T any](e handler.Event[Zoom[T]], at []ZoomTime) time.Time {
 	}
 }
 
-// person names a participant. Guests have no Zoom user: they are known by their
+// person identifies a participant. Guests have no Zoom user: they are identified by their email
 // address, else by the name they gave, else by their visit.
 func (p ZoomPerson) person() meeting.Person {
 	return meeting.Person{

@@ -8,8 +8,8 @@ import (
 // maxDelay is the longest time that RetryAfter may ask for.
 const maxDelay = time.Hour
 
-// Permanent marks an error that no further attempt can mend: the event becomes
-// a dead letter at once.
+// Permanent marks an error after which no further attempt can succeed: the event becomes a dead
+// letter at once.
 func Permanent(err error) error { return &permanent{err} }
 
 type permanent struct{ error }
@@ -33,7 +33,7 @@ type retryAfter struct {
 
 func (r *retryAfter) Unwrap() error { return r.error }
 
-// Hint is the time that RetryAfter gave, or 0.
+// Hint gives the delay that RetryAfter was given, or 0.
 func Hint(err error) time.Duration {
 	if r, ok := errors.AsType[*retryAfter](err); ok {
 		return min(r.after, maxDelay)
@@ -54,8 +54,7 @@ type deferred struct {
 
 func (d *deferred) Unwrap() error { return d.error }
 
-// Deferral is the time that Defer gave, if err, or an error it wraps, is one of
-// Defer.
+// Deferral gives the time that Defer was given, if err, or an error it wraps, comes from Defer.
 func Deferral(err error) (d time.Duration, ok bool) {
 	if e, ok := errors.AsType[*deferred](err); ok {
 		return max(e.by, 0), true

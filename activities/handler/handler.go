@@ -52,16 +52,16 @@ type Event[T any] struct {
 	Attempt int
 }
 
-// Bind binds the handlers of a program.
+// Bind is a function that binds the handlers of a program.
 type Bind = func(t *Table, d Deps)
 
-// Deps is what grapnel lends to handlers. It can be used once the program runs,
-// not yet while Bind is called.
+// Deps are what grapnel lends to handlers. They can be used once the program runs, but not yet
+// while Bind is called.
 type Deps struct {
-	// Temporal is the Temporal that events are handled by, for handlers that start
-	// or signal workflows of their own.
+	// Temporal is the Temporal that grapnel uses, for handlers that start or signal workflows of
+	// their own.
 	Temporal Temporal
-	// TaskQueue is where grapnel's own workflows run.
+	// TaskQueue is the task queue of grapnel's own workflows.
 	TaskQueue string
 	// Log writes to the log of the process.
 	Log *slog.Logger

@@ -7,8 +7,8 @@ import (
 
 type logKey struct{}
 
-// WithLog gives a context the log that Log finds. Grapnel does so for every attempt;
-// tests of handlers may.
+// WithLog gives a context the log that Log finds. Grapnel does so for every attempt; tests of
+// handlers may do so too.
 func WithLog(ctx context.Context, log func() *slog.Logger) context.Context {
 	return context.WithValue(ctx, logKey{}, log)
 }

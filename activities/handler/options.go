@@ -8,16 +8,17 @@ import (
 
 // Options say how a handler is run.
 type Options struct {
-	// Name is the stable name of the binding; empty: made of source and type.
+	// Name is the stable name of the binding. If it is empty, the name is made of source and
+	// type.
 	Name string
 	// Timeout is how long one attempt may take.
 	Timeout time.Duration
-	// Retry is when it is tried again.
+	// Retry says when a failed attempt is followed by another.
 	Retry event.Retry
 }
 
-// Defaults are three attempts of five seconds each, with retry delays of one and
-// two seconds in between.
+// Defaults gives the default options: three attempts of five seconds each, with retry delays of
+// one and two seconds in between.
 func Defaults() Options {
 	return Options{
 		Timeout: 5 * time.Second,
@@ -28,7 +29,7 @@ func Defaults() Options {
 // Option changes one of the options of a binding.
 type Option func(*Options)
 
-// Attempts is the number of attempts in all, the first one included.
+// Attempts sets the number of attempts, the first one included.
 func Attempts(n int) Option {
 	return func(o *Options) { o.Retry.Attempts = n }
 }
@@ -41,15 +42,14 @@ func Backoff(initial time.Duration, multiplier float64, longest time.Duration) O
 	}
 }
 
-// Schedule lists the retry delays one by one, in the place of Backoff. The last
-// one is repeated.
+// Schedule lists the retry delays one by one, instead of Backoff. The last one is repeated.
 func Schedule(delays ...time.Duration) Option {
 	return func(o *Options) { o.Retry.Schedule = delays }
 }
 
-// Timeout is how long one attempt may take: its context ends then. Up to five
-// seconds, the first attempt is made within the event's first workflow task,
-// which costs Temporal nothing; a longer one is an activity of its own.
+// Timeout sets how long one attempt may take; then its context ends. With a time-out of up to
+// five seconds, the first attempt is made within the event's first workflow task, which costs
+// Temporal nothing. With a longer one it is an activity of its own.
 func Timeout(d time.Duration) Option {
 	return func(o *Options) { o.Timeout = d }
 }

@@ -11,24 +11,24 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// Table holds the bindings of one program. Its zero value is empty and ready.
+// Table holds the bindings of one program. Its zero value is an empty table.
 type Table struct {
 	bindings []Binding
 	faults   []error
 }
 
-// Binding is one handler with what it is bound to.
+// Binding is a handler and the events to which it is bound.
 type Binding struct {
-	// Name is stable: events under way and dead letters find the handler by it. It
-	// is also the name of the handler's activity.
+	// Name must not change: events under way and dead letters find the handler by it. It is also
+	// the name of the handler's activity.
 	Name string
 	// Source and Type are names, or patterns in which * stands for any text.
 	Source, Type string
-	// Options are the handler's own, or the defaults.
+	// Options are the options of the binding, or the defaults.
 	Options Options
 	// Run decodes the body and calls the handler.
 	Run func(ctx context.Context, e Attributes, attempt int, body []byte) error
-	// At is the place in the source code that made the binding: "shop/main.go:12".
+	// At is the place in the source code where the binding is made: "shop/main.go:12".
 	At string
 }
 
@@ -54,7 +54,7 @@ func (t *Table) Get(name string) (Binding, bool) {
 // code; nil if all can. Such a binding is not in the table.
 func (t *Table) Err() error { return errors.Join(t.faults...) }
 
-// add takes a binding into the table, or notes what is wrong with it.
+// add adds a binding to the table, or notes what is wrong with it.
 func (t *Table) add(b Binding) {
 	if err := t.judge(b); err != nil {
 		t.faults = append(t.faults, fmt.Errorf("%s: %w", b.At, err))
@@ -98,7 +98,7 @@ func (t *Table) judge(b Binding) error {
 	return nil
 }
 
-// caller is the place that called the function that calls it: its file with one
+// caller gives the place from which the function that calls caller was called: its file with one
 // directory, and its line.
 func caller() string {
 	_, file, line, ok := runtime.Caller(2)

@@ -8,8 +8,8 @@ import (
 	"go.temporal.io/sdk/converter"
 )
 
-// Temporal is what handlers may do with Temporal. Every client.Client of the SDK
-// is one, and so is a fake of these few methods, such as handlertest.Temporal.
+// Temporal is what handlers may do with Temporal. Every client.Client of the SDK implements it,
+// and so does a fake with these few methods, such as handlertest.Temporal.
 type Temporal interface {
 	// ExecuteWorkflow starts a workflow. A handler may run more than once for one
 	// event, so it names the workflow's ID in the options.
@@ -21,7 +21,7 @@ type Temporal interface {
 		o client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error)
 	// CancelWorkflow asks a workflow to end.
 	CancelWorkflow(ctx context.Context, workflowID, runID string) error
-	// QueryWorkflow asks a workflow that a worker runs.
+	// QueryWorkflow queries a workflow; a worker has to answer.
 	QueryWorkflow(ctx context.Context, workflowID, runID, query string, args ...any) (converter.EncodedValue, error)
 	// GetWorkflow gives a handle by which the result of a run is read.
 	GetWorkflow(ctx context.Context, workflowID, runID string) client.WorkflowRun

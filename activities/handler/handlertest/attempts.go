@@ -14,7 +14,7 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// attempts hears of every attempt at a handler, as an interceptor of the worker.
+// attempts records every attempt at a handler, as an interceptor of the worker.
 type attempts struct {
 	interceptor.WorkerInterceptorBase
 
@@ -22,8 +22,8 @@ type attempts struct {
 	all []Attempt
 	// now is the clock of the Temporal that the kit runs.
 	now func() time.Time
-	// skip names an activity that is not run, because there is nothing to run it
-	// on; empty: none.
+	// skip names an activity that is not run, because the kit has nothing on which to run it; may
+	// be empty.
 	skip string
 }
 

@@ -27,7 +27,7 @@ import (
 	"github.com/grapnel/grapnel/starter"
 )
 
-// patience is how long a kit waits for what must come soon.
+// patience is how long a kit waits for something that should come soon.
 const patience = time.Minute
 
 // door is a receiver on a listener within the process.
@@ -36,7 +36,7 @@ type door struct {
 	starter *starter.Starter
 	client  *http.Client
 	config  *config.Config
-	// sources are those of the configuration, in its own words.
+	// sources holds the sources as they are written in the configuration.
 	sources map[string]string
 	pairs   map[string]provider.KeyPair
 }
@@ -50,7 +50,7 @@ func newDoor(t testing.TB, e engine, described map[string]string) *door {
 		}
 	}
 	if len(described) == 0 {
-		// A receiver has a source at least; any will do.
+		// A receiver needs at least one source; any will do.
 		if err := d.add("generic-hmac", "provider: generic-hmac"); err != nil {
 			t.Fatalf("handlertest: %v", err)
 		}
@@ -87,8 +87,7 @@ func (noObserver) Began() {}
 
 func (noObserver) Answered(starter.Answer) {}
 
-// add takes a source, described as in grapnel.yaml, into the configuration, and
-// gives it a secret.
+// add adds a source, described as in grapnel.yaml, to the configuration, and gives it a secret.
 func (d *door) add(name, yaml string) error {
 	profile, err := profileOf(name, yaml)
 	if err != nil {
@@ -124,7 +123,7 @@ func (d *door) add(name, yaml string) error {
 }
 
 func quoted(s string) []byte {
-	b, _ := json.Marshal(s) // A string can always be written.
+	b, _ := json.Marshal(s) // A string always encodes.
 	return b
 }
 
@@ -168,8 +167,8 @@ type savedRequest struct {
 	o       sendOptions
 }
 
-// letter makes the request of a sample.
-func (d *door) letter(source, typ string, o sendOptions) (*savedRequest, error) {
+// makeRequest makes the request of a sample, without a signature.
+func (d *door) makeRequest(source, typ string, o sendOptions) (*savedRequest, error) {
 	if _, ok := d.sources[source]; !ok {
 		if err := d.add(source, "provider: "+source); err != nil {
 			return nil, err
@@ -186,7 +185,7 @@ func (d *door) letter(source, typ string, o sendOptions) (*savedRequest, error) 
 	return &savedRequest{source: source, request: requestOf(s, "http://grapnel.test/webhooks/"+source), o: o}, nil
 }
 
-// requestOf is a sample as a request that is not signed.
+// requestOf makes a request of a sample. It is not signed.
 func requestOf(s provider.Sample, url string) *verify.Request {
 	header := http.Header{}
 	for name, value := range s.Headers {
@@ -224,13 +223,13 @@ func (d *door) post(l *savedRequest) (*Result, error) {
 		EventID             string
 		Duplicate, Replayed bool
 	}
-	_ = json.Unmarshal(body, &said) // Some providers want an answer of their own form.
+	_ = json.Unmarshal(body, &said) // Some senders want another form of answer.
 	result := &Result{ID: said.EventID, Status: res.StatusCode, Answer: string(body), Duplicate: said.Duplicate, Replayed: said.Replayed}
 	return result, nil
 }
 
-// sign adds what the sender adds. The header of the letter keeps an event's ID,
-// which is the same when the event comes again.
+// sign adds the headers that the sender adds. The saved request keeps the event's ID, so that it
+// is the same when the event is sent again.
 func (d *door) sign(l *savedRequest) (*verify.Request, error) {
 	v := d.config.Sources[l.source].Verifier
 	secret := verify.Secret{Value: d.pairs[l.source].Signs}
@@ -261,7 +260,7 @@ func (d *door) sign(l *savedRequest) (*verify.Request, error) {
 	return &signed, nil
 }
 
-// newSample makes an event as the options want it.
+// newSample makes a sample event and changes it as the options say.
 func newSample(preset string, profile verify.Profile, typ string, at time.Time, o sendOptions) (provider.Sample, error) {
 	s, err := provider.Compose(preset, profile, typ, rand.Text(), at)
 	if err != nil {

@@ -10,14 +10,14 @@ import (
 // engine is the Temporal of a kit: the SDK's test environment, or a server.
 type engine interface {
 	starter.Temporal
-	// begin starts the workflow of an event that did not come by the door.
+	// begin starts the workflow of an event that did not come through the receiver.
 	begin(e event.Event, body []byte) error
 	// settle waits until an event is handled or a dead letter.
 	settle(id string) (workflowEnd, error)
 	// replay resets the dead letter of an event.
 	replay(id string) error
 	now() time.Time
-	// advance moves the clock, where it can be moved.
+	// advance moves the clock. It gives false if the clock can't be moved.
 	advance(d time.Duration) bool
 }
 
@@ -27,7 +27,7 @@ type workflowEnd struct {
 	text     string
 }
 
-// endOfDead is the end of a dead letter.
+// endOfDead gives the end of a dead letter.
 func endOfDead(l event.Letter, text string) workflowEnd {
 	e := workflowEnd{text: text}
 	for _, f := range l.Failures {

@@ -12,9 +12,9 @@ import (
 	"github.com/grapnel/grapnel/internal/provider"
 )
 
-// Event is an event with a payload, as a handler receives it at its first
-// attempt: for tests that call the handler themselves. Its body is the payload as
-// JSON, or the payload itself where that is bytes. The test sets what else it needs.
+// Event makes an event with a payload, as a handler receives it at its first attempt. It is for
+// tests that call the handler themselves. The body is the payload as JSON, or the payload itself
+// if it is bytes. The test sets whatever else it needs.
 func Event[T any](payload T) handler.Event[T] {
 	body, _ := any(payload).([]byte)
 	if body == nil {
@@ -29,9 +29,9 @@ func Event[T any](payload T) handler.Event[T] {
 	}
 }
 
-// Sample is a realistic event of a sender, as a handler receives it at its first
-// attempt. provider is one that `grapnel providers` lists; an empty type is the
-// first that grapnel has a sample of.
+// Sample makes a realistic event of a sender, as a handler receives it at its first attempt.
+// provider is one that `grapnel providers` lists. An empty type stands for the first of which
+// grapnel has a sample.
 func Sample[T any](t testing.TB, provider, typ string) handler.Event[T] {
 	t.Helper()
 	attributes, body := sampleOf(t, provider, typ)
@@ -47,8 +47,7 @@ func Sample[T any](t testing.TB, provider, typ string) handler.Event[T] {
 	return got
 }
 
-// sampleOf makes a sample that is not signed, and reads its attributes as the door
-// does.
+// sampleOf makes a sample that is not signed, and reads its attributes as the receiver does.
 func sampleOf(t testing.TB, name, typ string) (handler.Attributes, []byte) {
 	t.Helper()
 	now := time.Now().UTC()

@@ -1,6 +1,6 @@
-// Package handlertest tests handlers. A test of five lines takes an event the
-// whole way: a sample that is signed as its sender signs it, the receiver, the
-// real workflow, and the handler.
+// Package handlertest tests handlers. A test of five lines takes an event all the way: a sample
+// is signed as its sender signs it, and goes through the receiver and the real workflow to the
+// handler.
 //
 //	func TestInvoicePaid(t *testing.T) {
 //		kit := handlertest.New(t, bind)
@@ -25,12 +25,11 @@ import (
 	"github.com/grapnel/grapnel/internal/event"
 )
 
-// Kit is a grapnel of the test's own: a receiver, a worker with the handlers under
-// test, and a Temporal. It ends with the test. Its methods fail the test where
-// they can't do what they say.
+// Kit is a whole grapnel for one test: a receiver, a worker with the handlers under test, and a
+// Temporal. It ends with the test. A method that can't do what it says fails the test.
 type Kit struct {
-	// Temporal is what the handlers find in handler.Deps: a fake that remembers
-	// what it was asked. It is nil on a server.
+	// Temporal is what the handlers get in handler.Deps: a fake that records the calls. It is nil
+	// with OnServer.
 	Temporal *Temporal
 
 	t      testing.TB
@@ -39,7 +38,7 @@ type Kit struct {
 	log    *attempts
 }
 
-// taskQueue is where the handlers under test run.
+// taskQueue is the task queue of the handlers under test.
 const taskQueue = "handlertest"
 
 // Option changes a Kit.
@@ -51,23 +50,24 @@ type settings struct {
 	sources map[string]string
 }
 
-// At sets the time at which the kit's clock starts. Without it that is noon of
-// the first of June 2026, UTC. A server has the wall's clock.
+// At sets the time at which the kit's clock starts; by default noon of 1 June 2026, UTC. OnServer
+// uses the real time.
 func At(start time.Time) Option { return func(s *settings) { s.start = start } }
 
-// Source describes a source in the words of grapnel.yaml, for handlers of a source
-// that is not named as its provider is, or that has a verify block of its own:
+// Source describes a source as grapnel.yaml does, for handlers of a source that is not named like
+// its provider, or that has a verify block of its own:
 //
 //	handlertest.Source("zoom-eu", "provider: zoom")
 //
-// The kit gives it a secret. Sources named as a provider need no description.
+// The kit gives the source a secret. A source that is named like its provider needs no
+// description.
 func Source(name, yaml string) Option {
 	return func(s *settings) { s.sources[name] = yaml }
 }
 
-// OnServer runs the workflows on Temporal's dev server, which is started for the
-// kit and needs the command temporal in bin/ or on PATH. Retry delays take the
-// time they take, and handlers talk to the real Temporal.
+// OnServer runs the workflows on Temporal's dev server, which the kit starts; it needs the
+// command temporal in bin/ or on PATH. Retry delays take real time, and handlers talk to the real
+// Temporal.
 func OnServer() Option { return func(s *settings) { s.server = true } }
 
 // New makes a kit with the handlers that bind binds.
@@ -96,10 +96,10 @@ func New(t testing.TB, bind handler.Bind, options ...Option) *Kit {
 	return k
 }
 
-// Now is the time by the kit's clock. Retry delays move it on.
+// Now gives the time of the kit's clock. Retry delays move the clock on.
 func (k *Kit) Now() time.Time { return k.engine.now() }
 
-// Advance moves the kit's clock on. A server's can't be moved.
+// Advance moves the kit's clock on. With OnServer it can't be moved.
 func (k *Kit) Advance(d time.Duration) {
 	k.t.Helper()
 	if !k.engine.advance(d) {
@@ -107,25 +107,24 @@ func (k *Kit) Advance(d time.Duration) {
 	}
 }
 
-// Send posts a sample of a source to the receiver, as its sender would, and waits
-// until the event is settled: handled, or a dead letter. The source is a provider
-// that `grapnel providers` lists, or one that Source describes. An empty type is
-// the first that grapnel has a sample of.
+// Send posts a sample of a source to the receiver, as the sender would, and waits until the event
+// is settled: handled, or a dead letter. The source is a provider that `grapnel providers` lists,
+// or one that Source describes. An empty type stands for the first of which grapnel has a sample.
 func (k *Kit) Send(source, typ string, options ...SendOption) *Result {
 	k.t.Helper()
 	o := sendOptions{}
 	for _, option := range options {
 		option(&o)
 	}
-	letter, err := k.door.letter(source, typ, o)
+	request, err := k.door.makeRequest(source, typ, o)
 	if err != nil {
 		k.t.Fatalf("handlertest: %v", err)
 	}
-	return k.post(letter)
+	return k.post(request)
 }
 
-// Handle takes an event to its handlers past the receiver: for senders whose
-// requests nobody else can sign, and for bodies that no sender would send.
+// Handle hands an event to its handlers without the receiver. It is for senders whose requests
+// nobody else can sign, and for bodies that no sender would send.
 func (k *Kit) Handle(source, typ string, body []byte) *Result {
 	k.t.Helper()
 	e := event.Event{
@@ -176,7 +175,7 @@ type sendOptions struct {
 	skew   time.Duration
 }
 
-// bodyChange is a value that a place in the body gets.
+// bodyChange is a value to put at a place in the body.
 type bodyChange struct {
 	path  string
 	value any

@@ -28,9 +28,9 @@ import (
 	"github.com/grapnel/grapnel/workflows"
 )
 
-// memory is an engine that runs the real workflows in the SDK's test environment.
-// A workflow that is started or reset waits until it is settled, so that the
-// receiver has its answer first, as it has from a server.
+// memory is an engine that runs the real workflows in the SDK's test environment. A workflow that
+// is started or reset runs only when settle is called, so that the receiver has its answer first,
+// as with a server.
 type memory struct {
 	suite      testsuite.WorkflowTestSuite
 	activities *activities.Activities
@@ -38,7 +38,7 @@ type memory struct {
 
 	mu    sync.Mutex
 	clock time.Time
-	// env is the environment of the run under way, whose clock then counts.
+	// env is the environment of the run under way. While there is one, its clock counts.
 	env  *testsuite.TestWorkflowEnvironment
 	runs map[string]*run
 }
@@ -50,9 +50,9 @@ type run struct {
 	// input is what the run was started with.
 	input *common.Payloads
 	memo  *common.Memo
-	// number tells the runs of an ID apart.
+	// number tells the runs of one workflow ID apart.
 	number int
-	// pending is set until the run was executed; reset where it came of a reset.
+	// pending is set until the run has been executed, reset if a reset made the run.
 	pending, reset bool
 	err            error
 }
@@ -155,7 +155,7 @@ func (m *memory) begin(e event.Event, body []byte) error {
 	return err
 }
 
-// settle executes what was started, and what that goes on as.
+// settle executes the run that was started, and those that it continues as.
 func (m *memory) settle(id string) (workflowEnd, error) {
 	m.mu.Lock()
 	r := m.runs[id]
@@ -181,7 +181,7 @@ func (m *memory) settle(id string) (workflowEnd, error) {
 	return endOfDead(letter, app.Message()), nil
 }
 
-// execute makes one run.
+// execute executes one run.
 func (m *memory) execute(r *run) error {
 	env := m.suite.NewTestWorkflowEnvironment()
 	env.SetStartTime(m.now())
@@ -227,7 +227,7 @@ func (m *memory) leave(env *testsuite.TestWorkflowEnvironment) {
 	m.env, m.clock = nil, env.Now().UTC()
 }
 
-// arguments are the input of a run, as it is: the test environment takes values.
+// arguments gives the input of a run as values, as the test environment takes it.
 func arguments(r *run) []any {
 	var args []any
 	for _, p := range r.input.GetPayloads() {
@@ -236,7 +236,7 @@ func arguments(r *run) []any {
 	return args
 }
 
-// resetOf makes a run look as if it came of a reset of another.
+// resetOf makes a run look as if it were a reset of another one.
 type resetOf struct {
 	interceptor.WorkerInterceptorBase
 	run string

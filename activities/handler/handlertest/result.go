@@ -8,19 +8,19 @@ import (
 
 // Result is what became of an event.
 type Result struct {
-	// ID is the event's; empty when the receiver did not take it.
+	// ID is the event's ID; empty if the receiver refused the request.
 	ID string
-	// Status and Answer are what the sender was told: 200 and a JSON object.
+	// Status and Answer are the receiver's answer, usually 200 and a JSON object.
 	Status int
 	Answer string
 	// Duplicate is set for an event that was known already, and Replayed for a dead
 	// letter that this request revived.
 	Duplicate, Replayed bool
-	// Attempts are those made since the request, in order. Attempts made at once by
-	// several handlers stand in any order.
+	// Attempts are the attempts since the request, in order. Attempts that several handlers made
+	// at the same time stand in any order.
 	Attempts []Attempt
-	// Failures say why the event is a dead letter, one for each handler that failed
-	// for good, or one without a handler where none took it. Empty: it was handled.
+	// Failures say why the event is a dead letter: one for each handler that failed for good, or
+	// one without a handler if none took the event. There are none if the event was handled.
 	Failures []Failure
 	// Text is what the Web UI shows of the dead letter.
 	Text string
@@ -36,23 +36,23 @@ type Result struct {
 type Attempt struct {
 	// Handler is the name of the binding: "stripe/invoice/paid".
 	Handler string
-	// Number counts from 1.
+	// Number is the number of the attempt; the first is 1.
 	Number int
-	// At is when it was made, by the kit's clock.
+	// At is when the attempt was made, by the kit's clock.
 	At time.Time
-	// Error is what the handler returned; empty: it succeeded.
+	// Error is the error that the handler returned; empty if it succeeded.
 	Error string
-	// Permanent is set where the handler said that no further attempt can help.
+	// Permanent is set if the handler marked the error as permanent.
 	Permanent bool
 }
 
-// Failure is why an event is a dead letter.
+// Failure is one reason why an event is a dead letter.
 type Failure struct {
 	// Handler is the name of the binding; empty where no handler took the event.
 	Handler string
 	// Type is the type of the error, Timeout, Panic or NoHandler.
 	Type string
-	// Message is the error's.
+	// Message is the text of the error.
 	Message string
 	// Stack is the stack of a panic.
 	Stack string
@@ -102,7 +102,7 @@ func (r *Result) RequireRefused(status int) {
 	}
 }
 
-// Delays are the times between the attempts, as the retry delays have it.
+// Delays gives the times between the attempts.
 func (r *Result) Delays() []time.Duration {
 	var delays []time.Duration
 	for i := 1; i < len(r.Attempts); i++ {
@@ -137,7 +137,7 @@ func (r *Result) Replay() *Result {
 	return again
 }
 
-// String is the story of the event, as a failed test prints it.
+// String tells the story of the event, for a failed test to print.
 func (r *Result) String() string {
 	var b strings.Builder
 	if r.Status != 0 {

@@ -133,8 +133,8 @@ func (s *server) settle(id string) (workflowEnd, error) {
 	return endOfDead(letter, app.Message()), nil
 }
 
-// replay resets the dead letter to its first workflow task, whose end its outline
-// tells.
+// replay resets the dead letter to its first workflow task. The outline in the memo names the
+// event that ends that task.
 func (s *server) replay(id string) error {
 	ctx := context.Background()
 	d, err := s.DescribeWorkflowExecution(ctx, id, "")
@@ -155,7 +155,7 @@ func (s *server) replay(id string) error {
 	return nil
 }
 
-// namespaceOf is the namespace of an engine.
+// namespaceOf gives the namespace of an engine.
 func namespaceOf(e any) string {
 	if s, ok := e.(*server); ok {
 		return s.namespace

@@ -21,8 +21,8 @@ import (
 	"github.com/grapnel/grapnel/activities/handler"
 )
 
-// Temporal is a handler.Temporal that runs nothing and remembers what it was
-// asked. Its zero value is ready.
+// Temporal is a handler.Temporal that runs nothing and records the calls. Its zero value can be
+// used.
 type Temporal struct {
 	mu      sync.Mutex
 	calls   []Call
@@ -33,31 +33,31 @@ type Temporal struct {
 
 var _ handler.Temporal = (*Temporal)(nil)
 
-// Call is one thing that a handler asked of Temporal.
+// Call is one call that a handler made.
 type Call struct {
-	// Method is the method's name: SignalWithStartWorkflow.
+	// Method is the name of the method, such as SignalWithStartWorkflow.
 	Method string
-	// WorkflowID is the workflow that it is about.
+	// WorkflowID is the ID of the workflow that the call is about.
 	WorkflowID string
 	// Workflow is the type of a workflow that is started.
 	Workflow string
-	// TaskQueue is where that workflow is to run.
+	// TaskQueue is the task queue of that workflow.
 	TaskQueue string
 	// Name is the name of the signal or the query.
 	Name string
-	// Args are the workflow's arguments, or those of the query.
+	// Args are the arguments of the workflow or of the query.
 	Args []any
-	// Signal is what the signal carries.
+	// Signal is the argument of the signal.
 	Signal any
 }
 
-// resultOfComplete is how a workflow ended, as Complete says.
+// resultOfComplete is how a workflow ended, as Complete was told.
 type resultOfComplete struct {
 	result any
 	err    error
 }
 
-// Calls lists what was asked, in order.
+// Calls lists the calls in order.
 func (f *Temporal) Calls() []Call {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -83,8 +83,8 @@ func (f *Temporal) Complete(workflowID string, result any, err error) {
 	delete(f.running, workflowID)
 }
 
-// call remembers a call, and starts its workflow where it names one. started is
-// false where the workflow ran already.
+// call records a call, and starts its workflow if it names one. started is false if the workflow
+// ran already.
 func (f *Temporal) call(c Call) (started bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -219,7 +219,7 @@ func (r *fakeRun) GetWithOptions(_ context.Context, value any, _ client.Workflow
 	return dc.FromPayload(p, value) //nolint:wrapcheck // As the SDK gives it.
 }
 
-// nameOf is the type of a workflow that is given by its name or its function.
+// nameOf gives the type of a workflow that is given by its name or its function.
 func nameOf(workflow any) string {
 	if name, ok := workflow.(string); ok {
 		return name

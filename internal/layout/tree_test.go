@@ -129,6 +129,25 @@ func TestTheArchitectureNamesFilesThatAreThere(t *testing.T) {
 	}
 }
 
+// Where the path of an event leads through many files, nobody follows it.
+func TestTheWayOfAnEventIsShort(t *testing.T) {
+	_, way, ok := strings.Cut(read(t, "docs/architecture.md"), "\n## The files on the way\n")
+	require.True(t, ok)
+	door, rest, ok := strings.Cut(way, "From the start to handled")
+	require.True(t, ok)
+	rest, _, _ = strings.Cut(rest, "\n\nWhat guards")
+	door, _, _ = strings.Cut(door, "`internal/spool/") // Only where Temporal is slow or away.
+	named := regexp.MustCompile("`[\\w/]+\\.go`")
+	for _, part := range []struct {
+		text string
+		most int
+	}{{door, 12}, {rest, 8}} {
+		files := named.FindAllString(part.text, -1)
+		require.NotEmpty(t, files)
+		require.LessOrEqual(t, len(files), part.most, "%v", files)
+	}
+}
+
 // What the program says of a replayed event is looked up in the document.
 func TestTheDocumentListsWhatBecomesOfAReplayedEvent(t *testing.T) {
 	text := read(t, "docs/dead-letters.md")

@@ -15,8 +15,8 @@ import (
 )
 
 // adyen verifies Adyen's payment notifications: each item of the body carries an HMAC-SHA256 over
-// eight of its fields, and is an event of its own. So a stranger who puts captured items together,
-// or takes them apart, makes no event that was not there.
+// eight of its fields, and is an event of its own. So a stranger who puts captured items
+// together, or takes them apart, makes no new event.
 // https://docs.adyen.com/development-resources/webhooks/verify-hmac-signatures/
 type adyen struct{}
 
@@ -94,7 +94,7 @@ func (a adyen) CheckSecret(text string) error {
 	return nil
 }
 
-// adyenFields are the signed fields in their order.
+// adyenFields gives the signed fields in their order.
 func adyenFields() []string {
 	return []string{
 		"pspReference", "originalReference", "merchantAccountCode", "merchantReference",
@@ -135,7 +135,7 @@ func adyenItem(body []byte) (map[string]any, error) {
 	return items[0], nil
 }
 
-// adyenValues are the signed fields of an item in their order; an absent one is empty.
+// adyenValues gives the values of an item's signed fields in their order; an absent one is empty.
 func adyenValues(item map[string]any) []string {
 	amount, _ := item["amount"].(map[string]any)
 	values := make([]string, 0, len(adyenFields()))
@@ -149,8 +149,9 @@ func adyenValues(item map[string]any) []string {
 	return values
 }
 
-// colonShiftable reports whether a colon could be one of those between the fields. The merchant's
-// own reference may hold some, and is found between the others.
+// colonShiftable reports whether a field holds a colon that could be taken for one between the
+// fields. Only the merchant's reference may hold colons: it can still be told from the fields
+// before and behind it.
 func colonShiftable(item map[string]any) bool {
 	for i, value := range adyenValues(item) {
 		if adyenFields()[i] != "merchantReference" && strings.Contains(value, ":") {
@@ -160,10 +161,10 @@ func colonShiftable(item map[string]any) bool {
 	return false
 }
 
-// adyenContent is the signed text of an item: the fields with a colon between.
+// adyenContent gives the signed text of an item: the fields with colons between them.
 func adyenContent(item map[string]any) string { return strings.Join(adyenValues(item), ":") }
 
-// adyenMAC is the HMAC-SHA256 of an item's signed text.
+// adyenMAC gives the HMAC-SHA256 of an item's signed text.
 func adyenMAC(key []byte, item map[string]any) []byte {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(adyenContent(item)))

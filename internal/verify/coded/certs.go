@@ -23,10 +23,10 @@ const (
 	certificateFresh = 24 * time.Hour
 )
 
-// errDocument is in the chain of every error about what a fetched document says.
+// errDocument is wrapped by every error about the content of a fetched document.
 var errDocument = errors.New("the document is not usable")
 
-// errNotCurrent tells that a fetched certificate is not valid now.
+// errNotCurrent says that a fetched certificate is not valid now.
 var errNotCurrent = fmt.Errorf("%w: the certificate is not valid now", errDocument)
 
 // parseCertificates reads the certificates of a PEM document, the signing one first. Other PEM
@@ -82,15 +82,15 @@ func httpsURL(text string) (*url.URL, error) {
 	return parsed, nil
 }
 
-// certificateSource finds the certificate that signed a message: the pinned one, or the one behind
-// a trusted URL.
+// certificateSource finds the certificate that signed a message: the pinned one, or the one at a
+// trusted URL.
 type certificateSource struct {
 	cache *remoteCache[*x509.Certificate]
 	// judge refuses a chain that may not sign; fetched is false for a pinned certificate.
 	judge func(url string, chain []*x509.Certificate, fetched bool, now time.Time) error
 }
 
-// newCertificateSource returns a source that takes, and keeps, only what judge finds good.
+// newCertificateSource returns a source that accepts, and keeps, only chains that judge accepts.
 func newCertificateSource(judge func(string, []*x509.Certificate, bool, time.Time) error) *certificateSource {
 	parse := func(url string, document []byte, now time.Time) (remoteDoc[*x509.Certificate], error) {
 		chain, err := parseCertificates(document)
@@ -126,7 +126,7 @@ func (s *certificateSource) key(url string, o verify.Options) (*rsa.PublicKey, e
 	return rsaKey(certificate)
 }
 
-// certificate returns the pinned certificate or the one behind url.
+// certificate returns the pinned certificate or the one at url.
 func (s *certificateSource) certificate(url string, o verify.Options) (*x509.Certificate, error) {
 	if len(o.Certificate) == 0 {
 		doc, err := s.cache.get(o, url, time.Time{})

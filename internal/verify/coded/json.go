@@ -14,14 +14,14 @@ import (
 // maxJSONDepth bounds the nesting of a body that a coded verifier reads.
 const maxJSONDepth = 32
 
-// errAmbiguous tells that two parsers could read the same object differently.
+// errAmbiguous says that two parsers could read the same object differently.
 var errAmbiguous = errors.New("an object names a member twice, or in another case")
 
 // strictObject decodes a JSON object and refuses what another parser might read differently: a
-// member that is there twice, one that differs only in case from a name guarded at its depth (the
-// object's own members have depth 0, and a list counts), invalid UTF-8, and anything after the
-// object. A signature over chosen fields protects nothing if the next reader finds other values
-// under the same names. Numbers stay json.Number.
+// member that comes twice, a member whose name differs only in case from a guarded name of its
+// depth (the object's own members have depth 0, and a list counts as a level), invalid UTF-8, and
+// anything after the object. A signature over chosen fields protects nothing if the next reader
+// finds other values under the same names. Numbers are decoded as json.Number.
 func strictObject(body []byte, guarded ...[]string) (map[string]any, error) {
 	if !utf8.Valid(body) {
 		return nil, errors.New("the body is not UTF-8")
@@ -48,7 +48,7 @@ type strictDecoder struct {
 	guarded [][]string
 }
 
-// disguised reports whether a name is a guarded one in another case.
+// disguised reports whether a name differs only in case from a guarded one.
 func (d strictDecoder) disguised(name string, depth int) bool {
 	return depth < len(d.guarded) && slices.ContainsFunc(d.guarded[depth], func(guarded string) bool {
 		return name != guarded && strings.EqualFold(name, guarded)

@@ -15,11 +15,11 @@ import (
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
-// issuerPart is what a claim must look like to be put into an issuer's template.
+// issuerPart matches a claim that may be put into the template of an issuer.
 var issuerPart = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
 
-// checkTimes checks exp, nbf and iat (RFC 7519, section 4.1), each with the leeway. A token without
-// exp is taken only when it is bound to its body.
+// checkTimes checks exp, nbf and iat (RFC 7519, section 4.1), each with the leeway. A token
+// without exp is accepted only if it is bound to its body.
 func (j *jwt) checkTimes(claims map[string]any, now time.Time) error {
 	expires, present, ok := timeClaim(claims, "exp")
 	if !ok || (!present && j.options.BodyHash == "") {
@@ -42,7 +42,7 @@ func (j *jwt) checkTimes(claims map[string]any, now time.Time) error {
 	return nil
 }
 
-// timeClaim reads a NumericDate; ok is false when it is there and is none.
+// timeClaim reads a NumericDate; ok is false if the claim is there but is not a NumericDate.
 func timeClaim(claims map[string]any, name string) (at time.Time, present, ok bool) {
 	value, present := claims[name]
 	if !present {
@@ -56,8 +56,8 @@ func timeClaim(claims map[string]any, name string) (at time.Time, present, ok bo
 	return time.UnixMilli(int64(seconds * 1000)), true, true
 }
 
-// checkClaims checks issuer, audience and the named claims. What the profile asks for and the
-// source's owner left empty fails.
+// checkClaims checks issuer, audience and the named claims. A claim fails if the profile asks for
+// it and the source's owner has left its value empty.
 func (j *jwt) checkClaims(claims map[string]any) error {
 	if len(j.options.Issuers) > 0 && !slices.ContainsFunc(j.options.Issuers, func(issuer string) bool {
 		want := issuerOf(j.expand(issuer), claims)
@@ -89,7 +89,7 @@ func issuerOf(issuer string, claims map[string]any) string {
 	return strings.ReplaceAll(issuer, "{tid}", tenant)
 }
 
-// firstClaim returns the first that is there of the claims a|b|c.
+// firstClaim returns the first of the claims a|b|c that the token has.
 func firstClaim(claims map[string]any, names string) any {
 	for name := range strings.SplitSeq(names, "|") {
 		if value, present := claims[strings.TrimSpace(name)]; present {
@@ -99,7 +99,7 @@ func firstClaim(claims map[string]any, names string) any {
 	return nil
 }
 
-// claimText is the text of a scalar claim; other claims have none.
+// claimText gives the text of a scalar claim; other claims have none.
 func claimText(value any) string {
 	switch value := value.(type) {
 	case string:

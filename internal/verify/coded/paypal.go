@@ -16,16 +16,16 @@ import (
 	"github.com/grapnel/grapnel/internal/verify"
 )
 
-// paypal verifies the signature of PayPal's webhooks: RSA over the transmission's id and time, the
-// webhook's id and the CRC32 of the body. A CRC32 is no digest: who has captured one delivery can
-// make another body that fits it, so an event is known by what is signed.
-// https://developer.paypal.com/api/rest/webhooks/rest/
+// paypal verifies the signature of PayPal's webhooks: RSA over the transmission's id and time,
+// the webhook's id and the CRC32 of the body. A CRC32 is no protection: whoever has captured one
+// delivery can make another body with the same CRC32. So an event is identified by what is
+// signed. https://developer.paypal.com/api/rest/webhooks/rest/
 type paypal struct {
 	profile      verify.Profile
 	certificates *certificateSource
 }
 
-// paypalName is the name in the certificates of one of PayPal's API hosts, or "" for any other
+// paypalName gives the name in the certificates of one of PayPal's API hosts, or "" for any other
 // host.
 func paypalName(host string) string {
 	switch host {
@@ -49,8 +49,8 @@ func paypalTraits(p verify.Profile) verify.Traits {
 // shows it, is a secret of the source or its parameter webhook_id.
 func newPayPal(p verify.Profile) (verify.Coded, error) { return newPayPalRoots(p, nil) }
 
-// newPayPalRoots is newPayPal with the roots that a fetched chain must lead to; nil is the
-// system's.
+// newPayPalRoots does what newPayPal does, with the roots to which a fetched chain must lead; nil
+// stands for the system's.
 func newPayPalRoots(p verify.Profile, roots *x509.CertPool) (verify.Coded, error) {
 	judge := func(address string, chain []*x509.Certificate, fetched bool, now time.Time) error {
 		parsed, err := httpsURL(address)
@@ -68,7 +68,7 @@ func newPayPalRoots(p verify.Profile, roots *x509.CertPool) (verify.Coded, error
 	return &paypal{profile: p, certificates: newCertificateSource(judge)}, nil
 }
 
-// buildChain leads the first certificate over the others to a root.
+// buildChain checks that the first certificate leads to a root by way of the others.
 func buildChain(chain []*x509.Certificate, roots *x509.CertPool, now time.Time) error {
 	intermediates := x509.NewCertPool()
 	for _, certificate := range chain[1:] {
@@ -107,8 +107,8 @@ func (p *paypal) Verify(r *verify.Request, secrets []verify.Secret, o verify.Opt
 	return mismatch
 }
 
-// Covers implements verify.Coded: not the body, as any checksum of 32 bits is met by four bytes
-// more.
+// Covers implements verify.Coded. The body is not covered: four more bytes give any body the
+// wanted checksum of 32 bits.
 func (p *paypal) Covers(kind, name string) bool {
 	return kind == "header" &&
 		(strings.EqualFold(name, "PAYPAL-TRANSMISSION-ID") || strings.EqualFold(name, "PAYPAL-TRANSMISSION-TIME"))
@@ -131,11 +131,11 @@ func (p *paypal) CheckSecret(text string) error {
 	return nil
 }
 
-// testCertificate is the address of a certificate that PayPal has not.
+// testCertificate has the form of PayPal's certificate addresses; PayPal has no such certificate.
 const testCertificate = "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-00000000-00000000"
 
-// Sign implements verify.CodedSigner, with a private key in PEM. Its key ID is the webhook's id,
-// where the profile names none.
+// Sign implements verify.CodedSigner, with a private key in PEM. If the profile names no webhook
+// id, the secret's key ID is used for it.
 func (p *paypal) Sign(r *verify.Request, s verify.Secret, now time.Time) (verify.Additions, error) {
 	id := make([]byte, 16)
 	_, _ = rand.Read(id) // Never fails.
@@ -157,14 +157,14 @@ func (p *paypal) Sign(r *verify.Request, s verify.Secret, now time.Time) (verify
 	}}, nil
 }
 
-// paypalSent is what PayPal's headers say.
+// paypalSent holds what PayPal's headers say.
 type paypalSent struct {
 	id, time, certURL string
 	at                time.Time
 	signature         []byte
 }
 
-// readPayPal reads the headers and judges what needs no key.
+// readPayPal reads the headers and checks what can be checked without the key.
 func readPayPal(r *verify.Request) (sent paypalSent, err error) {
 	var signature, algorithm string
 	for _, field := range []struct {
@@ -197,7 +197,7 @@ func readPayPal(r *verify.Request) (sent paypalSent, err error) {
 	return sent, nil
 }
 
-// content is the text PayPal signs; the checksum is decimal.
+// content gives the text that PayPal signs; the checksum is decimal.
 func (s paypalSent) content(webhook string, body []byte) []byte {
 	sum := strconv.FormatUint(uint64(crc32.ChecksumIEEE(body)), 10)
 	return []byte(s.id + "|" + s.time + "|" + webhook + "|" + sum)

@@ -25,8 +25,7 @@ type sns struct {
 	certificates *certificateSource
 }
 
-// snsSubject is the rule for the name in a signing certificate: sns.amazonaws.com or a region's
-// own.
+// snsSubject matches the name in a signing certificate: sns.amazonaws.com or that of a region.
 var snsSubject = regexp.MustCompile(`^sns[a-z0-9.-]*\.amazonaws\.com(\.cn)?$`)
 
 func snsTraits(p verify.Profile) verify.Traits {
@@ -71,7 +70,7 @@ func (s *sns) Verify(r *verify.Request, _ []verify.Secret, o verify.Options) err
 	if !ok {
 		return verify.Refuse(verify.MalformedSignature, "the SNS message lacks a signed field or is of no known type")
 	}
-	// The topic comes first: a stranger who does not know it causes no fetch.
+	// The topic is checked first, so that a stranger who does not know it causes no fetch.
 	if len(s.topics) > 0 && !slices.Contains(s.topics, message.fields["TopicArn"]) {
 		return verify.Refuse(verify.ClaimMismatch, "the topic is not one of the source's")
 	}
@@ -132,12 +131,12 @@ func (s *sns) Content(r *verify.Request) ([]byte, error) {
 }
 
 // Handshake implements verify.CodedHandshaker: it confirms a subscription to a listed topic by
-// visiting its SubscribeURL. That of an UnsubscribeConfirmation would subscribe again and is never
-// visited. The error is a confirmation that could not be made now; SNS will ask again.
+// visiting its SubscribeURL. The SubscribeURL of an UnsubscribeConfirmation would subscribe again
+// and is never visited. An error means that the confirmation failed now; SNS will ask again.
 func (s *sns) Handshake(r *verify.Request, o verify.Options) (*verify.Answer, error) {
 	message, err := parseSNS(r.Body)
 	if err != nil {
-		return nil, nil //nolint:nilerr // What is no message of SNS is no handshake.
+		return nil, nil //nolint:nilerr // A body that is not a message of SNS is no handshake.
 	}
 	topic := message.fields["TopicArn"]
 	switch message.fields["Type"] {
@@ -161,8 +160,8 @@ func (s *sns) Handshake(r *verify.Request, o verify.Options) (*verify.Answer, er
 	return snsAnswer(name, http.StatusOK, "The subscription to "+topic+" has been confirmed."), nil
 }
 
-// Sign implements verify.CodedSigner, with a private key in PEM: it signs the message that the body
-// is.
+// Sign implements verify.CodedSigner, with a private key in PEM: it signs the message in the
+// body.
 func (s *sns) Sign(r *verify.Request, secret verify.Secret, _ time.Time) (verify.Additions, error) {
 	var fields map[string]any
 	if err := json.Unmarshal(r.Body, &fields); err != nil {
@@ -187,7 +186,7 @@ func (s *sns) Sign(r *verify.Request, secret verify.Secret, _ time.Time) (verify
 	return verify.Additions{Body: body}, err
 }
 
-// snsAnswer is an answer without a body, and a note for the source's owner.
+// snsAnswer makes an answer without a body, with a note for the source's owner.
 func snsAnswer(name string, status int, note string) *verify.Answer {
 	return &verify.Answer{Name: name, Status: status, ContentType: "text/plain", Note: note}
 }
@@ -224,18 +223,18 @@ const (
 	snsUnsubscribe  = "UnsubscribeConfirmation"
 )
 
-// snsHost is the rule for the host of a signing certificate and of a confirmation. A check of the
-// suffix alone would let in buckets, which live under amazonaws.com too.
+// snsHost matches the host of a signing certificate and of a confirmation. A check of the suffix
+// alone would let in S3 buckets, whose hosts end in amazonaws.com too.
 // https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html
 var snsHost = regexp.MustCompile(`^sns\.[a-zA-Z0-9-]{3,}\.amazonaws\.com(\.cn)?$`)
 
-// snsMessage is an SNS message's text fields.
+// snsMessage holds the text fields of an SNS message.
 type snsMessage struct {
 	fields map[string]string
 }
 
-// parseSNS reads the JSON body of an SNS request. The members the signature or this package looks
-// at must be strings.
+// parseSNS reads the JSON body of an SNS request. The members that the signature covers or this
+// package uses must be strings.
 func parseSNS(body []byte) (snsMessage, error) {
 	names := []string{
 		"Message", "MessageId", "Signature", "SignatureVersion", "SigningCertURL", "Subject",
@@ -260,9 +259,9 @@ func parseSNS(body []byte) (snsMessage, error) {
 	return message, nil
 }
 
-// canonical returns the text that the signature of the message covers, or false when the message is
-// of no known type or lacks a field. Only Message may hold a line feed: the others are found from
-// the text's end, a line each, so that no other message has the same text.
+// canonical returns the text that the signature of the message covers, or false if the message is
+// of an unknown type or lacks a field. Only Message may hold a line feed: the fields behind it
+// can be told from the end of the text, a line each, so no other message has the same text.
 func (m snsMessage) canonical() (string, bool) {
 	var names []string
 	switch m.fields["Type"] {

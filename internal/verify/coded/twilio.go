@@ -66,8 +66,8 @@ func (t twilio) Content(r *verify.Request) ([]byte, error) {
 	return []byte(r.URL + fields), err
 }
 
-// Identify implements verify.CodedIdentifier: the signed text, which is the same however the form
-// is encoded and ordered, with the URL's port left out, which Twilio signs or leaves out.
+// Identify implements verify.CodedIdentifier. It gives the signed text, which does not depend on
+// how the form is encoded and ordered, without the URL's port, which Twilio may or may not sign.
 func (t twilio) Identify(r *verify.Request) []byte {
 	named := *r
 	if before, host, _, rest, ok := splitAuthority(r.URL); ok {
@@ -77,7 +77,8 @@ func (t twilio) Identify(r *verify.Request) []byte {
 	return content
 }
 
-// Sign implements verify.CodedSigner. A body that is no form is signed through the URL.
+// Sign implements verify.CodedSigner. A body that is not a form is covered by its hash in the
+// URL.
 func (t twilio) Sign(r *verify.Request, s verify.Secret, _ time.Time) (verify.Additions, error) {
 	var signed verify.Additions
 	hashed, _ := bodyHashInURL(r)
@@ -117,7 +118,8 @@ func sha1Signature(r *verify.Request, header string, secrets []verify.Secret, o 
 	return mac, keys, nil
 }
 
-// twilioMatch tries every key with the URL as it is, without its port and with the standard one.
+// twilioMatch tries every key with the URL as it is, without its port, and with the standard
+// port.
 func twilioMatch(mac []byte, keys []string, url, fields string) bool {
 	for _, variant := range portVariants(url) {
 		for _, key := range keys {
@@ -129,7 +131,7 @@ func twilioMatch(mac []byte, keys []string, url, fields string) bool {
 	return false
 }
 
-// hmacSHA1 is HMAC-SHA1 of text under key.
+// hmacSHA1 gives the HMAC-SHA1 of text under key.
 func hmacSHA1(key, text string) []byte {
 	mac := hmac.New(sha1.New, []byte(key))
 	mac.Write([]byte(text))
@@ -146,8 +148,8 @@ func isForm(r *verify.Request) bool {
 	return err == nil && media == "application/x-www-form-urlencoded"
 }
 
-// twilioFields is the signed text of a form: for each key in byte order, each of its distinct
-// values in byte order, the key and the value, decoded.
+// twilioFields gives the signed text of a form: for each key in byte order and each of its
+// distinct values in byte order, the decoded key and value.
 func twilioFields(body []byte) (string, error) {
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
@@ -164,8 +166,8 @@ func twilioFields(body []byte) (string, error) {
 	return text.String(), nil
 }
 
-// bodyHashInURL reports whether the URL names a bodySHA256, as Twilio's does where the body is no
-// form, and whether it does so once and with the hash of the body, be that an empty one.
+// bodyHashInURL reports whether the URL has a bodySHA256, as Twilio's URLs do if the body is not
+// a form, and whether it has exactly one, which is the hash of the body. The body may be empty.
 func bodyHashInURL(r *verify.Request) (hashed, fits bool) {
 	const name = "bodySHA256"
 	_, query, _ := strings.Cut(r.URL, "?")
@@ -178,8 +180,8 @@ func bodyHashInURL(r *verify.Request) (hashed, fits bool) {
 	return true, err == nil && hmac.Equal(sum, own[:])
 }
 
-// urlWithPort and urlWithoutPort of a URL are made on its text, because Twilio signs the text and
-// parsing it would change its escapes.
+// The functions below change the text of a URL without parsing it: Twilio signs the text, and
+// parsing would change its escapes.
 
 // splitAuthority cuts a URL into what precedes its host, the host, the port without its colon, and
 // the rest. The port is empty when there is none. A text without "://" gives ok false.

@@ -49,7 +49,7 @@ func (a *Activities) Index(ctx context.Context, instead string) ([]string, error
 
 func (a *Activities) remove(ctx context.Context, letters *deadletter.Store, run string) {
 	if err := letters.DeleteRun(ctx, activity.GetInfo(ctx).WorkflowExecution.ID, run); err != nil {
-		activity.GetLogger(ctx).Warn("a run of an event that was replayed is left over", "error", err)
+		activity.GetLogger(ctx).Warn("the run from which an event was replayed could not be removed", "error", err)
 		activity.GetMetricsHandler(ctx).Counter("grapnel_replay_leftovers").Inc(1)
 	}
 }

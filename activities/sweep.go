@@ -23,7 +23,7 @@ const refusedSweep = "Refused"
 // failed, the more rarely it is asked for.
 func (a *Activities) Sweep(ctx context.Context, s event.Sweep) (event.Swept, error) {
 	if a.Senders == nil {
-		return event.Swept{}, temporal.NewNonRetryableApplicationError("this worker asks no senders", refusedSweep, nil)
+		return event.Swept{}, temporal.NewNonRetryableApplicationError("this worker can't ask senders", refusedSweep, nil)
 	}
 	sender, err := a.Senders(s)
 	if err != nil {

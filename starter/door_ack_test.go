@@ -85,7 +85,7 @@ func TestNobodyIsAdvisedToTrustAStrangersKey(t *testing.T) {
 	r := w.post(t, "notion", body, "X-Notion-Signature", "sha256="+hex.EncodeToString(m.Sum(nil)))
 	require.Equal(t, http.StatusOK, r.status)
 	require.Equal(t, "{}", r.body)
-	said := w.logs.FilterMessage("a sender says what its owner must know").All()
+	said := w.logs.FilterMessage("a sender has told something that the source's owner must know").All()
 	require.Len(t, said, 1)
 	note, ok := said[0].ContextMap()["note"].(string)
 	require.True(t, ok)

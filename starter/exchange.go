@@ -75,7 +75,7 @@ func (s *Starter) read(x *exchange) error {
 	s.bodies.stay(x.body, true)
 	switch {
 	case s.bodies.evicted(x.body):
-		return overloaded("the client held the most of all that was not verified")
+		return overloaded("the client held more unverified data than any other")
 	case err != nil:
 		return err
 	}
@@ -106,7 +106,7 @@ func (s *Starter) readAll(x *exchange, stream io.Reader, limit int64) ([]byte, e
 		if len(body) == cap(body) && int64(len(body)) < most {
 			size := min(4*int64(cap(body)), most)
 			if !s.bodies.grow(x.body, size-int64(cap(body))) {
-				return nil, overloaded("the bodies that are not verified take all of their memory")
+				return nil, overloaded("unverified bodies use up all the memory for them")
 			}
 			body = slices.Grow(body, int(size)-len(body))
 		}
@@ -149,7 +149,7 @@ func drainTooLarge(stream io.Reader) error {
 func (s *Starter) decompress(x *exchange) error {
 	limit := x.door.source.MaxBody
 	if x.door.profile.Gzip && x.framing.fields.first(fiber.HeaderContentEncoding) != "" && !s.bodies.grow(x.body, int64(limit)) {
-		return overloaded("the bodies that are not verified take all of their memory")
+		return overloaded("unverified bodies use up all the memory for them")
 	}
 	r, err := x.door.verifier.Decompress(&x.request, int(limit))
 	switch {

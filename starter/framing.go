@@ -33,7 +33,7 @@ func readFraming(c *fasthttp.RequestCtx) (framing, error) {
 	case p == "HTTP/1.0" && c.ConnRequestNum() > 1:
 		// Only in the first request line of a connection can HTTP/1.0 be told from a missing
 		// version.
-		return framing{}, errors.New("a connection of HTTP/1.0 is for one request")
+		return framing{}, errors.New("a connection of HTTP/1.0 carries one request only")
 	}
 	if g := guestOf(c.Conn()); g != nil && g.line.done && !g.line.versioned {
 		return framing{}, errors.New("the request line does not end with a version and CRLF")
@@ -51,13 +51,13 @@ func readFraming(c *fasthttp.RequestCtx) (framing, error) {
 func (f *frameFields) judge(h *fasthttp.RequestHeader) error {
 	switch {
 	case f.lengths > 1 || f.codings > 1 || f.lengths+f.codings > 1:
-		return errors.New("the length of the body is said twice")
+		return errors.New("the length of the body is given twice")
 	case (h.IsGet() || h.IsHead()) && (f.chunked || f.length > 0):
-		return errors.New("a request to read has a body")
+		return errors.New("a GET or HEAD request has a body")
 	case f.codings > 0 && !h.IsHTTP11():
-		return errors.New("chunks are not known to HTTP/1.0")
+		return errors.New("HTTP/1.0 has no chunked bodies")
 	case f.hosts > 1 || f.hosts == 0 && h.IsHTTP11():
-		return errors.New("the host is not said exactly once")
+		return errors.New("the request does not have exactly one Host")
 	}
 	return nil
 }
@@ -81,7 +81,7 @@ func (f *frameFields) field(line string) error {
 		f.lengths++
 		n, err := strconv.ParseUint(value, 10, 63)
 		if err != nil {
-			return errors.New("the length of the body is no number")
+			return errors.New("Content-Length is not a number")
 		}
 		f.length = int64(n)
 	case strings.EqualFold(name, "transfer-encoding"):
@@ -100,16 +100,16 @@ func headerField(line string) (name, value string, err error) {
 	text, ended := strings.CutSuffix(line, "\r\n")
 	switch {
 	case !ended && strings.HasSuffix(line, "\n") || strings.ContainsAny(text, "\r\x00"):
-		return "", "", errors.New("a line of the header does not end as HTTP has it")
+		return "", "", errors.New("a line of the header does not end with CRLF, or holds CR or NUL")
 	case text == "":
 		return "", "", nil
 	}
 	name, value, ok := strings.Cut(text, ":")
 	if !ok || name == "" {
-		return "", "", errors.New("a line of the header is no field")
+		return "", "", errors.New("a line of the header has no name before a colon")
 	}
 	if !httpguts.ValidHeaderFieldName(name) {
-		return "", "", errors.New("the name of a field is none")
+		return "", "", errors.New("the name of a header field holds a character that no name may")
 	}
 	return name, strings.Trim(value, " \t"), nil
 }
@@ -226,7 +226,7 @@ func (c *chunks) next() error {
 	size, _, _ := strings.Cut(line, ";")
 	n, err := strconv.ParseUint(strings.TrimRight(size, " \t"), 16, 63)
 	if err != nil {
-		return errors.New("the size of a chunk is no number")
+		return errors.New("the size of a chunk is not a number")
 	}
 	if c.left = int64(n); c.left > 0 {
 		return nil
@@ -257,9 +257,9 @@ func (c *chunks) line(most int) (string, error) {
 		case n >= 2 && line[n-2] == '\r' && it == '\n':
 			return string(line[:n-2]), nil
 		case it == '\n' || n >= 2 && line[n-2] == '\r' || it < ' ' && it != '\t' && it != '\r' || it == 0x7f:
-			return "", errors.New("a line of the chunks does not end as HTTP has it")
+			return "", errors.New("a line between the chunks does not end with CRLF")
 		case n >= most:
-			return "", errors.New("a line of the chunks is too long")
+			return "", errors.New("a line between the chunks is too long")
 		}
 	}
 }

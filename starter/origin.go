@@ -190,7 +190,7 @@ func (u *unnamedPeers) look(x *exchange, s *config.Source) {
 		zap.Stringer("peer", x.origin.client), zap.String("header", header),
 		zap.String("source", s.Name), zap.String("setting", setting))
 	if last {
-		u.log.Warn("no more peers with the header of a proxy are told of until the configuration is read again",
+		u.log.Warn("no more warnings of peers with the header of a proxy until the configuration is read again",
 			zap.Int("told", maxUnnamed))
 	}
 }

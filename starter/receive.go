@@ -193,7 +193,7 @@ func (s *Starter) handshake(x *exchange, a *verify.Answer, err error) error {
 		return s.refuse(x, badHandshake(err))
 	}
 	if a.Note != "" {
-		s.log.Warn("a sender says what its owner must know",
+		s.log.Warn("a sender has told something that the source's owner must know",
 			append(x.fields("handshake", nil), zap.String("note", event.Clean(a.Note, maxNote)))...)
 	}
 	outcome, refused := "handshake", (*refusal)(nil)

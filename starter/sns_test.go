@@ -174,7 +174,7 @@ func TestSubscriptionsOfSNSThroughTheDoor(t *testing.T) {
 			require.Equal(t, test.status, got.status, got.body)
 			require.Equal(t, test.fetched, a.fetched())
 			require.Zero(t, w.engine.started.Load(), "a handshake is no event")
-			noted := w.logs.FilterMessage("a sender says what its owner must know").Len() > 0
+			noted := w.logs.FilterMessage("a sender has told something that the source's owner must know").Len() > 0
 			require.Equal(t, test.status != 401, noted)
 		})
 	}

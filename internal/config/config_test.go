@@ -297,7 +297,7 @@ func TestDevelopmentIsForThisMachineAlone(t *testing.T) {
 			require.ErrorContains(t, err, "grapnel.yaml:4:")
 		}
 	}
-	require.Contains(t, fmt.Sprint(c.Warnings(time.Now())), "samples that this machine has signed are taken")
+	require.Contains(t, fmt.Sprint(c.Warnings(time.Now())), "samples that this machine has signed count")
 }
 
 // All that is wrong with a verify block is told at once, also where a part of it can't be

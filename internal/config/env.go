@@ -60,13 +60,13 @@ type variables struct {
 	Config         string `split_words:"true" default:"grapnel.yaml" desc:"path of the configuration file"`
 	Listen         string `split_words:"true" default:":8080" desc:"address of the public listener"`
 	AdminListen    string `split_words:"true" default:"127.0.0.1:9090" desc:"address of the admin listener"`
-	AdminToken     string `split_words:"true" desc:"bearer token of the admin listener; required when it is not on loopback; file:/path reads it from there"`
-	AdminReadToken string `split_words:"true" desc:"bearer token for those who may look at the admin listener and change nothing"`
-	AdminHosts     string `split_words:"true" desc:"names by which the admin listener is reached besides localhost and addresses, by commas"`
-	UIOrigin       string `split_words:"true" desc:"origin of a Temporal Web UI of your own, which may then ask the admin listener to decode"`
-	DataDir        string `split_words:"true" desc:"directory of the spool and the embedded engine; up sets it"`
+	AdminToken     string `split_words:"true" desc:"bearer token of the admin listener; required when it is not on loopback; file:/path reads it from a file"`
+	AdminReadToken string `split_words:"true" desc:"bearer token for those who may only look at the admin listener"`
+	AdminHosts     string `split_words:"true" desc:"host names of the admin listener besides localhost and addresses, separated by commas"`
+	UIOrigin       string `split_words:"true" desc:"origin of a Temporal Web UI of your own, which may then have the admin listener decode payloads"`
+	DataDir        string `split_words:"true" desc:"directory of the spool and of the embedded engine; the command up sets it"`
 	TaskQueue      string `split_words:"true" default:"grapnel" desc:"Temporal task queue"`
-	TemporalPort   string `split_words:"true" desc:"port of the Temporal that up runs, its Web UI's 1000 above; else those of its last run, at first 7233 and 8233"`
+	TemporalPort   string `split_words:"true" desc:"port of the embedded engine, whose Web UI is 1000 above it; without it the ports of its last run, at first 7233 and 8233"`
 	LogLevel       string `split_words:"true" default:"info" desc:"debug, info, warn or error"`
 	LogFormat      string `split_words:"true" default:"auto" desc:"auto, console or json; auto is console on a terminal and json elsewhere"`
 }

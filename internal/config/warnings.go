@@ -57,7 +57,7 @@ func (w *warnings) source(s *Source, path string) {
 	w.signature(s, p, path)
 	w.expired(s, path)
 	if s.Development {
-		w.warn(joinPath(path, "development"), "samples that this machine has signed are taken as events of the sender; never for events that are real")
+		w.warn(joinPath(path, "development"), "samples that this machine has signed count as events of the sender; don't use this with real events")
 	}
 	if s.Verify != nil && s.Dedupe.Mode == DedupeBody {
 		w.warn(joinPath(path, "verify"), "events are told apart by their bodies alone; two events with the same body count as one, "+
@@ -81,8 +81,8 @@ func (w *warnings) source(s *Source, path string) {
 // guards warns where nobody is let in.
 func (w *warnings) guards(s *Source, path string) {
 	if s.RequireHTTPS && w.TLS == nil && len(w.TrustedProxies) == 0 {
-		w.warn(joinPath(path, "require_https"), "no request can be known to have come by TLS, and all are refused; set tls, or trusted_proxies "+
-			"when a proxy ends it")
+		w.warn(joinPath(path, "require_https"), "nothing shows that a request came over TLS, so all are refused; set tls, or trusted_proxies "+
+			"if a proxy ends TLS")
 	}
 	if name, ok := strings.CutPrefix(s.AllowIPs.From, "file:"); ok {
 		if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
@@ -95,8 +95,8 @@ func (w *warnings) guards(s *Source, path string) {
 func (w *warnings) expired(s *Source, path string) {
 	for i, e := range s.Secrets {
 		if !e.ValidUntil.IsZero() && !w.now.Before(e.ValidUntil) {
-			w.warn(fmt.Sprintf("%s.secrets[%d]", path, i), "this secret counts no more, its valid_until has passed; remove it, "+
-				"and see that the sender signs with another")
+			w.warn(fmt.Sprintf("%s.secrets[%d]", path, i), "this secret no longer counts, its valid_until has passed; remove it, "+
+				"and make sure that the sender signs with another")
 		}
 	}
 }
@@ -194,7 +194,7 @@ func (w *warnings) secrets() {
 			w.warn(path, fmt.Sprintf("this secret has %d bytes; under %d it can be guessed from one captured event", len(text), minSecret))
 		}
 		if other, shared := first[text]; shared && other != source {
-			w.warn(path, "source "+other+" has the same secret, so an event of one can be played to the other; give each its own")
+			w.warn(path, "source "+other+" has the same secret, so an event of one could be sent to the other; give each its own")
 		} else if !shared {
 			first[text] = source
 		}

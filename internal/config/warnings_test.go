@@ -109,7 +109,7 @@ func TestWarnings(t *testing.T) {
 		},
 		{
 			"a secret whose time is over", `sources: {zoom: {provider: zoom, secrets: ["${A}", {value: "${B}", valid_until: 2026-01-02T12:00:00Z}]}}`,
-			"sources.zoom.secrets[1]", "counts no more",
+			"sources.zoom.secrets[1]", "no longer counts",
 		},
 		{"topics of anybody", `sources: {aws: {provider: aws-sns}}`, "sources.aws", "ARNs of yours"},
 		{"nothing is asked for", `sources: {a: {verify: {algorithm: none, dedupe: none}}}`, "sources.a", "anyone can send"},

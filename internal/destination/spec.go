@@ -224,7 +224,7 @@ func (s *Spec) checkRetry(r Report) {
 		r.Fault("retry.multiplier", "must be from 1 to 100, or 0 with a schedule")
 	}
 	if t.Jitter < 0 || t.Jitter > 0.5 {
-		r.Fault("retry.jitter", "must be from 0 to 0.5, the part of a retry delay that it is spread over")
+		r.Fault("retry.jitter", "must be from 0 to 0.5: by this part of itself a retry delay may be longer or shorter")
 	}
 	for i, delay := range t.Schedule {
 		r.Duration(fmt.Sprintf("retry.schedule[%d]", i), delay, shortestDelay, longestDelay)

@@ -45,7 +45,7 @@ func (c *ClientTLS) check(at string, secure bool, r Report) {
 	}
 	switch hasCert, hasKey := c.CertFile.Path != "", c.KeyFile.Path != ""; {
 	case hasCert && !hasKey:
-		r.Fault(at+".key_file", "is missing; a certificate is shown by its key, so give both cert_file and key_file")
+		r.Fault(at+".key_file", "is missing; a certificate needs its key, so give both cert_file and key_file")
 	case hasKey && !hasCert:
 		r.Fault(at+".cert_file", "is missing; give both cert_file and key_file")
 	case hasCert:

@@ -86,7 +86,7 @@ func (q *reading) answer(h *handshake, secrets []Secret, o *Options) *Answer {
 	challenge, n := q.read(h.challenge)
 	if h.challenge != nil && (n != once || len(challenge) > maxChallenge || h.signs && !isPlainToken(challenge)) {
 		return a.refused(http.StatusBadRequest, `{"error":"Invalid challenge"}`,
-			Refuse(MalformedSignature, "the challenge holds what no challenge of this sender holds"))
+			Refuse(MalformedSignature, "the challenge holds characters that no challenge of this sender has"))
 	}
 	secret := ""
 	if h.signs {
@@ -106,7 +106,7 @@ func (q *reading) fill(a *Answer, h *handshake, challenge, secret string) *Answe
 		text := q.expand(parts, challenge, secret, false)
 		if !isHeaderText(text) {
 			return a.refused(http.StatusBadRequest, `{"error":"Invalid challenge"}`,
-				Refuse(MalformedSignature, "a header to be echoed holds what no such header holds"))
+				Refuse(MalformedSignature, "a header that is to be sent back holds characters that it must not hold"))
 		}
 		a.Headers[name] = text
 	}

@@ -39,7 +39,7 @@ func (c *compiler) batch() {
 		return
 	}
 	if t := c.v.traits; !t.SignsBody && !t.SignsItems && !t.Bearer {
-		c.fault("batch", "the signature does not reach all of the body, so a stranger could put captured events together otherwise")
+		c.fault("batch", "the signature does not cover the whole body, so a stranger could put captured events together in other ways")
 	}
 	if b.ContentType != "" && !c.v.Covers("header:Content-Type") && !c.v.traits.Bearer {
 		c.fault("batch.content_type", "the signature does not cover Content-Type, so a stranger could make a batch one event; leave it out")
@@ -75,7 +75,7 @@ func (v *Verifier) Events(r *Request) ([]*Request, error) {
 	case v.items != nil && len(items) == 1:
 		return []*Request{r}, nil // The request is one event.
 	case v.items != nil && len(items)*(len(r.Body)-(at.to-at.from)) > maxBeside:
-		return nil, Refuse(MalformedBody, "what stands beside the list is too long for so many events, as each has it")
+		return nil, Refuse(MalformedBody, "what stands beside the list is too long for so many events, because each gets a copy")
 	}
 	sum := sha256.Sum256(r.Body)
 	all := make([]*Request, len(items))

@@ -245,7 +245,7 @@ func (q *reading) checkForms() *Failure {
 		text := q.partText(k.part, "")
 		if k.before && strings.LastIndex(k.literal+text, k.literal) != 0 ||
 			!k.before && strings.Index(text+k.literal, k.literal) != len(text) {
-			return Refuse(MalformedSignature, "a signed part of the request holds what parts it from the next")
+			return Refuse(MalformedSignature, "a signed part of the request holds the text that separates it from the next")
 		}
 	}
 	if failure := q.checkTexts(f); failure != nil {
@@ -260,10 +260,10 @@ func (q *reading) checkTexts(f *contentForms) *Failure {
 		switch p := &q.v.content[i]; {
 		case p.kind == partBody, p.kind == partSecret, p.kind == partLiteral:
 		case p.kind == partMethod && !q.v.IsEvent(q.r.Method):
-			return Refuse(MalformedSignature, "the request comes by a method that no event of this sender comes by")
+			return Refuse(MalformedSignature, "no event of this sender comes with the request's method")
 		case (p.kind == partURL || p.kind == partURLNoQuery) && !isURL(q.partText(i, "")),
 			f.printable && !isPrintable(q.partText(i, "")):
-			return Refuse(MalformedSignature, "a signed part of the request holds what no such part holds")
+			return Refuse(MalformedSignature, "a signed part of the request holds characters that it must not hold")
 		}
 	}
 	return nil
@@ -274,11 +274,11 @@ func (q *reading) checkBody(f *contentForms) *Failure {
 	body := q.r.Body
 	switch {
 	case f.noChallenge && isPlainToken(string(body[:min(len(body), maxPlainToken+1)])):
-		return Refuse(MalformedBody, "the body is one that a handshake would sign for anybody; this sender sends JSON")
+		return Refuse(MalformedBody, "the body is a text that a handshake would sign for anybody; this sender sends JSON")
 	case len(body) == 0 && f.filled:
 		return Refuse(MalformedBody, "the body is empty")
 	case len(body) == 0 && f.container && q.mayEndInBody():
-		return Refuse(MalformedBody, "the body is empty, and what is signed before it ends as a body does")
+		return Refuse(MalformedBody, "the body is empty, and the signed text before it ends as a body does")
 	case len(body) > 0 && f.container && !f.isContainer(body):
 		return Refuse(MalformedBody, "the body is no JSON object or list")
 	}

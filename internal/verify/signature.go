@@ -13,7 +13,7 @@ type candidate struct {
 
 func (q *reading) add(text string, only int) *Failure {
 	if len(text) > maxSignature {
-		return Refuse(MalformedSignature, "the signature header is longer than any sender's")
+		return Refuse(MalformedSignature, "the signature header is longer than that of any sender")
 	}
 	before := len(q.sigs)
 	var f *Failure
@@ -29,7 +29,7 @@ func (q *reading) add(text string, only int) *Failure {
 		return Refuse(MalformedSignature, "the request carries too many signatures")
 	}
 	if f == nil && len(q.sigs) == before {
-		return Refuse(MissingSignature, "the header holds no signature of a version that is taken")
+		return Refuse(MissingSignature, "the header holds no signature of an accepted version")
 	}
 	return f
 }
@@ -38,7 +38,7 @@ func (q *reading) addPlain(text string, only int) *Failure {
 	sig := &q.v.p.Signature
 	bare, ok := strings.CutPrefix(text, sig.Prefix)
 	if !ok && !sig.PrefixOptional {
-		return Refuse(MalformedSignature, "the signature does not begin as this sender's do")
+		return Refuse(MalformedSignature, "the signature does not begin as those of this sender do")
 	}
 	q.sigs = append(q.sigs, candidate{bare, only})
 	return nil
@@ -271,17 +271,17 @@ func (w *signer) showEach(text string) error {
 func (q *reading) addEach() *Failure {
 	at, ok, twice := q.v.each.list.find(q.r.Body, true)
 	if twice {
-		return Refuse(MalformedSignature, "the list of what shows the token is there twice")
+		return Refuse(MalformedSignature, "the list that holds the tokens is there twice")
 	}
 	s := scanner{b: q.r.Body[at.from:at.to]}
 	if !ok || !s.take('[') {
-		return Refuse(MissingSignature, "the body holds no list of what shows the token")
+		return Refuse(MissingSignature, "the body does not hold the list with the tokens")
 	}
 	for !s.take(']') {
 		s.space()
 		from := s.i
 		if !s.skip() {
-			return Refuse(MalformedSignature, "the list of what shows the token has no end")
+			return Refuse(MalformedSignature, "the list that holds the tokens does not end")
 		}
 		if f := q.addElement(s.b[from:s.i]); f != nil {
 			return f
@@ -289,7 +289,7 @@ func (q *reading) addEach() *Failure {
 		s.take(',')
 	}
 	if len(q.sigs) == 0 {
-		return Refuse(MissingSignature, "the list of what shows the token is empty")
+		return Refuse(MissingSignature, "the list that holds the tokens is empty")
 	}
 	return nil
 }
@@ -298,9 +298,9 @@ func (q *reading) addElement(element []byte) *Failure {
 	text, n := q.readJSON(q.v.each.item, element)
 	switch {
 	case n == doubled:
-		return Refuse(MalformedSignature, "an element shows the token twice")
+		return Refuse(MalformedSignature, "an element of the list holds two tokens")
 	case n == absent || text == "":
-		return Refuse(MissingSignature, "an element shows no token")
+		return Refuse(MissingSignature, "an element of the list holds no token")
 	}
 	for i := range q.sigs {
 		if q.sigs[i].text == text {

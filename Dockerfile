@@ -1,5 +1,5 @@
 # One static binary in an empty image: no shell, no package manager, a numeric user without rights.
-# Built for another architecture than this machine's, Go compiles across: docker buildx build --platform linux/arm64 .
+# Built for another architecture than this machine's, Go compiles across: make image PLATFORM=linux/arm64.
 FROM --platform=$BUILDPLATFORM golang:1.26.8-bookworm AS build
 WORKDIR /src
 COPY go.mod go.sum ./

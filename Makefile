@@ -7,6 +7,7 @@ TEMPORAL_CLI_VERSION    := v1.5.1
 TEMPORAL_SERVER_VERSION := v1.29.1
 TEMPORAL_UI_VERSION     := v2.42.1
 COMPOSE_VERSION         := v2.40.3
+CRANE_VERSION           := v0.20.6
 CYCLONEDX_VERSION       := v1.10.0
 GOLANGCI_LINT_VERSION   := v2.15.0
 OAPI_CODEGEN_VERSION    := v2.8.2
@@ -126,9 +127,9 @@ up: $(COMPOSE_BUILT) ## Start the whole cluster of docker-compose.yml and wait u
 down: $(COMPOSE_BUILT) ## Stop that cluster; its volumes stay
 	$(COMPOSE) --profile monitoring down
 
-image: $(COMPOSE_BUILT) ## Build the container image grapnel:local
+image: $(COMPOSE_BUILT) ## Build the container image grapnel:local; with PLATFORM=linux/arm64 grapnel:local-arm64
 	@deploy/compose/secrets.sh
-	$(IMAGE) $(COMPOSE) build setup
+	$(if $(PLATFORM),GRAPNEL_IMAGE=grapnel:local-$(notdir $(PLATFORM)) DOCKER_DEFAULT_PLATFORM=$(PLATFORM)) $(IMAGE) $(COMPOSE) build setup
 
 # A module of its own, whose dependencies are not ours.
 manifests: ## Hold deploy/kubernetes to the types of Kubernetes' own API, as kustomize builds it
@@ -156,7 +157,7 @@ cluster-parts: temporal $(SERVER) $(SQLTOOL) $(SCHEMA) $(UI)
 	@cp $(UI) bin/cluster/ui-server
 	@cp -r $(SCHEMA) bin/cluster/temporal-schema
 
-dist: ## Make the archives of a release for linux and darwin in dist/; PLATFORMS names fewer, as linux/amd64
+dist: ## Make a release in dist/: archives for linux and darwin, and the image; PLATFORMS names fewer, as linux/amd64
 	deploy/dist.sh $(PLATFORMS)
 
 clean: ## Remove what the build made, tools included

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -26,6 +27,7 @@ type shape struct {
 	services []string           // those that take part, of those that can be left out
 	cpus     map[string]float64 // cores of each, where fewer than docker-compose.yml gives
 	split    bool               // Temporal's history service as processes of its own
+	dynamic  string             // Temporal's dynamic configuration, where not the file of deploy/compose
 }
 
 // away are the services that a shape may leave out.
@@ -61,23 +63,53 @@ func TestScale(t *testing.T) {
 		wanted := regexp.MustCompile(only)
 		shapes = slices.DeleteFunc(shapes, func(s shape) bool { return !wanted.MatchString(s.name) })
 	}
-	report := newReport(t, "scale.txt")
+	c.rounds(shapes, events, "scale.txt")
+}
+
+// TestSettings puts the same load on Temporal with its own settings, with those that
+// deploy/compose/dynamicconfig.yaml changes, and with those of the embedded engine that the file
+// leaves out, and says what an event and five idle seconds cost.
+func TestSettings(t *testing.T) {
+	events, err := strconv.Atoi(os.Getenv("CLUSTER_SETTINGS"))
+	if err != nil {
+		t.Skip("CLUSTER_SETTINGS is not set; it says how many events a round has")
+	}
+	c := start(t)
+	ours, err := os.ReadFile(filepath.Join(c.root, "deploy", "compose", "dynamicconfig.yaml"))
+	require.NoError(t, err)
+	const eager = "system.enableEagerWorkflowStart: [{value: true}]\n"
+	const batch = "history.visibilityProcessorMaxPollRPS: [{value: 5}]\nhistory.visibilityTaskBatchSize: [{value: 400}]\n"
+	var shapes []shape
+	for _, s := range []struct{ name, text string }{{"Temporal's own", eager}, {"the file's", string(ours)}, {"the file's and fewer visibility polls", string(ours) + batch}} {
+		file := filepath.Join(t.TempDir(), "dynamicconfig.yaml")
+		require.NoError(t, os.WriteFile(file, []byte(s.text), 0o644)) //nolint:gosec // A container reads it as a user of its own.
+		shapes = append(shapes, shape{name: s.name, services: away(), dynamic: file})
+	}
+	c.rounds(shapes, events, "settings.txt")
+}
+
+// rounds puts the same load three times on each shape, in turn, and reports what it cost.
+func (c *cluster) rounds(shapes []shape, events int, file string) {
+	c.t.Helper()
+	const still = 5 * time.Second
+	report := newReport(c.t, file)
 	report.line("%d events a round, 64 senders, straight to the starters. CPU is in ms an event; PostgreSQL's figures are an event's too.\n", events)
 	for round := range 3 {
 		for _, s := range shapes {
 			c.take(s)
 			idle := c.measure()
-			time.Sleep(5 * time.Second)
+			time.Sleep(still)
 			before := c.measure()
 			began := time.Now()
-			m := c.burst(t.Context(), events, slices.Contains(s.services, "starter-2"))
+			m := c.burst(c.t.Context(), events, slices.Contains(s.services, "starter-2"))
 			c.eventually("all is handled", func() bool { return len(c.delivered("load"))-before.delivered >= events })
 			took := time.Since(began)
-			used := c.measure().since(before)
+			used, idled := c.measure().since(before), before.since(idle)
 			c.limit(s, func(string) float64 { return 2 })
-			report.line("%d %-38s accepted %5.0f/s (p99 %s), handled %4.0f/s; CPU %s; PostgreSQL %.1f commits, %.1f rows written, %.1f kB of WAL, %.0f commits/s, %.0f idle",
+			report.line("%d %-38s accepted %5.0f/s (p99 %s), handled %4.0f/s; CPU %s; PostgreSQL %.1f commits, %.1f rows written, %.1f kB of WAL, %.0f commits/s; idle %.0f commits/s, CPU in ms a second %s",
 				round+1, s.name, float64(events)/m.took.Seconds(), m.p99.Round(time.Millisecond), float64(events)/took.Seconds(), used.cpuOf(events),
-				used.commits/float64(events), used.rows/float64(events), used.wal/float64(events)/1000, used.commits/took.Seconds(), before.since(idle).commits/5)
+				used.commits/float64(events), used.rows/float64(events), used.wal/float64(events)/1000, used.commits/took.Seconds(),
+				idled.commits/still.Seconds(), idled.cpuOf(int(still.Seconds())))
 		}
 	}
 }
@@ -91,6 +123,7 @@ func (c *cluster) take(s shape) {
 	} else if !s.split && has {
 		c.compose = c.compose[:len(c.compose)-2]
 	}
+	c.env = append(c.env, "CLUSTER_DYNAMIC="+s.dynamic)
 	c.run("up", "--detach", "--no-build", "--remove-orphans", "--wait", "--wait-timeout", "300")
 	out := away()
 	if s.split {

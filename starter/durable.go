@@ -200,7 +200,7 @@ func (s *Starter) Drain(ctx context.Context) error {
 // fewer of them under way.
 const drainFast = 250 * time.Millisecond
 
-func (s *Starter) drainOne(ctx context.Context, entry spool.Entry) spool.Outcome {
+func (s *Starter) drainOne(ctx context.Context, entry spool.Entry) spool.EntryOutcome {
 	in := Incoming{Digest: entry.Digest, Body: entry.Body}
 	if err := json.Unmarshal(entry.Meta, &in.Event); err != nil {
 		return spool.Refuse("its attributes can't be read: " + err.Error())

@@ -31,9 +31,9 @@ type tokens struct {
 	mu      sync.Mutex
 	current *token
 	fetch   *tokenFetch // nil while none is under way
-	// rest is the time before which a renewal that failed is not tried again, as long as the
+	// noRenewal is the time before which a renewal that failed is not tried again, as long as the
 	// token is good.
-	rest time.Time
+	noRenewal time.Time
 }
 
 // token is a token as it stands in the Authorization header.
@@ -60,8 +60,8 @@ const (
 	// useNoMore is how long before its end a token is no longer sent. A short-lived token is not
 	// sent when a tenth of its life is left.
 	useNoMore = 10 * time.Second
-	// renewRest is the delay before a renewal that failed is tried again.
-	renewRest = 5 * time.Second
+	// renewPause is the delay before a renewal that failed is tried again.
+	renewPause = 5 * time.Second
 	// fresh is the age up to which a refused token is not replaced: a new one would be refused as
 	// well.
 	fresh = 10 * time.Second
@@ -88,7 +88,7 @@ func (t *tokens) get(ctx context.Context) (*token, error) {
 	t.mu.Lock()
 	now := t.now()
 	if c := t.current; c != nil && (c.stale.IsZero() || now.Before(c.stale)) {
-		if !c.due.IsZero() && !now.Before(c.due) && !now.Before(t.rest) {
+		if !c.due.IsZero() && !now.Before(c.due) && !now.Before(t.noRenewal) {
 			t.begin() //nolint:contextcheck // It is for the deliveries to come as well.
 		}
 		t.mu.Unlock()
@@ -135,7 +135,7 @@ func (t *tokens) begin() *tokenFetch {
 		if t.fetch = nil; f.err == nil {
 			t.current = f.token
 		} else {
-			t.rest = t.now().Add(renewRest)
+			t.noRenewal = t.now().Add(renewPause)
 		}
 		t.mu.Unlock()
 		close(f.done)

@@ -306,23 +306,23 @@ func listAttributes(ctx context.Context, s Services, namespace string) (map[stri
 	return listed.GetCustomAttributes(), err
 }
 
-// Outcome is what became of one step of Setup.
-type Outcome string
+// StepOutcome is what became of one step of Setup.
+type StepOutcome string
 
 // The outcomes of a step.
 const (
 	// Made: the subject was absent and is there now.
-	Made Outcome = "made"
+	Made StepOutcome = "made"
 	// Changed: it had another value and has the wanted one now.
-	Changed Outcome = "changed"
+	Changed StepOutcome = "changed"
 	// Already: it was as wanted; nothing was done.
-	Already Outcome = "already so"
+	Already StepOutcome = "already so"
 	// Kept: it differs and was left alone on purpose; Detail says why.
-	Kept Outcome = "kept"
+	Kept StepOutcome = "kept"
 	// Denied: we lack the permission; Detail says how somebody else can do it.
-	Denied Outcome = "not permitted"
+	Denied StepOutcome = "not permitted"
 	// Failed: it could not be done; Detail says what to do.
-	Failed Outcome = "failed"
+	Failed StepOutcome = "failed"
 )
 
 // Step is one thing that Setup checked or changed.
@@ -330,7 +330,7 @@ type Step struct {
 	// Subject names the thing, for example `namespace default`.
 	Subject string
 	// Outcome is what became of it.
-	Outcome Outcome
+	Outcome StepOutcome
 	// Detail is a sentence for people; it may be empty.
 	Detail string
 }
@@ -368,7 +368,7 @@ func (r Report) String() string {
 	return strings.Join(lines, "\n")
 }
 
-func (r *Report) add(subject string, o Outcome, detail string) {
+func (r *Report) add(subject string, o StepOutcome, detail string) {
 	r.Steps = append(r.Steps, Step{Subject: subject, Outcome: o, Detail: detail})
 }
 

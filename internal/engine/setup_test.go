@@ -23,8 +23,8 @@ import (
 )
 
 // outcomes returns the outcome of each subject.
-func outcomes(r engine.Report) map[string]engine.Outcome {
-	all := map[string]engine.Outcome{}
+func outcomes(r engine.Report) map[string]engine.StepOutcome {
+	all := map[string]engine.StepOutcome{}
 	for _, s := range r.Steps {
 		all[s.Subject] = s.Outcome
 	}
@@ -55,7 +55,7 @@ func TestSetupMakesWhatIsMissing(t *testing.T) {
 
 	report, err := engine.Setup(within(t), server.Client, o)
 	require.NoError(t, err)
-	require.Equal(t, map[string]engine.Outcome{
+	require.Equal(t, map[string]engine.StepOutcome{
 		"namespace made": engine.Made, "search attribute EventSource": engine.Made,
 		"search attribute EventSubject": engine.Made, "search attribute EventTime": engine.Made,
 		"search attribute EventType": engine.Made, "search attribute EventReason": engine.Made, "search attribute EventRoute": engine.Made,
@@ -254,25 +254,25 @@ func TestSetupSaysWhatItMayNotDo(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		server  guarded
-		outcome map[string]engine.Outcome
+		outcome map[string]engine.StepOutcome
 		say     []string
 	}{
 		{
 			"a namespace may not be looked at",
 			guarded{describe: denied()},
-			map[string]engine.Outcome{"namespace events": engine.Denied},
+			map[string]engine.StepOutcome{"namespace events": engine.Denied},
 			[]string{"tcld namespace create --namespace events --region REGION --retention-days 30", "temporal operator namespace create --namespace events --retention 720h"},
 		},
 		{
 			"a namespace may not be made",
 			guarded{describe: nobody(), register: denied()},
-			map[string]engine.Outcome{"namespace events": engine.Denied},
+			map[string]engine.StepOutcome{"namespace events": engine.Denied},
 			[]string{"tcld namespace create", "Then repeat `grapnel setup`"},
 		},
 		{
 			"the retention may not be changed, which comes last",
 			guarded{update: denied(), attributes: engine.SearchAttributes()},
-			map[string]engine.Outcome{
+			map[string]engine.StepOutcome{
 				"namespace events": engine.Already, "retention": engine.Denied,
 				"search attribute EventSource": engine.Already, "search attribute EventSubject": engine.Already,
 				"search attribute EventTime": engine.Already, "search attribute EventType": engine.Already, "search attribute EventReason": engine.Already, "search attribute EventRoute": engine.Already,
@@ -282,7 +282,7 @@ func TestSetupSaysWhatItMayNotDo(t *testing.T) {
 		{
 			"attributes cannot be added there",
 			guarded{add: absent()},
-			map[string]engine.Outcome{
+			map[string]engine.StepOutcome{
 				"namespace events":             engine.Already,
 				"search attribute EventSource": engine.Denied, "search attribute EventSubject": engine.Denied,
 				"search attribute EventTime": engine.Denied, "search attribute EventType": engine.Denied, "search attribute EventReason": engine.Denied, "search attribute EventRoute": engine.Denied,
@@ -292,7 +292,7 @@ func TestSetupSaysWhatItMayNotDo(t *testing.T) {
 		{
 			"attributes may not be listed and are not known",
 			guarded{list: denied(), count: invalid()},
-			map[string]engine.Outcome{"namespace events": engine.Already, "search attributes": engine.Denied},
+			map[string]engine.StepOutcome{"namespace events": engine.Already, "search attributes": engine.Denied},
 			[]string{"tcld namespace search-attributes add"},
 		},
 	} {

@@ -38,8 +38,8 @@ func TestWhatIsNotThereOrNotOursIsZero(t *testing.T) {
 	require.Equal(t, at, payload.Attribute[time.Time](attributes, "at"))
 	for _, key := range []string{"foreign", "absent"} {
 		require.Zero(t, payload.Memo[time.Time](memo, key))
-		require.Zero(t, payload.Attribute[string](attributes, key))
+		require.Empty(t, payload.Attribute[string](attributes, key))
 	}
-	require.Zero(t, payload.Memo[string](nil, "at"))
-	require.Zero(t, payload.Attribute[string](nil, "at"))
+	require.Empty(t, payload.Memo[string](nil, "at"))
+	require.Empty(t, payload.Attribute[string](nil, "at"))
 }

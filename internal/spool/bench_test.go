@@ -40,7 +40,7 @@ func benchmarkPut(b *testing.B, size, putters int, drained bool) {
 	ended := make(chan error, 1)
 	if drained {
 		go func() {
-			ended <- s.Drain(ctx, func(context.Context, spool.Entry) spool.Outcome { return spool.Taken() }, pace.Options{})
+			ended <- s.Drain(ctx, func(context.Context, spool.Entry) spool.EntryOutcome { return spool.Taken() }, pace.Options{})
 		}()
 	} else {
 		ended <- nil

@@ -176,7 +176,7 @@ func TestManyEntriesThatAlwaysFailBlockNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- s.Drain(ctx, func(_ context.Context, e spool.Entry) spool.Outcome {
+		ended <- s.Drain(ctx, func(_ context.Context, e spool.Entry) spool.EntryOutcome {
 			if strings.HasPrefix(e.Key, "poison") {
 				return spool.Again()
 			}

@@ -8,8 +8,8 @@ import (
 	"github.com/grapnel/grapnel/internal/pace"
 )
 
-// Outcome says what became of an entry that was handed over: Taken, Again or Refuse.
-type Outcome struct {
+// EntryOutcome says what became of an entry that was handed over: Taken, Again or Refuse.
+type EntryOutcome struct {
 	kind   outcomeKind
 	reason string
 }
@@ -24,19 +24,19 @@ const (
 
 // Taken says that Temporal has the entry, from this hand-over or an earlier one. The spool forgets
 // it.
-func Taken() Outcome { return Outcome{kind: taken} }
+func Taken() EntryOutcome { return EntryOutcome{kind: taken} }
 
 // Again says that Temporal could not take the entry now. It stays in the queue, and the drain slows
 // down.
-func Again() Outcome { return Outcome{kind: again} }
+func Again() EntryOutcome { return EntryOutcome{kind: again} }
 
 // Refuse says that Temporal will never take the entry. It is set aside with the reason.
-func Refuse(reason string) Outcome { return Outcome{kind: refuse, reason: reason} }
+func Refuse(reason string) EntryOutcome { return EntryOutcome{kind: refuse, reason: reason} }
 
 // handOverResult is one hand-over that has ended.
 type handOverResult struct {
 	entry   Entry
-	outcome Outcome
+	outcome EntryOutcome
 	round   int
 	took    time.Duration
 }
@@ -47,7 +47,7 @@ type handOverResult struct {
 // hand must be safe for concurrent use and should return when its context is done; its outcome
 // still counts then. Drain returns when all calls of hand have returned; entries that were not
 // taken are still in the queue. The error is nil when the context ended the drain, else ErrClosed.
-func (s *Spool) Drain(ctx context.Context, hand func(context.Context, Entry) Outcome, o pace.Options) error {
+func (s *Spool) Drain(ctx context.Context, hand func(context.Context, Entry) EntryOutcome, o pace.Options) error {
 	d := &drainer{Spool: s, hand: hand, pace: pace.New(o), results: make(chan handOverResult), offers: make(chan leaseOffer, 1)}
 	feed, stop := context.WithCancel(ctx)
 	defer stop()
@@ -71,7 +71,7 @@ type leaseOffer struct {
 
 type drainer struct {
 	*Spool
-	hand     func(context.Context, Entry) Outcome
+	hand     func(context.Context, Entry) EntryOutcome
 	pace     *pace.Pace
 	results  chan handOverResult
 	offers   chan leaseOffer

@@ -17,7 +17,7 @@ import (
 var quick = pace.Options{FirstBackoff: time.Millisecond, LastBackoff: 4 * time.Millisecond, Fast: time.Minute}
 
 // drain runs Drain until the spool is empty or the test's time-out is over.
-func drain(t *testing.T, s *spool.Spool, hand func(context.Context, spool.Entry) spool.Outcome, o pace.Options) {
+func drain(t *testing.T, s *spool.Spool, hand func(context.Context, spool.Entry) spool.EntryOutcome, o pace.Options) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -43,7 +43,7 @@ func TestDrainHandsEverythingOverOnceAndTakesMoreAtATime(t *testing.T) {
 	var mu sync.Mutex
 	times := map[string]int{}
 	var now, most atomic.Int64
-	drain(t, s, func(_ context.Context, e spool.Entry) spool.Outcome {
+	drain(t, s, func(_ context.Context, e spool.Entry) spool.EntryOutcome {
 		if n := now.Add(1); n > most.Load() {
 			most.Store(n)
 		}
@@ -69,7 +69,7 @@ func TestDrainProbesOneByOneWhileTheEngineIsAway(t *testing.T) {
 	fill(t, s, 50)
 	var calls, now atomic.Int64
 	var crowd atomic.Bool
-	drain(t, s, func(context.Context, spool.Entry) spool.Outcome {
+	drain(t, s, func(context.Context, spool.Entry) spool.EntryOutcome {
 		n := now.Add(1)
 		defer now.Add(-1)
 		if calls.Add(1) <= 40 {
@@ -90,7 +90,7 @@ func TestAnEntryThatAlwaysFailsBlocksNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- s.Drain(ctx, func(_ context.Context, e spool.Entry) spool.Outcome {
+		ended <- s.Drain(ctx, func(_ context.Context, e spool.Entry) spool.EntryOutcome {
 			if e.Key == "poison" {
 				return spool.Again()
 			}
@@ -106,7 +106,7 @@ func TestAnEntryThatAlwaysFailsBlocksNothing(t *testing.T) {
 func TestDrainSetsAsideWhatIsRefused(t *testing.T) {
 	s := open(t, spool.Options{Path: t.TempDir()})
 	put(t, s, "a", "bad", "b")
-	drain(t, s, func(_ context.Context, e spool.Entry) spool.Outcome {
+	drain(t, s, func(_ context.Context, e spool.Entry) spool.EntryOutcome {
 		if e.Key == "bad" {
 			return spool.Refuse("invalid")
 		}
@@ -124,7 +124,7 @@ func TestDrainStopsWithNothingLost(t *testing.T) {
 	fill(t, s, 100)
 	ctx, cancel := context.WithCancel(t.Context())
 	var taken atomic.Int64
-	err := s.Drain(ctx, func(ctx context.Context, _ spool.Entry) spool.Outcome {
+	err := s.Drain(ctx, func(ctx context.Context, _ spool.Entry) spool.EntryOutcome {
 		if taken.Add(1) > 30 {
 			taken.Add(-1)
 			cancel()
@@ -152,7 +152,7 @@ func TestSeveralDrainsShareTheQueue(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			_ = s.Drain(ctx, func(_ context.Context, e spool.Entry) spool.Outcome {
+			_ = s.Drain(ctx, func(_ context.Context, e spool.Entry) spool.EntryOutcome {
 				mu.Lock()
 				defer mu.Unlock()
 				times[e.Key]++

@@ -55,7 +55,7 @@ func child(dir string) error {
 			}
 		}()
 	}
-	return s.Drain(context.Background(), func(_ context.Context, e spool.Entry) spool.Outcome {
+	return s.Drain(context.Background(), func(_ context.Context, e spool.Entry) spool.EntryOutcome {
 		if rand.IntN(3) == 0 {
 			return spool.Again()
 		}

@@ -2,13 +2,13 @@ package telemetry
 
 import "time"
 
-// Outcome is what became of one event.
-type Outcome int
+// EventOutcome is what became of one event.
+type EventOutcome int
 
 // The outcomes of an event.
 const (
 	// Processed is an event that all routes have handled.
-	Processed Outcome = iota
+	Processed EventOutcome = iota
 	// Failed is an event that a route has failed to handle after all attempts.
 	Failed
 	// Duplicate is an event that was seen before.
@@ -26,7 +26,7 @@ type Tally struct {
 
 // Settle counts the outcome of one event and returns the new tally. For a duplicate took is not
 // used, because nothing was processed.
-func (t Tally) Settle(o Outcome, took time.Duration, now time.Time) Tally {
+func (t Tally) Settle(o EventOutcome, took time.Duration, now time.Time) Tally {
 	switch o {
 	case Duplicate:
 		t.Duplicates++
@@ -90,7 +90,7 @@ const (
 
 // Alarm watches the outcomes of the latest events. Its zero value is an alarm that is off.
 type Alarm struct {
-	ring   [alarmWindow]Outcome
+	ring   [alarmWindow]EventOutcome
 	next   int
 	count  int
 	failed int
@@ -111,7 +111,7 @@ const (
 )
 
 // Observe adds one outcome and tells what it changed.
-func (a *Alarm) Observe(o Outcome) Change {
+func (a *Alarm) Observe(o EventOutcome) Change {
 	if a.count == alarmWindow {
 		if a.ring[a.next] == Failed {
 			a.failed--

@@ -51,7 +51,7 @@ func TestHealthIsMadeOfTheTally(t *testing.T) {
 func TestSettleCountsOneOutcome(t *testing.T) {
 	cases := []struct {
 		name    string
-		outcome telemetry.Outcome
+		outcome telemetry.EventOutcome
 		took    time.Duration
 		want    telemetry.Tally
 	}{
@@ -68,10 +68,10 @@ func TestSettleCountsOneOutcome(t *testing.T) {
 }
 
 // outcomes reads p, f and d as processed, failed and duplicate.
-func outcomes(s string) []telemetry.Outcome {
-	var list []telemetry.Outcome
+func outcomes(s string) []telemetry.EventOutcome {
+	var list []telemetry.EventOutcome
 	for _, c := range s {
-		list = append(list, map[rune]telemetry.Outcome{
+		list = append(list, map[rune]telemetry.EventOutcome{
 			'p': telemetry.Processed, 'f': telemetry.Failed, 'd': telemetry.Duplicate,
 		}[c])
 	}

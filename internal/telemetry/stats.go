@@ -57,7 +57,7 @@ func (s *Stats) Health() Health {
 	return s.tally.Health()
 }
 
-func (s *Stats) settle(o Outcome, took time.Duration) {
+func (s *Stats) settle(o EventOutcome, took time.Duration) {
 	s.mu.Lock()
 	s.tally = s.tally.Settle(o, took, s.now())
 	change, rate := s.alarm.Observe(o), s.alarm.Rate()

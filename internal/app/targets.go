@@ -93,7 +93,7 @@ func whyNoMatch(c *config.Config, pattern string) string {
 	_, preset := provider.Get(source)
 	switch {
 	case c.Sources[source] != nil:
-		return fmt.Sprintf("the events of source %s are %s, and %s is none of them", source, strings.Join(c.Sources[source].Events, ", "), typ)
+		return fmt.Sprintf("the events of source %s are %s, which do not include %s", source, strings.Join(c.Sources[source].Events, ", "), typ)
 	case strings.Contains(source, "*"):
 		return fmt.Sprintf("no event matches %s", pattern)
 	case preset:

@@ -64,8 +64,8 @@ destinations:
 		"strpe/invoice/paid":   {fault: "there is no source strpe; did you mean stripe?"},
 		"stripe/invoice/paid":  {fault: "there is no source stripe; add it with its preset"},
 		"qqqqqqqq/*":           {fault: "no preset of that name"},
-		"shop/refund/made":     {fault: "the events of source shop are order.*, and refund.made is none of them"},
-		"lost":                 {fault: "refund.* is none of them; there is no source github; add it with its preset"},
+		"shop/refund/made":     {fault: "the events of source shop are order.*, which do not include refund.made"},
+		"lost":                 {fault: "which do not include refund.*; there is no source github; add it with its preset"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.ElementsMatch(t, want.sources, got[name].Sources)

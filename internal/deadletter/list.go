@@ -168,7 +168,7 @@ func cursorSum(f event.Filter, token []byte) []byte {
 }
 
 // ErrCursor says that a cursor does not come from a page of this list.
-var ErrCursor = errors.New("this is no cursor of this list; begin without one")
+var ErrCursor = errors.New("the cursor is not from this list; begin without a cursor")
 
 // listed reads one page of Temporal's list, and the token of the next. Some of its letters may have
 // been replayed since. known collects the IDs seen so far.

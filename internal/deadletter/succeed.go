@@ -61,7 +61,7 @@ func (s *Store) start(ctx context.Context, e event.Event, next successor) (strin
 }
 
 // ErrTooLate says that an event has a later run: somebody else was faster.
-var ErrTooLate = errors.New("the event is no dead letter any more")
+var ErrTooLate = errors.New("the event is no longer a dead letter")
 
 // successorAttributes are the successor's search attributes. Reason and route come from the run
 // that it replaces, so the namespace has these attributes.

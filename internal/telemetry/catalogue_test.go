@@ -159,8 +159,8 @@ func TestPromtoolFindsNoFaultInTheNames(t *testing.T) {
 func TestTheDocsAndTheDashboardAreMadeFromTheCatalogue(t *testing.T) {
 	dashboard, err := telemetry.Dashboard()
 	require.NoError(t, err)
-	docs := "# Metrics\n\nWhat `/metrics` of the admin listener shows of grapnel, besides the Temporal SDK's own and the\nprocess's.\n" +
-		"Labels hold configured names and words of the code only; anything else is `other`.\n\n" + telemetry.MetricsTable()
+	docs := "# Metrics\n\nThese are grapnel's own metrics at `/metrics` of the admin listener. The Temporal SDK's and the\nprocess's metrics are there too.\n" +
+		"Values of labels are configured names or words of the code; all others are counted as `other`.\n\n" + telemetry.MetricsTable()
 	for path, want := range map[string]string{
 		"../../docs/metrics.md":             docs,
 		"../../deploy/grafana/grapnel.json": string(dashboard) + "\n",

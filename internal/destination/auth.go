@@ -34,7 +34,7 @@ type OAuth2 struct {
 	ClientID string `yaml:"client_id"`
 	// ClientSecret is the secret that goes with ClientID.
 	ClientSecret secret.Secret `yaml:"client_secret"`
-	// Scopes are the permissions that are asked for the token.
+	// Scopes are the permissions that the token is to have.
 	Scopes []string `yaml:"scopes"`
 	// Params are further parameters for the token endpoint, such as audience or resource.
 	Params map[string]secret.Secret `yaml:"params"`

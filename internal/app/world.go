@@ -100,8 +100,8 @@ func (w World) Dial(ctx context.Context) (client.Client, engine.Settings, error)
 	return c, settings, nil
 }
 
-// Unreachable is the error of a command that gets no answer from Temporal. It says what to do; err
-// says why there is none.
+// Unreachable makes the error of a command that can't reach Temporal. It says what to do. err is
+// the cause; it may be nil if no Temporal is configured.
 func Unreachable(s engine.Settings, err error) error {
 	if !s.Configured() {
 		return fmt.Errorf("no Temporal runs here: start '%s', or set TEMPORAL_ADDRESS", program.Command("up"))

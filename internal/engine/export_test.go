@@ -15,7 +15,7 @@ func (o EmbeddedOptions) Beside(beside bool) EmbeddedOptions {
 	return o
 }
 
-// With adds arguments to the engine's command line, which override our own.
+// With adds arguments to the engine's command line. They override our own.
 func (o EmbeddedOptions) With(args ...string) EmbeddedOptions {
 	o.further = args
 	return o

@@ -27,14 +27,13 @@ const (
 	settingsEvents = 300
 	settingsAtOnce = 16
 	settingsIdle   = 30 * time.Second
-	settingsSteady = 400 // At 50 a second.
+	settingsSteady = 400 // events at 50 a second
 )
 
-// TestWhatEachSettingCosts prints what an event costs the embedded engine, and what it
-// costs when nothing happens, with each of its settings changed alone, against the engine
-// as it is; a second such engine tells how far the figures can be believed.
-// GRAPNEL_SETTINGS is how many rounds, and GRAPNEL_SETTINGS_CASE a part of the names of those
-// to measure; docs/performance.md has what it printed.
+// TestWhatEachSettingCosts measures the cost of an event, and of idling, for embedded engines that
+// differ from ours in one setting each. The control is the engine as it is; a second one of these
+// shows how much the figures vary. GRAPNEL_SETTINGS is the number of rounds. GRAPNEL_SETTINGS_CASE
+// selects the cases whose names contain it. docs/performance.md has a result.
 func TestWhatEachSettingCosts(t *testing.T) {
 	rounds, _ := strconv.Atoi(os.Getenv("GRAPNEL_SETTINGS"))
 	if rounds < 1 || runtime.GOOS != "linux" {
@@ -71,11 +70,11 @@ func TestWhatEachSettingCosts(t *testing.T) {
 		c.start(t)
 	}
 	for round := range rounds + 1 {
-		for i := range cases { // Each has each place in turn.
+		for i := range cases { // The order moves on by one in each round.
 			c := cases[(i+round)%len(cases)]
 			cpu, written := c.load(t, round)
 			took := c.steady(t, round)
-			if round > 0 { // The first warms up.
+			if round > 0 { // The first round only warms up.
 				c.cpu, c.written, c.took = append(c.cpu, cpu), append(c.written, written), append(c.took, took...)
 			}
 		}
@@ -114,14 +113,14 @@ type settingsCase struct {
 
 	pid          int
 	client       client.Client
-	cpu, written []float64       // Of an event: milliseconds, kilobytes.
-	took         []time.Duration // From a start to its last activity, at 50 a second.
+	cpu, written []float64       // Per event and round: milliseconds, kilobytes.
+	took         []time.Duration // Per event at 50 a second: from the start to the last activity.
 	handled      sync.Map        // The time of the last activity, by workflow ID.
 	idle         time.Duration
 }
 
-// start runs the engine and a worker that handles an event as grapnel does: the first task
-// comes with the answer of the start, and two local activities are all of it.
+// start runs the engine and a worker that handles an event as grapnel does: an eager start, and two
+// local activities in the first workflow task.
 func (c *settingsCase) start(t *testing.T) {
 	o := options(t)
 	o.Stock, o.KeepIndexes = c.stock, c.indexes
@@ -145,8 +144,8 @@ func (c *settingsCase) start(t *testing.T) {
 	t.Cleanup(w.Stop)
 }
 
-// load handles a round's events and gives what each cost the engine: CPU in milliseconds
-// and kilobytes written, its visibility records and what else it does later included.
+// load handles a round's events and returns what each cost the engine: CPU in milliseconds and
+// kilobytes written, including the visibility records that it writes later.
 func (c *settingsCase) load(t *testing.T, round int) (cpu, written float64) {
 	cpuBefore, writtenBefore := engineCPU(t, c.pid), engineWritten(t, c.pid)
 	numbers := make(chan int)
@@ -163,12 +162,12 @@ func (c *settingsCase) load(t *testing.T, round int) (cpu, written float64) {
 	}
 	close(numbers)
 	workers.Wait()
-	time.Sleep(3 * time.Second) // The list's records and the queues' positions are written later.
+	time.Sleep(3 * time.Second) // Visibility records and the positions of queues are written later.
 	return float64((engineCPU(t, c.pid) - cpuBefore).Microseconds()) / 1000 / settingsEvents,
 		float64(engineWritten(t, c.pid)-writtenBefore) / 1024 / settingsEvents
 }
 
-// steady handles events at 50 a second and gives how long each took until its last activity.
+// steady handles events at 50 a second and returns how long each took until its last activity.
 func (c *settingsCase) steady(t *testing.T, round int) []time.Duration {
 	took := make([]time.Duration, settingsSteady)
 	var events sync.WaitGroup
@@ -206,7 +205,7 @@ func (c *settingsCase) event(t *testing.T, id string) {
 	}
 }
 
-// engineCPU is what a process has used so far.
+// engineCPU is the CPU time that a process has used so far.
 func engineCPU(t *testing.T, pid int) time.Duration {
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	require.NoError(t, err)

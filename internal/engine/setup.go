@@ -258,11 +258,11 @@ func Ready(ctx context.Context, s Services, namespace string) error {
 	return nil
 }
 
-// answerWithin is how long a command waits for a first word of Temporal.
+// answerWithin is how long Answers waits for Temporal.
 const answerWithin = 5 * time.Second
 
-// Answers tells, by its error, that Temporal can't be reached at all. What Temporal refuses is
-// an answer: the call that follows will tell of it.
+// Answers checks whether Temporal answers within five seconds. The error wraps ErrUnreachable. A
+// refusal is an answer too, so it is no error here; the next call will get it.
 func Answers(ctx context.Context, s Services) error {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()

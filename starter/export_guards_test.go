@@ -54,3 +54,18 @@ func TellUnnamed(peers []netip.Addr) (told []netip.Addr, last netip.Addr) {
 
 // MaxUnnamed is the bound under test.
 const MaxUnnamed = maxUnnamed
+
+// SeenEvents is the receiver's memory of events that Temporal has.
+type SeenEvents struct{ *seenEvents }
+
+// SeenSize is how many of them each half remembers.
+const SeenSize = seenSize
+
+// NewSeenEvents makes an empty memory with a clock.
+func NewSeenEvents(now func() time.Time) SeenEvents { return SeenEvents{newSeenEvents(now)} }
+
+func (s SeenEvents) Note(id, digest string) (known, often bool) { return s.note(id, digest) }
+func (s SeenEvents) Add(id, digest string)                      { s.add(id, digest) }
+func (s SeenEvents) Revive(id string, every time.Duration) bool { return s.revive(id, every) }
+func (s SeenEvents) Unrevive(id string)                         { s.unrevive(id) }
+func (s SeenEvents) Len() int                                   { return len(s.recent) + len(s.older) }

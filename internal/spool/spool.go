@@ -259,6 +259,9 @@ func lockPath(dir string) string { return filepath.Join(dir, "lock") }
 // flock locks the open file, or closes it and returns an error.
 func flock(f *os.File, dir string) (*os.File, error) {
 	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	for errors.Is(err, syscall.EINTR) { // As network file systems may answer.
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	}
 	if err == nil {
 		return f, nil
 	}

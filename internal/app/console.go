@@ -45,6 +45,7 @@ func (p *process) console(w *watch, log *eventlog.Log, store *deadletter.Store, 
 	return console.New(console.Options{
 		Series: p.observer.flow.Series(), Events: log,
 		Fleet: fleet.New(fleet.Options{Address: func() string { return w.file.inForce().Console.Prometheus }}), Letters: w.counter.Last, Alerts: w.alerts,
+		OnDisk:        p.onDisk,
 		Sources:       func() []console.Source { return p.sourceStates(w.file, at.receiver) },
 		Destinations:  func() []console.Destination { return p.pageDestinations(w.file.inForce()) },
 		Configuration: func(ctx context.Context) console.Configuration { return p.configurationState(ctx, w.file, at.ready) },
@@ -55,6 +56,14 @@ func (p *process) console(w *watch, log *eventlog.Log, store *deadletter.Store, 
 		Sessions: console.NewSessions(p.env.AdminToken.Reveal(), p.env.AdminReadToken.Reveal(), nil),
 		Log:      p.log.Named("page"),
 	})
+}
+
+// onDisk returns how many events wait on this process's disk.
+func (p *process) onDisk() int {
+	if p.spool == nil {
+		return 0
+	}
+	return p.spool.Stats().Depth
 }
 
 // sourceStates returns the sources as the page shows them.

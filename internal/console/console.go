@@ -46,6 +46,8 @@ type Options struct {
 	// Letters returns the latest count of open dead letters.
 	Letters func() eventlog.Census
 	Alerts  *alert.Watch
+	// OnDisk returns how many events wait on this process's disk; nil if it has no disk queue.
+	OnDisk func() int
 	// Sources, Destinations and Configuration are called for each page.
 	Sources       func() []Source
 	Destinations  func() []Destination

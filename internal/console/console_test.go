@@ -382,9 +382,13 @@ func TestAllIsWellOnlyWhereNothingWaits(t *testing.T) {
 	quiet.Letters = func() eventlog.Census { return eventlog.Census{At: noon, Fault: "no connection"} }
 	require.NotContains(t, well(), "All is well")
 	quiet.Letters = func() eventlog.Census { return eventlog.Census{At: noon} }
-	quiet.Series.Level(series.Spool, 3)
+	waiting := 3
+	quiet.OnDisk = func() int { return waiting }
 	require.Contains(t, well(), "3 events wait on disk")
-	quiet.Series = series.New(fixed)
+	waiting = 1
+	require.Contains(t, well(), "1 event waits on disk")
+	waiting = 0
+	require.Contains(t, well(), "All is well.", "at once, whatever the minutes before were like")
 	quiet.Sources = func() []console.Source { return []console.Source{{Name: "zoom", Paused: noon.Add(-time.Hour)}} }
 	require.Contains(t, well(), "Source zoom has been paused for 1h.")
 	require.NotContains(t, well(), "All is well")

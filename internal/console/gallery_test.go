@@ -313,6 +313,7 @@ func (c *company) options(t *testing.T) console.Options {
 			}
 			return all
 		},
+		OnDisk:       func() int { return 1204 },
 		Destinations: c.destinations,
 		Configuration: func(context.Context) console.Configuration {
 			return console.Configuration{

@@ -1,11 +1,9 @@
 package console
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/grapnel/grapnel/internal/alert"
-	"github.com/grapnel/grapnel/internal/telemetry/series"
 )
 
 // note is a trouble that no alert reports.
@@ -30,7 +28,11 @@ func (c *Console) notes(on []alert.Alert) []note {
 		}
 	}
 	if n := c.onDisk(); n > 0 && !alerted("", alert.SpoolStuck, alert.SpoolNearlyFull) {
-		all = append(all, note{fmt.Sprintf("%s events wait on disk for Temporal.", numberText(n)), "", "/configuration", "Look at the parts"})
+		text := "1 event waits on disk for Temporal."
+		if n > 1 {
+			text = numberOf(n) + " events wait on disk for Temporal."
+		}
+		all = append(all, note{text, "", "/configuration", "Look at the parts"})
 	}
 	return all
 }
@@ -79,8 +81,10 @@ func (c *Console) destinationNotes(alerted func(subject string, rules ...string)
 	return all
 }
 
-// onDisk is how many events wait on disk, the larger of the last two minutes.
-func (c *Console) onDisk() float64 {
-	spool := c.Series.ByMinute(series.Spool, 2)
-	return max(spool[0].Value, spool[1].Value)
+// onDisk is how many events wait on this process's disk now.
+func (c *Console) onDisk() int {
+	if c.OnDisk == nil {
+		return 0
+	}
+	return c.OnDisk()
 }

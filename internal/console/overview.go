@@ -166,7 +166,7 @@ func (c *Console) ages(d *overviewData, from figures, minutes int) {
 		answer.columns = append(answer.columns, column{clockText(p.Time, c.Now()) + ": " + text, during("/events", p.Time, p.Time.Add(step))})
 	}
 	d.Answer = answer.plot().span(half, c.Now())
-	if d.Spool = c.onDisk(); d.Whose.All {
+	if d.Spool = float64(c.onDisk()); d.Whose.All {
 		d.Spool = latestValue(from.ByMinute(series.Spool, minutes))
 	}
 }

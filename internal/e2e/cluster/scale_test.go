@@ -82,7 +82,7 @@ func TestSettings(t *testing.T) {
 	var shapes []shape
 	for _, s := range []struct{ name, text string }{{"Temporal's own", eager}, {"the file's", string(ours)}, {"the file's and fewer visibility polls", string(ours) + batch}} {
 		file := filepath.Join(t.TempDir(), "dynamicconfig.yaml")
-		require.NoError(t, os.WriteFile(file, []byte(s.text), 0o644)) //nolint:gosec // A container reads it as a user of its own.
+		require.NoError(t, os.WriteFile(file, []byte(s.text), 0o644))
 		shapes = append(shapes, shape{name: s.name, services: away(), dynamic: file})
 	}
 	c.rounds(shapes, events, "settings.txt")

@@ -243,6 +243,13 @@ func (c *cluster) recovered(l *load) {
 	})
 	l.rest(true)
 	defer l.rest(false)
+	c.handled(l)
+}
+
+// handled waits until everything that was acknowledged is handled, for as long as there is
+// progress.
+func (c *cluster) handled(l *load) {
+	c.t.Helper()
 	for left := c.unhandled(l); left > 0; {
 		before := left
 		c.eventually("more of what was acknowledged is handled", func() bool {
@@ -271,6 +278,7 @@ func (c *cluster) unhandled(l *load) int {
 // the load of it.
 func (c *cluster) account(l *load, report *report) {
 	c.t.Helper()
+	c.handled(l) // The last events were sent a moment ago.
 	got := c.delivered("load")
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -20,14 +20,18 @@ func Name() string {
 	return nameOf(os.Args[0])
 }
 
-// nameOf reads the name from the path of the binary. A test's binary has none of its own.
+// nameOf reads the name from the path of the binary. A test's binary has none of its own. A
+// name that a shell would not take for one word can't stand in a hint, and the command line
+// would take its first word for the whole.
 func nameOf(path string) string {
 	name := strings.TrimSuffix(filepath.Base(path), ".exe")
-	if name == "." || name == string(filepath.Separator) || strings.HasSuffix(name, ".test") {
+	if !word.MatchString(name) || strings.HasSuffix(name, ".test") {
 		return stock
 	}
 	return name
 }
+
+var word = regexp.MustCompile(`^[\pL\pN_][\pL\pN_.+@-]*$`)
 
 // Command is a command of the program as people type it: Command("send zoom") is
 // "grapnel send zoom".

@@ -12,6 +12,7 @@ func TestTheNameIsThatOfTheBinary(t *testing.T) {
 	for path, want := range map[string]string{
 		"grapnel": "grapnel", "/usr/local/bin/shop": "shop", "./bin/my-hooks": "my-hooks", "shop.exe": "shop",
 		"/tmp/go-build/cli.test": "grapnel", "": "grapnel", "/": "grapnel",
+		"./my shop": "grapnel", "-sh": "grapnel", "./it's": "grapnel", "/opt/a b/läden": "läden", "shop-1.2_x": "shop-1.2_x",
 	} {
 		t.Run(path, func(t *testing.T) { require.Equal(t, want, program.NameOf(path)) })
 	}

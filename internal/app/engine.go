@@ -74,10 +74,15 @@ func (w World) SetUp(ctx context.Context, update, allowShorter bool) (engine.Rep
 		return engine.Report{}, err
 	}
 	defer p.client.Close()
-	return engine.Setup(ctx, p.client, engine.SetupOptions{
+	report, err := engine.Setup(ctx, p.client, engine.SetupOptions{
 		Namespace: p.settings.Namespace, Retention: p.config.Retention,
-		Update: update || allowShorter, AllowShorter: allowShorter, Logger: telemetry.NewSlog(p.log),
+		Update: update || allowShorter, AllowShorter: allowShorter,
+		Logger: telemetry.NewSlog(p.log).With("address", p.settings.Address),
 	})
+	if errors.Is(err, engine.ErrUnreachable) {
+		err = Unreachable(p.settings, err)
+	}
+	return report, err
 }
 
 // setup does the same at the start of a process, and waits while Temporal is away. If it lacks a

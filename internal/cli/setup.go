@@ -20,11 +20,13 @@ A namespace that is there may have other users, so its retention stays unless --
 is given. A set-up that fails has changed nothing that was there.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			report, err := p.SetUp(c.Context(), update, shorter)
-			if asJSON {
+			switch {
+			case len(report.Steps) == 0: // Temporal was not reached; the error says so.
+			case asJSON:
 				if err := json.NewEncoder(p.Stdout).Encode(report); err != nil {
 					return fmt.Errorf("write the report: %w", err)
 				}
-			} else if len(report.Steps) > 0 {
+			default:
 				_, _ = fmt.Fprintln(p.Stdout, report)
 			}
 			return err

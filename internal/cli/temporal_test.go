@@ -31,7 +31,7 @@ func TestEveryCommandThatNeedsTemporalSaysHowToGetIt(t *testing.T) {
 		"ops list", "ops show x", "ops pause x", "ops resume x", "ops cancel x",
 		"events list", "events show " + id, "events tail", "route --event " + id, "meetings", "meetings x",
 		"pause", "pause source zoom", "resume source zoom", "sweep list", "sweep remove x", "sweep github --repo a/b --hook 1 --every 1h",
-		"setup", "starter", "worker", "env", "temporal workflow list",
+		"setup", "setup --json", "starter", "worker", "env", "temporal workflow list",
 	} {
 		t.Run(command, func(t *testing.T) {
 			none := append(file(t, zoomOnly), "GRAPNEL_DATA_DIR="+t.TempDir())

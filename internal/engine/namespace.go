@@ -46,6 +46,9 @@ func (r *setupRun) describe(ctx context.Context) (found *workflowservice.Describ
 			&workflowservice.DescribeNamespaceRequest{Namespace: r.options.Namespace})
 		return err
 	})
+	if isTransient(err) {
+		err = fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
 	return found, err
 }
 

@@ -65,7 +65,8 @@ type SetupOptions struct {
 // options allow it, and as its last step, so that a set-up that fails has not changed it. It is
 // safe to repeat, and to run many times at once. While Temporal does not answer, Setup waits until
 // ctx ends, or for two minutes if ctx has no deadline. The report is valid even if the error is not
-// nil. The error wraps ErrIncomplete if a step was not permitted or failed.
+// nil. The error wraps ErrIncomplete if a step was not permitted or failed, and ErrUnreachable if
+// Temporal did not answer in all that time.
 func Setup(ctx context.Context, s Services, o SetupOptions) (Report, error) {
 	if o.Namespace == "" {
 		o.Namespace = DefaultNamespace
@@ -87,7 +88,7 @@ func Setup(ctx context.Context, s Services, o SetupOptions) (Report, error) {
 		ctx, cancel = context.WithTimeout(ctx, setupTimeout)
 		defer cancel()
 	}
-	r := &setupRun{services: s, options: o}
+	r := &setupRun{services: s, options: o, report: Report{Namespace: o.Namespace}}
 	err := r.run(ctx)
 	if err == nil && !r.report.Complete() {
 		err = fmt.Errorf("%w: namespace %s:\n%s", ErrIncomplete, o.Namespace, r.report)
@@ -345,6 +346,8 @@ func (s Step) String() string {
 
 // Report tells what Setup did, step by step, in order.
 type Report struct {
+	// Namespace is the one that was set up.
+	Namespace string `json:"Namespace"`
 	// Steps are in the order in which they were done.
 	Steps []Step
 }

@@ -48,6 +48,17 @@ func addAttributes(t *testing.T, s engine.Services, namespace string, attributes
 	require.NoError(t, err)
 }
 
+func TestSetupSaysThatTemporalDidNotAnswer(t *testing.T) {
+	c, err := engine.Dial(engine.Settings{Address: "127.0.0.1:1", Namespace: "default"}, engine.DialOptions{})
+	require.NoError(t, err)
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	report, err := engine.Setup(ctx, c, engine.SetupOptions{})
+	require.ErrorIs(t, err, engine.ErrUnreachable)
+	require.Empty(t, report.Steps)
+}
+
 func TestSetupMakesWhatIsMissing(t *testing.T) {
 	server := enginetest.Shared(t)
 	o := engine.SetupOptions{Namespace: "made"}
@@ -55,6 +66,7 @@ func TestSetupMakesWhatIsMissing(t *testing.T) {
 
 	report, err := engine.Setup(within(t), server.Client, o)
 	require.NoError(t, err)
+	require.Equal(t, "made", report.Namespace)
 	require.Equal(t, map[string]engine.StepOutcome{
 		"namespace made": engine.Made, "search attribute EventSource": engine.Made,
 		"search attribute EventSubject": engine.Made, "search attribute EventTime": engine.Made,

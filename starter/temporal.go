@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -257,8 +258,9 @@ func (s *intake) revive(ctx context.Context, id, run string, task int64) (Accept
 // forgotten costs one call more, and an event that it remembers is looked up in Temporal before
 // it is called a duplicate, unless it is repeated so often that looking it up would do harm.
 type seenEvents struct {
-	mu  sync.Mutex
-	now func() time.Time
+	mu    sync.Mutex
+	now   func() time.Time
+	began time.Time
 	// When recent is full, it becomes the older half, and what the older half held and nobody
 	// asked for again is forgotten. Two maps without pointers take less than half of the memory
 	// of a linked list, and the garbage collector does not look into them.
@@ -278,9 +280,10 @@ func keyOf(text string) (k seenKey) {
 type sighting struct {
 	digest  seenKey
 	repeats int32
-	// Both are Unix times in nanoseconds: when the minute began in which repeats are
-	// counted, and when the dead letter was last replayed by a request.
-	since, revived int64
+	// Both are times since the process began, which a clock that is set back does not touch:
+	// when the minute began in which repeats are counted, and when the dead letter was last
+	// replayed by a request.
+	since, revived time.Duration
 }
 
 const (
@@ -293,8 +296,14 @@ const (
 )
 
 func newSeenEvents(now func() time.Time) *seenEvents {
-	return &seenEvents{now: now, recent: map[seenKey]sighting{}, older: map[seenKey]sighting{}}
+	return &seenEvents{now: now, began: now(), recent: map[seenKey]sighting{}, older: map[seenKey]sighting{}}
 }
+
+// neverRevived is the time of a replay that was not made: long before the process began.
+const neverRevived = time.Duration(math.MinInt64 / 2)
+
+// elapsed gives the time since the process began.
+func (s *seenEvents) elapsed() time.Duration { return s.now().Sub(s.began) }
 
 // get finds an event that is remembered.
 func (s *seenEvents) get(k seenKey) (g sighting, ok bool) {
@@ -323,7 +332,7 @@ func (s *seenEvents) note(id, digest string) (known, often bool) {
 	if !ok {
 		return false, false
 	}
-	if now := s.now().UnixNano(); now-g.since >= int64(time.Minute) {
+	if now := s.elapsed(); now-g.since >= time.Minute {
 		g.since, g.repeats = now, 0
 	}
 	g.repeats++
@@ -337,7 +346,7 @@ func (s *seenEvents) add(id, digest string) {
 	defer s.mu.Unlock()
 	k := keyOf(id)
 	if _, ok := s.get(k); !ok {
-		s.put(k, sighting{digest: keyOf(digest), since: s.now().UnixNano()})
+		s.put(k, sighting{digest: keyOf(digest), since: s.elapsed(), revived: neverRevived})
 	}
 }
 
@@ -346,12 +355,12 @@ func (s *seenEvents) add(id, digest string) {
 func (s *seenEvents) revive(id string, every time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k, now := keyOf(id), s.now().UnixNano()
+	k, now := keyOf(id), s.elapsed()
 	g, ok := s.get(k)
 	switch {
 	case !ok:
 		return true
-	case now-g.revived < int64(every):
+	case now-g.revived < every:
 		return false
 	}
 	g.revived = now
@@ -365,7 +374,7 @@ func (s *seenEvents) unrevive(id string) {
 	defer s.mu.Unlock()
 	k := keyOf(id)
 	if g, ok := s.get(k); ok {
-		g.revived = 0
+		g.revived = neverRevived
 		s.put(k, g)
 	}
 }

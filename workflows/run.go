@@ -3,6 +3,7 @@ package workflows
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/converter"
@@ -250,7 +251,7 @@ func (r *run) wait(ctx workflow.Context, p *event.Pending) bool {
 		d = max(d, 5*time.Minute)
 	}
 	summary := event.Clean(p.Reason, maxSummary)
-	workflow.SetCurrentDetails(ctx, summary)
+	showWait(ctx, summary)
 	renewed, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
 		Timeout: d, TimerOptions: workflow.TimerOptions{Summary: summary},
 	}, func() bool { return r.renew })
@@ -269,10 +270,18 @@ func retryDelay(ctx workflow.Context, t event.Task, err error) {
 	until := workflow.Now(ctx).Add(d).UTC().Format(time.DateTime)
 	summary := event.Clean(fmt.Sprintf("%s goes on at %s, attempt %d of %d failed: %s",
 		t.Route.Name, until, t.Before, t.Route.Retry.Attempts, innermostMessage(err)), maxSummary)
-	workflow.SetCurrentDetails(ctx, summary)
+	showWait(ctx, summary)
 	// A timer fails only when its context is cancelled, and then the activity that follows ends
 	// too.
 	_ = workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{Summary: summary}).Get(ctx, nil)
+}
+
+// showWait shows in the Web UI what a run waits for. The Web UI takes it for Markdown, and a
+// destination, or a sender, may have written some of it.
+func showWait(ctx workflow.Context, text string) {
+	var b strings.Builder
+	event.WriteMarkdown(&b, text)
+	workflow.SetCurrentDetails(ctx, b.String())
 }
 
 // maxSummary is the most characters of a summary. Temporal takes at most 400 bytes.

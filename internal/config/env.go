@@ -42,7 +42,8 @@ type Env struct {
 	// DataDir is the directory of the spool and of the embedded engine's database; empty if there
 	// is none.
 	DataDir string
-	// TemporalPort is the port of the embedded engine; 0 takes a free one.
+	// TemporalPort is the port of the embedded engine; 0 takes that of its last run, at first the
+	// usual one or, where that is taken, any.
 	TemporalPort int
 	// TaskQueue is the Temporal task queue to which the receiver starts events and which the
 	// worker polls.

@@ -26,8 +26,8 @@ type contentForms struct {
 	// keep lists parts that must not hold the literal next to them: the one after the part where
 	// boundaries are found from the left, else the one before it.
 	keep []forbiddenLiteral
-	// printable: every text but the body is printable ASCII, so that none can hold the padding of
-	// a hash.
+	// printable: every text but the body is visible ASCII (see isPrintable), so that none can hold
+	// the padding of a hash.
 	printable bool
 	// noChallenge: the body is not one that an unsigned handshake would sign.
 	noChallenge bool
@@ -335,7 +335,7 @@ func isURL(s string) bool {
 	return (strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://")) && isPrintable(s)
 }
 
-// isPrintable tells whether a text holds only printable ASCII.
+// isPrintable tells whether a text holds only visible ASCII: no spaces, no control characters.
 func isPrintable(s string) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] >= 0x7f {

@@ -22,7 +22,8 @@ import (
 //	param:name           a value the source's owner gave
 //
 // place#path reads the text of a place as JSON. A | B takes the first that is there. A + B joins
-// those that are there with a dot. A & B joins both with nothing between, and needs both.
+// those that are there with a dot. A & B joins them with nothing between, and needs all of them.
+// Each may be repeated, as in A + B + C.
 type Source = string
 
 type placeKind uint8

@@ -1,6 +1,6 @@
-// Package bench measures what an event costs, as ratios taken in one run against
-// one engine: the machine's own speed and noise cancel out. It knows neither
-// receiver nor worker; a Plant runs them.
+// Package bench measures what an event costs, as ratios of measurements of one run, so that the
+// machine's own speed and noise cancel out. It knows neither receiver nor worker: a Plant runs
+// them.
 package bench
 
 import (
@@ -17,10 +17,11 @@ import (
 
 // Plant runs what is measured.
 type Plant interface {
-	// Client makes a client of the engine; the caller closes it.
+	// Client makes a client of Temporal; the caller closes it.
 	Client(o ...grpc.DialOption) (client.Client, error)
-	// Stock makes a client of the engine that bare starts and the textbook design are
-	// measured on: one beside ours that runs as the Temporal CLI runs it, else the same.
+	// Stock makes a client of the Temporal on which bare starts and the textbook design are
+	// measured: a second embedded engine that runs as the Temporal CLI runs it, or the
+	// configured Temporal.
 	Stock(o ...grpc.DialOption) (client.Client, error)
 	// Start runs receiver and worker as Setup says.
 	Start(ctx context.Context, s Setup) (*Running, error)
@@ -34,13 +35,13 @@ type Setup struct {
 	Split bool
 	// Spool gives the receiver a disk queue in a new directory, and drains it.
 	Spool bool
-	// Idle leaves the engine out: each start succeeds at once, and no worker runs.
+	// Idle leaves Temporal out: each start succeeds at once, and no worker runs.
 	Idle bool
 	// Handle is the handler of all events; nil where they are delivered.
 	Handle func(body []byte) error
 	// Deliver is the URL of an HTTP destination that takes all events; empty for none.
 	Deliver string
-	// Calls counts the calls to the engine.
+	// Calls counts the calls of Temporal.
 	Calls *Calls
 }
 
@@ -65,11 +66,11 @@ type Options struct {
 	Events int
 	// Only names the measurements to make; none means all. See Names.
 	Only []string
-	// EnginePID is the engine's process, where it is our own; else zero.
+	// EnginePID is the process of the embedded engine; zero if another Temporal is configured.
 	EnginePID int
-	// StockPID is the process of the stock engine beside it; else zero.
+	// StockPID is the process of the stock engine beside it; zero without one.
 	StockPID int
-	// EngineDir holds the engine's database, where it is our own.
+	// EngineDir holds the database of the embedded engine; empty without one.
 	EngineDir string
 	// Progress hears what is being measured.
 	Progress io.Writer
@@ -82,7 +83,7 @@ type bench struct {
 	stock  client.Client
 	report *Report
 	serial int
-	// syncs count those of the engines, by process.
+	// syncs count the syncs of the embedded engines, by process.
 	syncs map[int]*syncCounter
 }
 

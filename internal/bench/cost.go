@@ -71,8 +71,8 @@ func (b *bench) cost(ctx context.Context, addr string) (Cost, error) {
 	}, nil
 }
 
-// bytes measures how much the engine's files grow with each event. What SQLite
-// still has in its write-ahead log is part of it.
+// bytes measures how much the files of the embedded engine grow with each event, SQLite's
+// write-ahead log included.
 func (b *bench) bytes(ctx context.Context) error {
 	if b.EngineDir == "" {
 		return nil
@@ -122,7 +122,7 @@ func memory(pid int) (all, program int64) {
 	return of("VmRSS") << 10, of("RssFile") << 10
 }
 
-// usage is what this process and an engine have used so far.
+// usage is what this process and an embedded engine have used so far.
 type usage struct {
 	here, engine    time.Duration
 	written, writes int64
@@ -163,7 +163,7 @@ func (m *machine) used() (sum time.Duration) {
 	return sum
 }
 
-// others is the part of the processors that went to neither us nor the engines.
+// others is the part of the processors that neither this process nor the embedded engines used.
 func (m *machine) others() float64 {
 	busy, total := processors()
 	if total <= m.total {

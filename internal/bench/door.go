@@ -76,7 +76,7 @@ const (
 	burstFactor = 10
 )
 
-// bursts measures what the door accepts of many events at once.
+// bursts measures how fast the receiver accepts many events at once.
 func (b *bench) bursts(ctx context.Context) error {
 	for round := range b.Rounds {
 		if err := b.burst(ctx, true, b.Events*burstFactor, &b.report.Burst); err != nil {
@@ -262,8 +262,8 @@ func (b *bench) firstTask(ctx context.Context, id, run string) (int64, error) {
 	return 0, fmt.Errorf("dead letter %s has ended no task", id)
 }
 
-// hang stops the engine as a frozen machine would, sends events meanwhile, and
-// lets it go on. An engine that is not our own is left in peace.
+// hang stops the embedded engine as a frozen machine would, sends events meanwhile, and lets it go
+// on. A configured Temporal is never stopped.
 func (b *bench) hang(ctx context.Context) error {
 	if b.EnginePID == 0 {
 		return nil

@@ -117,7 +117,7 @@ func (b *batch) latencies() []time.Duration {
 	return took
 }
 
-// sendResult is how a batch was taken at the door.
+// sendResult is how the receiver answered a batch.
 type sendResult struct {
 	accepted, queued, refused int
 	took                      time.Duration
@@ -240,9 +240,8 @@ func (b *batch) await(ctx context.Context) error {
 	}
 }
 
-// Calls counts the calls to the engine that carry an event: a poll when it brings
-// a task, every start and every answer to a task. Heartbeats, lookups and polls
-// that bring nothing are left out.
+// Calls counts the calls of Temporal that carry an event: each poll that brings a task, each start
+// and each answer to a task. Heartbeats, lookups and polls that bring nothing are left out.
 type Calls struct{ n atomic.Int64 }
 
 // Count is the number so far.

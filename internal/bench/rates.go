@@ -19,10 +19,10 @@ import (
 	"github.com/grapnel/grapnel/internal/payload"
 )
 
-// connections is how many senders there are: enough to keep a small engine busy.
+// connections is how many senders there are: enough to keep a small Temporal busy.
 const connections = 16
 
-// rates measures what the engine takes bare, and what each design handles of it.
+// rates measures how many bare starts Temporal takes, and how many events each design handles.
 func (b *bench) rates(ctx context.Context) error {
 	measures := []struct {
 		into *Series
@@ -49,16 +49,16 @@ func (b *bench) rates(ctx context.Context) error {
 	return nil
 }
 
-// Bounds of settle: an engine is at rest that uses less than this part of a
-// processor over a look.
+// Bounds of settle: the engine is idle if it uses less than one part in restShare of a processor
+// over restLook.
 const (
 	restLook  = 500 * time.Millisecond
 	restShare = 10
 	restMost  = 20 * time.Second
 )
 
-// settle waits until our own engine has done what the measurement before left
-// behind, which the next one would pay for. It gives up after a while.
+// settle waits until the embedded engine has done the work that the measurement before has left to
+// it, so that the next one does not pay for that. It gives up after a while.
 func (b *bench) settle(ctx context.Context) {
 	if b.EnginePID == 0 {
 		return
@@ -85,8 +85,8 @@ func (b *bench) bare(ctx context.Context) (float64, error) {
 	return s.perSecond(), err
 }
 
-// textbook handles events by a workflow with one activity, without a receiver:
-// the design, not its door, is what is compared.
+// textbook handles events by a workflow with one activity. It has no receiver, because only the
+// design of the handling is compared.
 func (b *bench) textbook(ctx context.Context) (float64, error) {
 	events, calls := newBatch(max(b.Events/2, 1), b.Secret), &Calls{}
 	c, err := b.Plant.Stock(calls.Option())
@@ -200,7 +200,7 @@ func historyLength(ctx context.Context, c client.Client, id string) (int64, erro
 	return d.GetWorkflowExecutionInfo().GetHistoryLength(), nil
 }
 
-// describeEngine asks what engine it is.
+// describeEngine asks Temporal for its version and its database.
 func (b *bench) describeEngine(ctx context.Context) error {
 	info, err := b.client.WorkflowService().GetClusterInfo(ctx, &workflowservice.GetClusterInfoRequest{})
 	if err != nil {
@@ -215,8 +215,8 @@ func (b *bench) describeEngine(ctx context.Context) error {
 	return nil
 }
 
-// clean ends the workflows that bare starts left open, where the engine outlives
-// the bench. It is best effort: they are told by their type.
+// clean ends the workflows that bare starts left open in a configured Temporal, which outlives the
+// bench. It finds them by their type. An error is only told.
 func (b *bench) clean(ctx context.Context) {
 	if b.EnginePID != 0 {
 		return
@@ -291,11 +291,11 @@ func startAll(ctx context.Context, c client.Client, b *batch, o client.StartWork
 	return &result, fault
 }
 
-// startPatience is how long a start is tried again that the engine refuses.
+// startPatience is how long a start that Temporal refuses is tried again.
 const startPatience = 30 * time.Second
 
-// startUntilTaken starts a workflow as a sender would, again and again: an engine with too
-// much to do refuses now and then, and what that costs counts.
+// startUntilTaken starts a workflow as a sender would, again and again: an overloaded Temporal
+// refuses starts now and then, and the time that this costs counts.
 func startUntilTaken(ctx context.Context, c client.Client, o client.StartWorkflowOptions, typ string, body []byte) error {
 	for end := time.Now().Add(startPatience); ; {
 		_, err := c.ExecuteWorkflow(ctx, o, typ, payload.Body(body))

@@ -32,7 +32,7 @@ type Report struct {
 	Split Series `json:"split"`
 	// Repeats counts events that were handled twice.
 	Repeats int `json:"repeats"`
-	// Calls to the engine and history events, for each event handled.
+	// Calls of Temporal and history events, for each event handled.
 	UpCalls       float64 `json:"upCalls"`
 	SplitCalls    float64 `json:"splitCalls"`
 	TextbookCalls float64 `json:"textbookCalls"`
@@ -71,10 +71,10 @@ type Report struct {
 	Receiver Cost `json:"receiver"`
 	// Plain is the same for a bare HTTP server of the same kind.
 	Plain Cost `json:"plain"`
-	// Hang is what the door does while the engine hangs.
+	// Hang is what the receiver does while the embedded engine hangs.
 	Hang *Hang `json:"hang,omitempty"`
-	// Bytes on the engine's disk for each event, after it is handled; zero where
-	// the engine is not our own.
+	// Bytes on the disk of the embedded engine for each event, after it is handled; zero if
+	// another Temporal is configured.
 	Bytes         int64 `json:"bytes,omitempty"`
 	TextbookBytes int64 `json:"textbookBytes,omitempty"`
 	// RSS is this process with its load generator, ProgramRSS what of it are parts of the
@@ -141,17 +141,17 @@ type Cost struct {
 	CPU    time.Duration `json:"cpu"`
 }
 
-// Hang is what happens while the engine is stopped, and after it goes on.
+// Hang is what happens while the embedded engine is stopped, and after it goes on.
 type Hang struct {
 	Answers Times `json:"answers"`
 	Refused int   `json:"refused"`
-	// Recovered is the time from the engine's return until all was handled.
+	// Recovered is the time from the moment when the engine goes on until all was handled.
 	Recovered time.Duration `json:"recovered"`
 }
 
-// Ratio is a series against another: the median of the ratios of each round where
-// both have the same rounds, as a machine and an engine get slower over a run, else
-// that of the medians. It is zero where there is nothing to divide by.
+// Ratio compares a series with another. If both have the same rounds, it is the median of the
+// ratios of each round, because machine and Temporal get slower over a run; else it is the ratio of
+// the medians. It is zero if there is nothing to divide by.
 func (s Series) Ratio(to Series) float64 {
 	if to.Median == 0 {
 		return 0
@@ -166,10 +166,10 @@ func (s Series) Ratio(to Series) float64 {
 	return rounds.Median
 }
 
-// CPU is what an event takes: Here is the processor time of this process, load
-// generator included, Engine that of the engine where it is our own, both in
-// nanoseconds; Written are the bytes that the engine writes, Writes how often, Syncs how
-// often it has the disk make them durable, empty where the system doesn't tell.
+// CPU is what an event takes. Here is the processor time of this process, load generator included,
+// and Engine that of the embedded engine, both in nanoseconds. Written is how many bytes the engine
+// writes, Writes how often, and Syncs how often it syncs them to the disk; Syncs is empty where the
+// system doesn't tell.
 type CPU struct {
 	Here    Series `json:"here"`
 	Engine  Series `json:"engine"`
@@ -232,7 +232,7 @@ func (r *Report) Print(w io.Writer) error {
 	return t.Flush() //nolint:wrapcheck // The caller's own writer.
 }
 
-// printCosts writes what an event takes of the engine and of the processors.
+// printCosts writes what an event takes of Temporal and of the processors.
 func (r *Report) printCosts(t table) {
 	t.row("\nan event costs", "calls\thistory events\tbytes on disk")
 	t.row("textbook design", "%.2f\t%d\t%d", r.TextbookCalls, r.TextbookHistory, r.TextbookBytes)

@@ -62,7 +62,7 @@ func grows(t *testing.T, count interface{ Load() int64 }, n int64) {
 }
 
 // TestStepsOfTheClock steps the clocks of receiver and worker, each by itself, while
-// nobody is killed: so no event may be handled twice. Then the engine goes away,
+// nobody is killed: so no event may be handled twice. Then Temporal goes away,
 // what waits in the spool lives through steps and through a receiver that is
 // killed and comes back with a wrong clock, and the steps go on together with kills.
 func TestStepsOfTheClock(t *testing.T) {

@@ -46,8 +46,8 @@ func TestKillAnythingOfACluster(t *testing.T) {
 }
 
 // TestKillBetweenSyncAndAnswer kills the receiver when its spool has just grown:
-// after the write, before or after the sync, mostly before the answer. Then the
-// engine comes for the first time, is killed under a load and comes again, and
+// after the write, before or after the sync, mostly before the answer. Then
+// Temporal comes for the first time, is killed under a load and comes again, and
 // the receiver and the worker live through that.
 func TestKillBetweenSyncAndAnswer(t *testing.T) {
 	s := newSystem(t)

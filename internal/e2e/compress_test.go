@@ -44,7 +44,7 @@ func prose(t *testing.T, typ string) string {
 	return strings.TrimSuffix(zoom(t, typ), "}") + `,"lines":[` + strings.TrimSuffix(b.String(), ",") + "]}"
 }
 
-// stored is the body in the first event of a run, as the engine keeps it.
+// stored is the body in the first event of a run, as Temporal keeps it.
 func (s *system) stored(t *testing.T, id, run string) *commonpb.Payload {
 	t.Helper()
 	return s.history(t, id, run)[0].GetWorkflowExecutionStartedEventAttributes().GetInput().GetPayloads()[1]

@@ -46,7 +46,7 @@ func chunked(request, body string) string {
 	return head + fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(body), body)
 }
 
-// What the door says to each kind of bad input, over a socket.
+// What the receiver answers to each kind of bad input, over a socket.
 func TestBadInputIsRefusedAtTheDoor(t *testing.T) {
 	t.Parallel()
 	source := func(name string, more ...string) string {

@@ -33,7 +33,7 @@ func heldBack(free <-chan struct{}) grpc.DialOption {
 	})
 }
 
-// The engine's answer brings the event's first task. Nobody but the call that
+// Temporal's answer brings the event's first task. Nobody but the call that
 // asked for it gets that task; were the call given up with the ack budget,
 // Temporal would wait for the task's time-out before it gave it to anybody else.
 func TestAnEventWhoseStartIsLateIsHandledInItsFirstTask(t *testing.T) {

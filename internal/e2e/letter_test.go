@@ -46,7 +46,7 @@ func (s *system) handled(t *testing.T, id string) {
 	})
 }
 
-// unlisted waits until no dead letter of an event is listed. The engine removes a
+// unlisted waits until no dead letter of an event is listed. Temporal removes a
 // run from its lists only when everything before the run's end has been worked
 // off, other removals included: on a server that tests share, each waits for
 // all, so a test that asks for this has a server of its own.

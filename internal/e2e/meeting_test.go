@@ -43,7 +43,7 @@ func newMeetings(t *testing.T, c client.Client) *meetings {
 		activities: activities.New(c, queue),
 		closing:    func() error { return nil },
 	}
-	// Closing calls the engine from within a workflow task, which no workflow may.
+	// closing calls Temporal from within a workflow task, which no workflow may.
 	w := sdkworker.New(c, queue, sdkworker.Options{DeadlockDetectionTimeout: time.Minute})
 	w.RegisterWorkflowWithOptions(func(ctx workflow.Context, start meeting.Start) (meeting.Ledger, error) {
 		start.Settle = 200 * time.Millisecond
@@ -61,8 +61,8 @@ func newMeetings(t *testing.T, c client.Client) *meetings {
 	return m
 }
 
-// handle hands an event to its handler, as ProcessEvent would: the engine may
-// hold a signal back while the run it is for closes, and the attempt runs out.
+// handle hands an event to its handler again and again, as ProcessEvent would: Temporal may hold a
+// signal back while its run closes, so that the attempt times out.
 func (m *meetings) handle(ctx context.Context, typ, body string) error {
 	e := event.Event{ID: event.IDByBody("zoom", []byte(body)), Source: "zoom", Type: typ, Received: time.Now()}
 	for _, b := range m.activities.MeetingHandlers().All() {
@@ -92,7 +92,7 @@ func (m *meetings) ended(t *testing.T, uuid string) (run string, ledger meeting.
 }
 
 // tellWhileClosing tells of a person while the first run is about to go. Only
-// then: once it has refused to close a run, the engine holds signals back until
+// then: once it has refused to close a run, Temporal holds signals back until
 // the next task has closed it. It counts the tasks that close a run, or try to.
 func (m *meetings) tellWhileClosing(t *testing.T, uuid string) *atomic.Int32 {
 	t.Helper()

@@ -181,7 +181,7 @@ func untilSlowly(t *testing.T, what string, ok func() bool) {
 	require.Eventually(t, ok, time.Hour, 500*time.Millisecond, what)
 }
 
-// bare measures how many workflows a second the engine only starts.
+// bare measures how many workflows a second Temporal starts when it does nothing else.
 func bare(t *testing.T, s *system, n int) float64 {
 	began := time.Now()
 	var all sync.WaitGroup

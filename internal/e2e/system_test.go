@@ -57,7 +57,7 @@ func TestMain(m *testing.M) {
 }
 
 // atOnce lets more tests run at once than there are processors, unless the
-// command line says how many: most of the time they wait for the engine.
+// command line says how many: most of the time they wait for Temporal.
 func atOnce() error {
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
@@ -267,7 +267,7 @@ func (s *system) post(t *testing.T, body, ts, signature string) answer {
 	})
 }
 
-// request posts a body to the door of a source.
+// request posts a body to a source.
 func (s *system) request(t *testing.T, source, body string, header map[string]string) answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/webhooks/"+source, strings.NewReader(body))

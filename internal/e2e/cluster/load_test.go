@@ -54,7 +54,7 @@ func signed(ctx context.Context, url string, body []byte, key string, at time.Ti
 	return req, nil
 }
 
-// sendTo posts a body to a door of its own.
+// sendTo posts a body to the given receiver.
 func sendTo(ctx context.Context, door string, body []byte, key string, at time.Time) sent {
 	req, err := signed(ctx, door+"/webhooks/zoom", body, key, at)
 	if err != nil {

@@ -150,7 +150,7 @@ func (c *cluster) limit(s shape, cores func(name string) float64) {
 	}
 }
 
-// starters are the doors behind the proxy.
+// starters are the receivers behind the proxy.
 func starters() []string {
 	return []string{"http://" + address + ":18081", "http://" + address + ":18082"}
 }

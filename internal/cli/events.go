@@ -157,7 +157,11 @@ func printRows(w io.Writer, rows []eventlog.Row, asJSON bool) error {
 	for _, r := range rows {
 		what := strings.TrimSpace(r.Subject)
 		if r.State == eventlog.Dead {
-			what = strings.TrimSpace(what + "  " + strings.Join(r.Routes, ", ") + ": " + r.Reason)
+			why := r.Reason
+			if len(r.Routes) > 0 {
+				why = strings.Join(r.Routes, ", ") + ": " + why
+			}
+			what = strings.TrimSpace(what + "  " + why)
 		}
 		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n",
 			shownTime(r.Started), r.State, r.ID, r.Source, event.Attribute(r.Type), event.Clean(what, 120))

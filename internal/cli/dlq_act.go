@@ -49,7 +49,7 @@ func dlqDiscardCommand(p Program) *cobra.Command {
 		Long: `Give up on the dead letters that are named or that the filters mean. They leave the list and
 no batch replays them; 'grapnel dlq show' tells of them until Temporal's retention ends
 them. Their IDs stay taken, so that a sender's repeat is a duplicate.`,
-		Example: `  grapnel dlq discard --type test.* --reason "test data"`,
+		Example: `  grapnel dlq discard --type 'test.*' --reason "test data"`,
 		Args:    cobra.ArbitraryArgs,
 		RunE:    func(c *cobra.Command, ids []string) error { return p.act(c.Context(), a, ids) },
 	}

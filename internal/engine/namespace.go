@@ -28,6 +28,8 @@ func (r *setupRun) namespace(ctx context.Context) (bool, error) {
 	case err == nil:
 		r.noteExisting(found)
 		return true, nil
+	case errors.Is(err, ErrUnreachable):
+		return false, fmt.Errorf("look up namespace %s: %w", r.options.Namespace, err)
 	case isNotFound(err):
 		return r.register(ctx)
 	case isDenied(err):
@@ -46,7 +48,7 @@ func (r *setupRun) describe(ctx context.Context) (found *workflowservice.Describ
 			&workflowservice.DescribeNamespaceRequest{Namespace: r.options.Namespace})
 		return err
 	})
-	if isTransient(err) {
+	if isTransient(err) || isOtherServer(err) {
 		err = fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	return found, err

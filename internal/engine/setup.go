@@ -199,6 +199,12 @@ func isDenied(err error) bool {
 	return errors.As(err, &denied) || errors.As(err, &unimplemented)
 }
 
+// isOtherServer tells an answer that is HTTP but not gRPC, so that no Temporal has given it. gRPC
+// makes codes of its status that Temporal gives too, and only its text tells.
+func isOtherServer(err error) bool {
+	return err != nil && (strings.Contains(err.Error(), "unexpected HTTP status code") || strings.Contains(err.Error(), "content-type"))
+}
+
 func isNotFound(err error) bool {
 	var (
 		namespace *serviceerror.NamespaceNotFound
@@ -272,7 +278,7 @@ func Answers(ctx context.Context, s Services) error {
 		unavailable *serviceerror.Unavailable
 		late        *serviceerror.DeadlineExceeded
 	)
-	if err != nil && (errors.As(err, &unavailable) || errors.As(err, &late) || ctx.Err() != nil) {
+	if err != nil && (errors.As(err, &unavailable) || errors.As(err, &late) || ctx.Err() != nil || isOtherServer(err)) {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	return nil

@@ -3,6 +3,8 @@ package engine_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
@@ -57,6 +59,27 @@ func TestSetupSaysThatTemporalDidNotAnswer(t *testing.T) {
 	report, err := engine.Setup(ctx, c, engine.SetupOptions{})
 	require.ErrorIs(t, err, engine.ErrUnreachable)
 	require.Empty(t, report.Steps)
+}
+
+func TestAServerThatIsNoTemporalIsTold(t *testing.T) {
+	for _, status := range []int{http.StatusOK, http.StatusUnauthorized, http.StatusNotFound} {
+		var h2c http.Protocols
+		h2c.SetUnencryptedHTTP2(true)
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			w.WriteHeader(status)
+		}))
+		s.Config.Protocols = &h2c
+		s.Start()
+		t.Cleanup(s.Close)
+		c, err := engine.Dial(engine.Settings{Address: s.Listener.Addr().String(), Namespace: "default"}, engine.DialOptions{})
+		require.NoError(t, err)
+		t.Cleanup(c.Close)
+		require.ErrorIs(t, engine.Answers(within(t), c), engine.ErrUnreachable, status)
+		report, err := engine.Setup(within(t), c, engine.SetupOptions{})
+		require.ErrorIs(t, err, engine.ErrUnreachable, status)
+		require.Empty(t, report.Steps, status)
+	}
 }
 
 func TestSetupMakesWhatIsMissing(t *testing.T) {

@@ -48,8 +48,9 @@ for platform in "${platforms[@]}"; do
 		images+=("$GOARCH=$binaries/$GOARCH")
 	fi
 	unset GOOS GOARCH
-	# What the binary itself says that it was made of; the time of day is taken out as elsewhere.
-	go run "github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$sbom" bin -json -noserial -version "$version" "$dir/grapnel" |
+	# What the binary itself says that it was made of; the time of day is taken out as elsewhere. It names the hash of
+	# the tool, which must not depend on the flags that the environment gives.
+	GOFLAGS=-trimpath go run "github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$sbom" bin -json -noserial -version "$version" "$dir/grapnel" |
 		sed "s/\"timestamp\": \"[^\"]*\"/\"timestamp\": \"$date\"/" >"dist/$name.sbom.json"
 	rm -r "$dir"
 done

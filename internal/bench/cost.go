@@ -8,11 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"github.com/valyala/fasthttp"
 )
 
@@ -110,16 +110,15 @@ func databaseSize(dir string) (total int64) {
 // memory is what a process has in memory, in bytes, and what of it are parts of its program's
 // file, which the system reads again when it needs the room; zero where that can't be told.
 func memory(pid int) (all, program int64) {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	if pid == 0 || err != nil {
+	p, err := procfs.NewProc(pid)
+	if err != nil {
 		return 0, 0
 	}
-	of := func(name string) (kilobytes int64) {
-		_, rest, _ := strings.Cut(string(text), name+":")
-		_, _ = fmt.Sscan(rest, &kilobytes)
-		return kilobytes
+	status, err := p.NewStatus()
+	if err != nil {
+		return 0, 0
 	}
-	return of("VmRSS") << 10, of("RssFile") << 10
+	return int64(status.VmRSS), int64(status.RssFile) //nolint:gosec // Memory has fewer bytes than that.
 }
 
 // usage is what this process and an embedded engine have used so far.
@@ -131,13 +130,12 @@ type usage struct {
 
 func (b *bench) use(engine int) usage {
 	u := usage{here: cpuTime(), engine: cpuTimeOf(engine), syncs: b.syncs[engine].count()}
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(engine) + "/io")
-	if engine == 0 || err != nil {
+	p, err := procfs.NewProc(engine)
+	if err != nil {
 		return u
 	}
-	for line := range strings.Lines(string(text)) {
-		_, _ = fmt.Sscanf(line, "wchar: %d", &u.written)
-		_, _ = fmt.Sscanf(line, "syscw: %d", &u.writes)
+	if io, err := p.IO(); err == nil {
+		u.written, u.writes = int64(io.WChar), int64(io.SyscW) //nolint:gosec // Counts.
 	}
 	return u
 }
@@ -174,39 +172,32 @@ func (m *machine) others() float64 {
 
 // processors gives how long all of them were busy, and how long there was.
 func processors() (busy, total time.Duration) {
-	text, err := os.ReadFile("/proc/stat")
+	fs, err := procfs.NewDefaultFS()
 	if err != nil {
 		return 0, 0
 	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	for i, field := range strings.Fields(line) {
-		n, err := strconv.ParseInt(field, 10, 64)
-		if err != nil || i > 8 { // Guests are part of user and nice.
-			continue
-		}
-		total += time.Duration(n) * procTick
-		if i != 4 && i != 5 { // Idle, and waiting for a disk.
-			busy += time.Duration(n) * procTick
-		}
+	stat, err := fs.Stat()
+	if err != nil {
+		return 0, 0
 	}
-	return busy, total
+	all := stat.CPUTotal // Guests are part of user and nice.
+	used := all.User + all.Nice + all.System + all.IRQ + all.SoftIRQ + all.Steal
+	return seconds(used), seconds(used + all.Idle + all.Iowait)
 }
 
-// procTick is the unit of proc(5), on every Linux.
-const procTick = 10 * time.Millisecond
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // cpuTimeOf is what another process has used, or zero where that can't be told.
 func cpuTimeOf(pid int) time.Duration {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	// Utime and stime are the 14th and 15th; the 2nd is a name in brackets.
-	_, rest, ok := strings.Cut(string(text), ") ")
-	fields := strings.Fields(rest)
-	if pid == 0 || err != nil || !ok || len(fields) < 13 {
+	p, err := procfs.NewProc(pid)
+	if err != nil {
 		return 0
 	}
-	user, _ := strconv.ParseInt(fields[11], 10, 64)
-	system, _ := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * procTick
+	stat, err := p.Stat()
+	if err != nil {
+		return 0
+	}
+	return seconds(stat.CPUTime())
 }
 
 // cpuTime is what this process has used.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
@@ -207,21 +207,18 @@ func (c *settingsCase) event(t *testing.T, id string) {
 
 // engineCPU is the CPU time that a process has used so far.
 func engineCPU(t *testing.T, pid int) time.Duration {
-	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	p, err := procfs.NewProc(pid)
 	require.NoError(t, err)
-	_, rest, _ := strings.Cut(string(text), ") ")
-	fields := strings.Fields(rest)
-	user, _ := strconv.Atoi(fields[11])
-	system, _ := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * 10 * time.Millisecond
+	stat, err := p.Stat()
+	require.NoError(t, err)
+	return time.Duration(stat.CPUTime() * float64(time.Second))
 }
 
 // engineWritten is how many bytes a process has written so far.
-func engineWritten(t *testing.T, pid int) (n int64) {
-	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "io"))
+func engineWritten(t *testing.T, pid int) int64 {
+	p, err := procfs.NewProc(pid)
 	require.NoError(t, err)
-	for line := range strings.Lines(string(text)) {
-		_, _ = fmt.Sscanf(line, "wchar: %d", &n)
-	}
-	return n
+	io, err := p.IO()
+	require.NoError(t, err)
+	return int64(io.WChar)
 }
